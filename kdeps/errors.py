@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Everything kdeps raises on purpose.
+
+* KdepsError          a person can fix it: one line, exit 2
+  * NoTree            no kernel tree (or not a configured one) where we looked
+  * UsageError        the make arguments contradict themselves
+  * Unreadable        a file that must be read cannot be
+  * KbuildError       make itself stopped when it was asked (``--exact``)
+  * UnknownTarget     nothing in the build has that name: suggests neighbours
+  * AmbiguousName     several things in the build have that name: lists them
+
+Any other exception that reaches ``kdeps.cli`` is a bug in kdeps: exit 3.
+
+A record that is cut off or is no record at all is *not* an exception: Kbuild
+has an opinion about each such file, so it is a value (``RecordState``) and the
+verdict says what follows from it.
+"""
+
+
+class KdepsError(Exception):
+    """Something a person can fix. The message is one line, path first, next step last."""
+
+
+class NoTree(KdepsError):
+    """There is no configured kernel tree where make would look for one."""
+
+
+class UsageError(KdepsError):
+    """The make arguments cannot mean anything."""
+
+
+class Unreadable(KdepsError):
+    """A file or folder that the answer depends on could not be read."""
+
+
+class KbuildError(KdepsError):
+    """make stopped with an error while it was asked what is stale."""
+
+
+class UnknownTarget(KdepsError):
+    """Nothing in the build has the name that was given."""
+
+
+class AmbiguousName(KdepsError):
+    """Several things in the build have the name that was given."""
