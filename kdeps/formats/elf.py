@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The little that an object file says of itself: compilers, ``.modinfo``, symbols it wants.
+
+And the first bytes of a crate's metadata, which name the compiler that wrote it.
+
+Source: the System V ABI, chapter "Object Files"; linux ``include/linux/moduleparam.h``;
+rustc ``compiler/rustc_metadata/src/locator.rs`` (the header holds the version before all else,
+so that any rustc can tell that it cannot read the rest).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+Read = Callable[[int, int], bytes]
+"""Offset and length → bytes; fewer at the end of the file."""
+
+_MAX_SECTIONS = 65_536
+_MAX_BYTES = 64 << 20
+_RMETA = b"rust\0\0\0"
+_RUSTC = re.compile(rb"rustc (\d[\x20-\x7e]*)")
+_UNDEFINED = 0
+_FUNCTION = 2
+_ADDENDS_BESIDE = frozenset((62, 183, 243, 258))
+"""x86-64, AArch64, RISC-V, LoongArch. Source: linux ``include/uapi/linux/elf-em.h``."""
+_GLOBAL = 1
+
+
+class Section(NamedTuple):
+    """One section of an object file."""
+
+    name: str
+    offset: int
+    size: int
+    link: int
+    kind: int
+    flags: int = 0
+
+
+class Elf(NamedTuple):
+    """An object file, its sections found and nothing else read."""
+
+    sections: tuple[Section, ...]
+    wide: bool
+    """64 bits."""
+    order: str
+    """Of bytes, as ``struct`` has it."""
+    read: Read
+    machine: int = 0
+
+    @property
+    def keeps_code(self) -> bool:
+        """Whether ``ld -r`` leaves code as it is: relocations have their addends beside it, not in it."""
+        return self.wide and self.machine in _ADDENDS_BESIDE
+
+    def bytes_of(self, name: str) -> bytes:
+        """What is in the first section of a name; empty where there is none."""
+        for section in self.sections:
+            if section.name == name and section.kind != 8:  # SHT_NOBITS
+                return self.read(section.offset, min(section.size, _MAX_BYTES))
+        return b""
+
+
+def parse_elf(read: Read) -> Elf | None:
+    """Find the sections of an object file; ``None``: it is none, or it is damaged."""
+    head = read(0, 64)
+    if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
+        return None
+    wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
+    try:
+        if wide:
+            (at,) = struct.unpack_from(f"{order}Q", head, 40)
+            size, count, names = struct.unpack_from(f"{order}HHH", head, 58)
+        else:
+            (at,) = struct.unpack_from(f"{order}I", head, 32)
+            size, count, names = struct.unpack_from(f"{order}HHH", head, 46)
+        layout = f"{order}IIQQQQIIQQ" if wide else f"{order}10I"
+        if size < struct.calcsize(layout) or count > _MAX_SECTIONS or names >= count:
+            return None
+        table = read(at, size * count)
+        rows = [struct.unpack_from(layout, table, size * i) for i in range(count)]
+    except struct.error:
+        return None
+    texts = read(rows[names][4], min(rows[names][5], _MAX_BYTES))
+    sections = tuple(
+        Section(_text(texts, row[0]), offset=row[4], size=row[5], link=row[6], kind=row[1], flags=row[2])
+        for row in rows
+    )
+    (machine,) = struct.unpack_from(f"{order}H", head, 18)
+    return Elf(sections, wide, order, read, machine)
+
+
+def find_compilers(elf: Elf) -> tuple[str, ...]:
+    """What ``.comment`` says, each once; the linker's own line left out."""
+    lines = (line.decode("utf-8", "replace").strip() for line in elf.bytes_of(".comment").split(b"\0"))
+    return tuple(dict.fromkeys(line for line in lines if line and not line.startswith("Linker:")))
+
+
+def find_metadata_compiler(head: bytes) -> str | None:
+    """The version of the rustc that wrote a ``.rmeta``, from its first bytes; ``None``: it does not say."""
+    if not head.startswith(_RMETA):
+        return None
+    found = _RUSTC.search(head[:512])
+    return found[1].decode("ascii").strip() if found else None
+
+
+def parse_modinfo(elf: Elf) -> dict[str, str]:
+    """The ``name=value`` pairs of ``.modinfo``; of one that stands there twice the first."""
+    pairs: dict[str, str] = {}
+    for entry in elf.bytes_of(".modinfo").split(b"\0"):
+        name, equals, value = entry.decode("utf-8", "replace").partition("=")
+        if equals:
+            pairs.setdefault(name, value)
+    return pairs
+
+
+class _Symbol(NamedTuple):
+    name: str
+    info: int
+    section: int
+    size: int
+
+
+def _symbols(elf: Elf) -> Iterator[_Symbol]:
+    """Every symbol that has a name."""
+    layout = struct.Struct(f"{elf.order}IBBHQQ" if elf.wide else f"{elf.order}IIIBBH")
+    for section in elf.sections:
+        if section.kind != 2 or section.link >= len(elf.sections):  # SHT_SYMTAB
+            continue
+        table = elf.read(section.offset, min(section.size, _MAX_BYTES))
+        strings = elf.sections[section.link]
+        texts = elf.read(strings.offset, min(strings.size, _MAX_BYTES))
+        for row in layout.iter_unpack(table[: len(table) // layout.size * layout.size]):
+            if row[0]:
+                info, place, size = (row[1], row[3], row[5]) if elf.wide else (row[3], row[5], row[2])
+                yield _Symbol(_text(texts, row[0]), info, place, size)
+
+
+def find_undefined(elf: Elf) -> tuple[str, ...]:
+    """The global symbols that an object wants from elsewhere, weak ones left out, in their order."""
+    return tuple(s.name for s in _symbols(elf) if s.section == _UNDEFINED and s.info >> 4 == _GLOBAL)
+
+
+def find_functions(elf: Elf) -> frozenset[tuple[str, int]]:
+    """Name and size of every function that an object defines."""
+    return frozenset(
+        (s.name, s.size)
+        for s in _symbols(elf)
+        if s.info & 0xF == _FUNCTION and s.section != _UNDEFINED and s.size
+    )
+
+
+def _text(texts: bytes, at: int) -> str:
+    end = texts.find(b"\0", at)
+    return texts[at : end if end >= 0 else len(texts)].decode("utf-8", "replace")
