@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What a rule is: one recorded step with *all* its outputs and everything make compares it with.
+
+Paths are strings, absolute, and made canonical once, by the reader. (They are not
+``pathlib`` objects: there are 20,000 of them and they are only ever compared.)
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from kdeps.formats.cmdfile import RecordState
+
+
+class Scope(str, Enum):
+    """Whose rule it is."""
+
+    KERNEL = "kernel"
+    """Made by ``make modules_prepare``, never by ``make M=…``."""
+    MODULE = "module"
+    """Made by ``make M=…``."""
+
+
+class Action(Enum):
+    """How make decides about the step, which is what its outputs do to those who read them."""
+
+    IF_CHANGED = "if_changed"
+    """By time and by command; every output gets a new mtime."""
+    FILECHK = "filechk"
+    """Runs every time, and replaces its output only when the content differs."""
+    PLAIN = "plain"
+    """A make rule without Kbuild's macros: by time alone."""
+
+
+class Rule(NamedTuple):
+    """One step of the build."""
+
+    target: str
+    name: str
+    """The target as Kbuild writes it: relative to the object tree, or to the module output."""
+    scope: Scope
+    action: Action
+    outputs: tuple[str, ...]
+    """Every file it writes, the target first."""
+    prerequisites: tuple[str, ...]
+    """What make compares the target with; one that is missing counts as newer."""
+    source: str | None
+    """The file it is compiled from. Also in ``prerequisites`` where a Makefile names it."""
+    optional: tuple[str, ...]
+    """Compared while they exist: ``$(wildcard …)``, and sources found by a pattern rule."""
+    config: tuple[str, ...]
+    """Configuration symbols whose stamp files make compares."""
+    config_dir: str
+    """Where make looks for those stamp files."""
+    unseen: tuple[str, ...]
+    """Files its command names that make does *not* compare."""
+    replaced_if_changed: frozenset[str]
+    """Outputs that the step leaves alone when their content would not differ."""
+    record: str | None
+    """Path of the ``.cmd`` file; ``None``: the step leaves none."""
+    state: RecordState | None
+    """``None``: there is no record, where one should be or where none is ever written."""
+    where: str
+    """What is wrong with the record, for people."""
+    command: str
+    depfile: str | None
+    """Where its compiler leaves the ``.d`` file, which Kbuild deletes after success."""
+
+
+class Problem(NamedTuple):
+    """Something that could not be read, so that the answer is not "fresh"."""
+
+    path: str
+    message: str
+    remove: bool = False
+    """Deleting it, and making its target again, cures it."""
+
+
+class Rules(NamedTuple):
+    """All rules of a build, and what stood in the way of reading more."""
+
+    rules: tuple[Rule, ...]
+    problems: tuple[Problem, ...]
+    leftovers: frozenset[str]
+    """``.d`` files seen beside the records."""
+    whole: bool = False
+    """They are those of plain ``make``: the whole kernel with all its modules."""

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The rules of ``make M=…``: what is reachable from the module's own modules.order."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from kdeps.rules.crates import add_module_crates
+from kdeps.rules.model import Action, Rule, Scope
+from kdeps.rules.reader import path_of_target
+from kdeps.tree import open_nonblocking
+
+if TYPE_CHECKING:
+    from kdeps.rules.reader import Reader
+
+_MODULE_TARGETS = re.compile(
+    r"\.(?:o|mod|ko)$|/(?:modules\.order|Module\.symvers)$"
+    # drivers/gpu/Makefile: $(obj)/nova-core/exports_nova_core_generated.h:  (7.3)
+    r"|/exports_[^/]+_generated\.h$"
+)
+"""Targets of a module that Kbuild always keeps a record of; what else is read there may be a source."""
+
+
+def read_module(reader: Reader) -> None:
+    """Read what ``make M=…`` builds: what is reachable from its modules.order.
+
+    Records that are not reachable belong to sources that were renamed or
+    removed. Kbuild never visits them again, and neither do we.
+    """
+    output = reader.tree.module_output
+    if output is None:
+        return
+    for path in reader.scan(output, 0):
+        reader.read_module_record(path_of_target(path))
+    objects = _module_objects(reader, output)
+    if objects is None:
+        return  # never built, or cleaned
+    wanted = [f"{output}/modules.order", f"{output}/Module.symvers"]
+    generated: list[str] = []
+    for obj in objects:
+        stem = obj[:-2]
+        wanted += [f"{stem}.mod", f"{stem}.mod.o", f"{stem}.ko", obj]
+        generated.append(f"{stem}.mod.c")
+    symvers = reader.rules.get(f"{output}/Module.symvers")
+    if symvers is not None:
+        # modpost writes the .mod.c of every module, each only if it changes.
+        reader.rules[symvers.target] = symvers._replace(
+            outputs=(symvers.target, *generated), replaced_if_changed=frozenset(generated)
+        )
+    reached = _reach(reader, wanted)
+    for target, rule in list(reader.rules.items()):
+        if rule.scope is Scope.MODULE and target not in reached:
+            del reader.rules[target]
+    add_module_crates(reader)
+
+
+def _module_objects(reader: Reader, output: str) -> list[str] | None:
+    """List the objects that become modules; ``None``: nothing was ever built here."""
+    base = reader.tree.module_records_base
+    order = reader.rules.get(f"{output}/modules.order")
+    if order is not None and order.prerequisites:
+        return _nested_objects(reader, order, set())
+    try:
+        with open(
+            f"{output}/modules.order",
+            encoding="utf-8",
+            errors="surrogateescape",
+            opener=open_nonblocking,
+        ) as file:
+            names = [reader.path(name, base) for name in file.read(1 << 20).split()]
+            return [f"{name[:-3]}.o" if name.endswith(".ko") else name for name in names]
+    except OSError:
+        pass
+    kos = [t for t, rule in reader.rules.items() if rule.scope is Scope.MODULE and t.endswith(".ko")]
+    return [f"{ko[:-3]}.o" for ko in kos] if kos or order is not None else None
+
+
+def _nested_objects(reader: Reader, order: Rule, seen: set[str]) -> list[str]:
+    """Follow ``cat sub/modules.order`` in the command of a modules.order."""
+    objects: list[str] = []
+    seen.add(order.target)
+    for name in order.prerequisites:
+        if not name.endswith("modules.order"):
+            objects.append(name)
+        elif name not in seen:
+            below = reader.read_module_record(name)
+            objects += _nested_objects(reader, below, seen) if below else []
+    return objects
+
+
+def _reach(reader: Reader, wanted: list[str]) -> set[str]:
+    """Follow prerequisites from the wanted targets through the module's own rules."""
+    reached: set[str] = set()
+    output = reader.tree.module_output
+    while wanted:
+        target = wanted.pop()
+        if target in reached:
+            continue
+        reached.add(target)
+        rule = reader.rules.get(target) or reader.read_module_record(target)
+        if rule is None:
+            if output and target.startswith(output + "/") and _MODULE_TARGETS.search(target):
+                reader.add_bare(target, Action.IF_CHANGED, (), Scope.MODULE)
+            continue
+        if rule.scope is not Scope.MODULE:
+            continue
+        wanted += rule.prerequisites
+        if target.endswith(".mod"):
+            wanted += [m for m in reader.members(rule) if m.endswith(".o")]
+    return reached

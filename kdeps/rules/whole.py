@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The rules of plain ``make``: every record of an object tree that such a make still visits.
+
+A module is found by following its modules.order; a whole kernel is found by looking
+everywhere, for what a folder *always* builds (tools, generated sources, images) no
+record lists. What was left behind by another configuration is told by the lists: an
+object that no built-in.a, lib.a or modules.order leads to any more is not visited.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from kdeps import edges
+from kdeps.formats.cmdfile import RecordState
+from kdeps.rules.crates import add_kernel_crates
+from kdeps.rules.kernel import add_edges, add_missing_records, add_unrecorded, find_aliases, kernel_base
+from kdeps.rules.model import Action, Problem, Rule, Scope
+
+if TYPE_CHECKING:
+    from kdeps.formats.cmdfile import Record
+    from kdeps.rules.reader import Reader
+
+_LISTED = re.compile(r"\.(?:o|a|mod|ko)$|(?:^|/)modules\.order$")
+"""What plain ``make`` makes only because a list names it."""
+_TOOLS = tuple(folder for folder, _ in edges.PREPARED_FOLDERS if folder.startswith("tools/"))
+_TOKEN = re.compile(r"[^\s;()'\"=,<>|&]+")
+_WHOLE = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
+_STRAY = "its .cmd file was written by another build (make M=, or in another folder)"
+
+
+def read_whole(reader: Reader) -> None:
+    """Read everything that plain ``make`` builds."""
+    found = sorted(find_records(reader))
+    records: list[tuple[str, Record]] = []
+    for path in found:
+        record = reader.read(path)
+        if record is not None:
+            records.append((path, record))
+    find_aliases(reader, records)
+    for path, record in records:
+        add_whole_record(reader, path, record)
+    complete(reader, found)
+
+
+class Listing(NamedTuple):
+    """What of one folder matters: names, in no order."""
+
+    records: list[str]
+    leftovers: list[str]
+    present: list[str]
+    """Files of the kinds that have records."""
+    below: list[str]
+    """Folders."""
+
+    @property
+    def digest(self) -> int:
+        """The same for the same names, whatever else came and went."""
+        return zlib.crc32(
+            "\0".join(sorted(name for names in self for name in names)).encode(errors="surrogateescape")
+        )
+
+
+def find_records(reader: Reader) -> list[str]:
+    """List every record below the object tree; notes every folder, with its mtime from before it was read.
+
+    Under ``tools/`` only what the kernel itself uses; a folder with a configuration of its
+    own is another object tree.
+    """
+    objtree = reader.tree.objtree
+    found: list[str] = []
+    waiting = [objtree]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            modified_ns = os.stat(folder).st_mtime_ns
+            listing = list_folder(folder, own=folder == objtree)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            reader.problems.append(Problem(folder, f"{error.strerror}: its records cannot be read"))
+            continue
+        if listing is None:
+            continue
+        reader.folders[folder] = (modified_ns, listing.digest)
+        found += [f"{folder}/{name}" for name in listing.records]
+        reader.present.update(f"{folder}/{name}" for name in listing.present)
+        reader.leftovers.update(f"{folder}/{name}" for name in listing.leftovers)
+        paths = [f"{folder}/{name}" for name in listing.below]
+        waiting += [path for path in paths if _belongs(path[len(objtree) + 1 :])]
+    return found
+
+
+def list_folder(folder: str, *, own: bool = False) -> Listing | None:
+    """List one folder; ``None``: it has a configuration of its own, and is not the tree that is asked about (``own``).
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    listing = Listing([], [], [], [])
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name[0] == ".":
+                if name.endswith(".cmd"):
+                    listing.records.append(name)
+                elif name.endswith(".d"):
+                    listing.leftovers.append(name)
+                elif name == ".config" and not own:
+                    return None
+            elif name.endswith(edges.WHOLE_SUFFIXES):
+                listing.present.append(name)
+            elif entry.is_dir(follow_symlinks=False):
+                listing.below.append(name)
+    return listing
+
+
+def _belongs(name: str) -> bool:
+    """Whether plain ``make`` keeps records in a folder (relative to the object tree), or below it."""
+    if name in edges.SKIPPED_FOLDERS or name in ("Documentation", "include/config"):
+        return False
+    if not name.startswith("tools"):
+        return True
+    return name == "tools" or any(
+        f"{name}/".startswith(f"{tool}/") or f"{tool}/".startswith(f"{name}/") for tool in _TOOLS
+    )
+
+
+def add_whole_record(reader: Reader, path: str, record: Record) -> None:
+    """Turn one record into a rule of plain ``make``."""
+    base = kernel_base(reader, path, record)
+    rule = reader.add_recorded(path, record, Scope.KERNEL, base)
+    if (
+        record.target
+        and rule.state in _WHOLE
+        and not rule.name.startswith("tools/")
+        and reader.path(record.target, base) != rule.target
+    ):
+        # To make the variable of this target is unset, and so the command has changed.
+        bare = reader.add_bare(rule.target, Action.IF_CHANGED, ())
+        reader.rules[rule.target] = bare._replace(outputs=rule.outputs, where=_STRAY)
+
+
+def complete(reader: Reader, found: list[str]) -> None:
+    """Add what no single record tells, once all of them are read."""
+    _add_modpost_outputs(reader)
+    add_missing_records(reader, found, edges.WHOLE_RECORDED, None)
+    add_unrecorded(reader)
+    add_edges(reader)
+    add_kernel_crates(reader)
+    _add_side_outputs(reader)
+    _add_named_targets(reader)
+    _drop_unvisited(reader)
+
+
+def _add_modpost_outputs(reader: Reader) -> None:
+    """Modpost writes the ``.mod.c`` of every module and the export table of vmlinux, each only if it changes."""
+    symvers = reader.rules.get(f"{reader.tree.objtree}/Module.symvers")
+    if symvers is None:
+        return
+    inside = reader.tree.objtree + "/"
+    generated = tuple(
+        rule.source
+        for rule in reader.rules.values()
+        if rule.source is not None
+        and rule.source.startswith(inside)
+        and rule.source.endswith((".mod.c", "/.vmlinux.export.c"))
+    )
+    reader.rules[symvers.target] = symvers._replace(
+        outputs=(*symvers.outputs, *generated), replaced_if_changed=frozenset(generated)
+    )
+
+
+def _add_side_outputs(reader: Reader) -> None:
+    for name, others in edges.ALSO_WRITTEN.items():
+        rule = reader.rules.get(f"{reader.tree.objtree}/{name}")
+        if rule is not None:
+            written = tuple(reader.expand(other) for other in others)
+            reader.rules[rule.target] = rule._replace(
+                outputs=(*rule.outputs, *written),
+                prerequisites=tuple(path for path in rule.prerequisites if path not in written),
+                replaced_if_changed=rule.replaced_if_changed.union(written),
+            )
+
+
+def _add_named_targets(reader: Reader) -> None:
+    """Add the inputs that a command names and that no suffix tells: ``vmlinux``, ``vmlinux.bin.zst``."""
+    names = {rule.name: target for target, rule in reader.rules.items()}
+    known = names.keys()
+    for rule in list(reader.rules.values()):
+        if rule.state is not RecordState.COMMAND_ONLY or rule.name.endswith(".mod"):
+            continue
+        if "| xargs " in rule.command:
+            continue  # printf's names are relative to its folder, and read already
+        named = known & set(_TOKEN.findall(rule.command))
+        blind = {names[tool] for target, tool in edges.NAMED_ONLY if target == rule.name and tool in names}
+        added = {names[name] for name in named} - {rule.target, *rule.prerequisites, *rule.outputs} - blind
+        if added or blind:
+            kept = tuple(path for path in rule.prerequisites if path not in blind)
+            reader.rules[rule.target] = rule._replace(
+                prerequisites=(*kept, *sorted(added)),
+                unseen=(*rule.unseen, *sorted(blind & set(names.values()))),
+            )
+
+
+def _drop_unvisited(reader: Reader) -> None:
+    """Drop the rules that plain ``make`` does not come to any more.
+
+    Where one of the lists is damaged nothing is dropped: what it listed is not known.
+    """
+    objtree = reader.tree.objtree
+    rules = reader.rules
+    lists = [rule for rule in rules.values() if rule.name.endswith((".a", "modules.order"))]
+    if any(rule.state not in _WHOLE and rule.action is Action.IF_CHANGED for rule in lists):
+        return
+    listing = {os.path.dirname(rule.target): rule for rule in lists if "/" in rule.name}
+    top = [
+        rule.target
+        for rule in rules.values()
+        if "/" not in rule.name or not _LISTED.search(rule.name) or rule.action is not Action.IF_CHANGED
+    ]
+    feeds = _find_feeds(rules)
+    reached = _reach(rules, feeds, [target for target in top if "/" not in target[len(objtree) + 1 :]])
+    reached_folders = {os.path.dirname(target) for target in reached if _is_list(target)}
+
+    def is_live(target: str) -> bool:
+        folder = os.path.dirname(target)
+        while folder != objtree and folder not in listing:
+            folder = os.path.dirname(folder)
+        return folder == objtree or folder in reached_folders
+
+    # Below arch/ lie folders that the image leads to, and only after it what they always build.
+    roots = [target for target in top if is_live(target)]
+    reached = _reach(rules, feeds, roots)
+    dropped = {rule.record for target, rule in rules.items() if target not in reached}
+    reader.problems = [problem for problem in reader.problems if problem.path not in dropped]
+    for target in list(rules):
+        if target not in reached:
+            del rules[target]
+
+
+def _is_list(target: str) -> bool:
+    return target.endswith((".a", "/modules.order"))
+
+
+def _find_feeds(rules: dict[str, Rule]) -> dict[str, list[str]]:
+    """For each target, the targets that it is made from."""
+    made = {output: rule.target for rule in rules.values() for output in rule.outputs}
+    known = made.keys()
+    return {
+        target: [made[path] for path in known & {*rule.prerequisites, *rule.optional}]
+        for target, rule in rules.items()
+    }
+
+
+def _reach(rules: dict[str, Rule], feeds: dict[str, list[str]], wanted: list[str]) -> set[str]:
+    reached: set[str] = set()
+    while wanted:
+        target = wanted.pop()
+        if target in reached or target not in rules:
+            continue
+        reached.add(target)
+        wanted += feeds[target]
+        if target.endswith("/modules.order"):
+            for path in rules[target].prerequisites:
+                if path.endswith(".o"):
+                    wanted += [f"{path[:-2]}{end}" for end in (".mod", ".mod.o", ".ko")]
+    return reached

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Floor 1: where things lie.
+
+From make's own arguments, or from where the user stands: the source tree, the
+object tree, the module and the module's output folder. Nothing here knows what
+a rule is.
+
+The layouts, and what tells them apart:
+
+* in-source: ``Makefile`` names ``VERSION``/``PATCHLEVEL``, objects lie beside the sources
+* ``O=``: the object tree's own ``Makefile`` says ``include SRCTREE/Makefile``, and ``source`` links there
+* installed headers (``/lib/modules/…/build``): the same, but the sources it includes were never shipped
+* external module: any folder whose ``Kbuild`` or ``Makefile`` has ``obj-m``; ``MO=`` builds it elsewhere
+
+Source: linux ``Makefile`` (the lines between ``KBUILD_EXTMOD`` and ``sub_make_done``),
+``Documentation/kbuild/modules.rst``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import NamedTuple
+
+from kdeps.errors import NoTree, Unreadable, UsageError
+from kdeps.formats.words import BLANKS, split_words
+from kdeps.makeargs import MakeArgs, parse_make_args, working_directory
+
+_KDIR_NAMES = ("KDIR", "KERNEL_SRC", "KERNELDIR", "KSRC", "KERNEL_DIR")
+_VERSION = re.compile(r"^(VERSION|PATCHLEVEL)\s*=\s*(\d+)\s*$", re.MULTILINE)
+_INCLUDE = re.compile(r"^include\s+(\S+)/Makefile\s*$", re.MULTILINE)
+_SETTING = re.compile(r"^(?:export\s+|override\s+)*(KBUILD_\w+)\s*:?=\s*(\S+)\s*$", re.MULTILINE)
+_OBJECTS = re.compile(r"^[^#\n]*\bobj-(?:m|y|\$[({])", re.MULTILINE)
+_RELEASE = re.compile(r"(\d+)\.(\d+)")
+_MACHINES = {
+    "x86_64": "x86", "i386": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv",
+    "ppc64le": "powerpc", "ppc64": "powerpc", "s390x": "s390", "loongarch64": "loongarch",
+}  # fmt: skip
+
+
+class Tree(NamedTuple):
+    """Where one build lies. All paths are absolute and without a slash at the end."""
+
+    srctree: str
+    objtree: str
+    module: str | None
+    """The module's source folder (``M=``); ``None``: not a module build."""
+    module_output: str | None
+    """Where its objects and records lie (``MO=``, else the module folder)."""
+    version: tuple[int, int]
+    """Kernel version and patchlevel; Kbuild's behaviour depends on it."""
+    release: str
+    """``include/config/kernel.release``; empty where it is missing."""
+    srcarch: str
+    """The folder under ``arch/``."""
+    prebuilt: bool
+    """Installed headers: the core's sources were never shipped, nothing can be rebuilt."""
+    args: MakeArgs
+    make_directory: str
+    """Where make has to stand for ``args`` to mean what they say."""
+
+    @property
+    def module_records_base(self) -> str:
+        """The folder that names in the module's records are relative to (6.12 and before: the object tree)."""
+        if self.module_output is None or self.version < (6, 13):
+            return self.objtree
+        return self.module_output
+
+    @property
+    def config_base(self) -> str:
+        """The folder in which ``$(wildcard include/config/…)`` of the *module's* records looks.
+
+        From 6.13 on make stands in the module's output, so the wildcards never match.
+        """
+        return self.module_records_base
+
+
+class _Makefile(NamedTuple):
+    """What one folder's Makefile makes of the folder."""
+
+    srctree: str
+    version: tuple[int, int]
+    settings: dict[str, str]
+
+
+def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree:
+    """Find the trees that make would work on.
+
+    Args:
+        words: make's arguments, verbatim.
+        cwd: The folder the user stands in, absolute.
+        environ: The environment make would get.
+
+    Raises:
+        NoTree: No kernel tree there, or one that is not configured.
+        UsageError: ``M=`` names no folder, or several; an option lacks its value.
+        Unreadable: A Makefile on the way cannot be read.
+    """
+    args = parse_make_args(words)
+    if args.incomplete:
+        raise UsageError(f"{args.incomplete}: make wants a value behind it")
+    start = working_directory(args, cwd)
+    try:
+        os.stat(f"{start}/.")
+    except OSError as error:
+        raise NoTree(f"{start}: {error.strerror}; make -C would fail there") from error
+    variables = args.variables
+    module = _named_module(args, environ)
+    found = _read_makefile(start)
+    stand = start
+    if found is None:
+        stand, found, module = _find_kernel(start, args, environ, module)
+        if start.startswith(stand + "/"):
+            args = _as_called_in(args, start, stand, module)
+            variables = args.variables
+    settings = {**{k: environ[k] for k in ("KBUILD_OUTPUT",) if k in environ}, **found.settings}
+    output = variables.get("O") or settings.get("KBUILD_OUTPUT") or ""
+    objtree = _real(os.path.join(stand, output)) if output else (stand if found.settings else found.srctree)
+    objtree = _real(objtree)
+    srctree = _real(found.srctree)
+    release = _read_text(os.path.join(objtree, "include/config/kernel.release"), missing="").strip()
+    version = found.version
+    if module is None:
+        module = settings.get("KBUILD_EXTMOD")
+    module_path = output_path = None
+    if module:
+        base = stand if version >= (6, 13) else objtree
+        module_path = _existing_folder(module, base, version)
+        mo = (
+            variables.get("MO") or settings.get("KBUILD_EXTMOD_OUTPUT") or environ.get("KBUILD_EXTMOD_OUTPUT")
+        )
+        output_path = _real(os.path.join(stand, mo)) if mo and version >= (6, 13) else module_path
+    _require_configured(objtree, srctree, output)
+    return Tree(
+        srctree=srctree,
+        objtree=objtree,
+        module=module_path,
+        module_output=output_path,
+        version=version,
+        release=release,
+        srcarch=_find_srcarch(args, environ, objtree),
+        prebuilt=not any(
+            os.path.exists(os.path.join(srctree, f)) for f in ("rust/kernel/lib.rs", "init/main.c")
+        ),
+        args=args,
+        make_directory=stand,
+    )
+
+
+def _as_called_in(args: MakeArgs, start: str, stand: str, module: str | None) -> MakeArgs:
+    """Rewrite the arguments of a user who stands below the kernel tree as make would need them.
+
+    Nobody can call make there, so they mean what they say seen from where the user stands.
+    """
+    words = ["-C", stand]
+    skip = False
+    for word in args.words:
+        name, equals, value = word.partition("=")
+        if skip or word in ("-C", "--directory"):
+            skip = not skip
+        elif equals and name in ("O", "M", "MO") and value:
+            words.append(f"{name}={os.path.normpath(os.path.join(start, value))}")
+        elif not word.startswith(("-C", "--directory=")):
+            words.append(word)
+    if module is not None and not {"M", "KBUILD_EXTMOD"} & args.variables.keys():
+        words.append(f"M={os.path.relpath(module, stand)}")
+    return parse_make_args(tuple(words))
+
+
+def builds_objects(folder: str) -> bool:
+    """Tell whether a folder's Kbuild or Makefile has ``obj-…`` lines: whether ``M=`` would build anything."""
+    for name in ("Kbuild", "Makefile"):
+        text = _read_text(os.path.join(folder, name), missing="")
+        if text:
+            return _OBJECTS.search(text) is not None  # Kbuild wins over Makefile, as in Makefile.build
+    return False
+
+
+def _named_module(args: MakeArgs, environ: dict[str, str]) -> str | None:
+    """The module as the user names it: ``M=`` on the command line, else ``KBUILD_EXTMOD``."""
+    module = args.variables.get("M", args.variables.get("KBUILD_EXTMOD", environ.get("KBUILD_EXTMOD", "")))
+    module = module.strip(BLANKS)
+    if len(split_words(module)) > 1:
+        raise UsageError(f"M={module}: make builds one external module folder at a time")
+    return module.rstrip("/") or ("/" if module else None)
+
+
+def _existing_folder(module: str, base: str, version: tuple[int, int]) -> str:
+    path = os.path.join(base, module)
+    if os.path.isdir(path):
+        return _real(path)
+    hint = "" if version >= (6, 13) else f" (before 6.13 a relative M= is taken from the object tree, {base})"
+    raise UsageError(f"{path}: M= names no folder{hint}")
+
+
+def _find_kernel(
+    start: str, args: MakeArgs, environ: dict[str, str], module: str | None
+) -> tuple[str, _Makefile, str | None]:
+    """Find the kernel for a user who does not stand in it."""
+    named = next(
+        (
+            args.variables.get(n) or environ.get(n)
+            for n in _KDIR_NAMES
+            if args.variables.get(n) or environ.get(n)
+        ),
+        None,
+    )
+    is_module = builds_objects(start)
+    if module is None and is_module:
+        module = start
+    elif module is not None:
+        module = os.path.join(start, module)
+    if named:
+        stand = os.path.normpath(os.path.join(start, named))
+        found = _read_makefile(stand)
+        if found is None:
+            raise NoTree(
+                f"{stand}: not a kernel tree (KDIR=/KERNEL_SRC= names it); it has no kernel Makefile"
+            )
+        return stand, found, module
+    above = start
+    while above != os.path.dirname(above):
+        above = os.path.dirname(above)
+        found = _read_makefile(above)
+        if found is not None and os.path.isdir(os.path.join(above, "scripts")):
+            return above, found, None if module == start and not _is_module_folder(start) else module
+    if is_module:
+        stand = f"/lib/modules/{os.uname().release}/build"
+        found = _read_makefile(stand)
+        if found is not None:
+            return os.path.realpath(stand), found, module
+        raise NoTree(f"{stand}: no kernel there to build {start} against; name one with KDIR=DIR or -C DIR")
+    raise NoTree(f"{start}: not a kernel tree and not a module folder; go to one, or name it with -C DIR")
+
+
+def _is_module_folder(folder: str) -> bool:
+    """Whether a folder below the kernel tree is one that people build with ``M=``.
+
+    Nearly every folder there has an ``obj-`` line; a module build left its list
+    behind, or there is Rust to build. rust/ itself is the core, never a module.
+    """
+    above = folder
+    while above != os.path.dirname(above):
+        if os.path.basename(above) == "rust" and os.path.exists(f"{os.path.dirname(above)}/Kconfig"):
+            return False
+        above = os.path.dirname(above)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return "modules.order" in names or any(name.endswith(".rs") for name in names)
+
+
+def _read_makefile(folder: str) -> _Makefile | None:
+    """Tell whether a folder is a kernel's source or object tree; ``None``: neither."""
+    settings: dict[str, str] = {}
+    here = folder
+    for _ in range(3):  # object tree → (Debian: flavour → common) → source
+        text = _read_text(os.path.join(here, "Makefile"), missing="", limit=1 << 18)
+        numbers = {name: int(value) for name, value in _VERSION.findall(text[:4096])}
+        if len(numbers) == 2:
+            return _Makefile(here, (numbers["VERSION"], numbers["PATCHLEVEL"]), settings)
+        included = _INCLUDE.search(text)
+        if included is None:
+            return None
+        for name, value in _SETTING.findall(text):
+            settings.setdefault(name, os.path.join(here, value))
+        settings.setdefault("KBUILD_OUTPUT", here)
+        here = os.path.join(here, included[1])
+    return None
+
+
+def _require_configured(objtree: str, srctree: str, output: str) -> None:
+    if not os.path.isdir(objtree):
+        raise NoTree(f"{objtree}: no such object tree (O= or KBUILD_OUTPUT names it)")
+    auto_conf = os.path.join(objtree, "include/config/auto.conf")
+    if os.path.exists(auto_conf):
+        if _size_of_file(auto_conf) == 0:
+            raise NoTree(f"{auto_conf}: empty; delete it and run `make modules_prepare`")
+        if os.path.exists(f"{auto_conf}.cmd"):
+            _size_of_file(f"{auto_conf}.cmd")
+        return
+    if os.path.exists(os.path.join(objtree, ".config")):
+        raise NoTree(
+            f"{objtree}/include/config/auto.conf: missing, M= builds stop there; run the same make with the goal modules_prepare instead of M="
+        )
+    hint = "" if output or objtree != srctree else "; built elsewhere? name it with O=DIR"
+    raise NoTree(f"{objtree}: no .config, so nothing was ever built here{hint}")
+
+
+def _size_of_file(path: str) -> int:
+    """The size of a file that the answer depends on.
+
+    Raises:
+        Unreadable: It is not a file, or not one that we may read.
+    """
+    try:
+        with open(path, "rb", opener=open_nonblocking) as file:
+            found = os.fstat(file.fileno())
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise Unreadable(f"{path}: not a file; delete it and run `make modules_prepare`")
+    return found.st_size
+
+
+def _find_srcarch(args: MakeArgs, environ: dict[str, str], objtree: str) -> str:
+    """The folder under arch/: what the configuration was made for, else ARCH, else this machine."""
+    text = _read_text(os.path.join(objtree, "include/config/auto.conf.cmd"), missing="")
+    recorded = re.search(r'^ifneq "\$\(SRCARCH\)" "(\w+)"', text, re.MULTILINE)
+    if recorded:
+        return recorded[1]
+    arch = args.variables.get("ARCH") or environ.get("ARCH") or os.uname().machine
+    return _MACHINES.get(arch, arch)
+
+
+def open_nonblocking(path: str, flags: int) -> int:
+    """Open without waiting for anybody: a fifo in the place of a file must not hang us."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def _read_text(path: str, *, missing: str | None = None, limit: int = 1 << 24) -> str:
+    """Read a small text file; ``missing`` is what to return where there is none."""
+    try:
+        with open(path, "rb", opener=open_nonblocking) as file:
+            return file.read(limit).decode("utf-8", "surrogateescape")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        if missing is None:
+            raise
+        return missing
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from error
