@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""``kdeps affected`` in words: crates, modules, the rest, and the time it will take."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from kdeps.causes import crate_name
+from kdeps.printable import shell_quoted
+from kdeps.query.affected import Affected, Effect, Estimate, affected_modules
+from kdeps.query.change import Change, Kind
+from kdeps.query.modules import Whole, module_argument
+from kdeps.repair.plan import REFRESH_GOAL, kernel_command
+from kdeps.report.words import Pen
+from kdeps.tree import Tree
+from kdeps.verdict import Certainty
+
+MAX_OTHERS = 8
+MAX_CHANGES = 6
+"""Beyond this a list is no longer read; --all shows it whole."""
+_WIDTH = 100
+_INDENT = "           "
+
+
+def write_affected(pen: Pen, whole: Whole, affected: Affected, estimate: Estimate, *, every: bool) -> None:
+    """Say what some changes rebuild.
+
+    Args:
+        pen: Where to.
+        whole: The build that was asked about.
+        affected: The answer.
+        estimate: How long its kernel part took the last time.
+        every: Leave nothing out of long lists.
+    """
+    if not affected.changes:
+        pen.lines.append("No change was named, so nothing is rebuilt.")
+        return
+    _write_changes(pen, affected.changes, every=every)
+    if not affected.effects:
+        pen.lines.append("By what the records show, nothing is rebuilt.")
+        return
+    before = len(pen.lines)
+    pen.lines.append(pen.mark("bold", f"{_counted(affected)} to rebuild"))
+    pen.lines.append("")
+    _write_list(pen, "crates", [_crate(effect) for effect in affected.crates])
+    for number, tree in enumerate(affected_modules(affected)):
+        kos = [effect for effect in affected.modules if effect.module is tree]
+        names = [f"{effect.rule.name}{_doubt(effect)}" for effect in kos]
+        folder = pen.path(tree.module or "")
+        _write_list(pen, "" if number else "modules", [f"{folder}: {', '.join(names) or 'no .ko of it'}"])
+    others = [f"{_other(pen, effect)}{_doubt(effect)}" for effect in affected.others]
+    if not every and len(others) > MAX_OTHERS:
+        others = [*others[: MAX_OTHERS - 1], f"and {len(others) - MAX_OTHERS + 1} more (--all lists them)"]
+    _write_list(pen, "others", others)
+    if any("(perhaps)" in line for line in pen.lines[before:]):
+        pen.lines += ["", "  (perhaps): a step between replaces its output only when the content differs"]
+    _write_unnoticed(pen, affected)
+    _write_time(pen, whole, affected, estimate)
+
+
+def _write_changes(pen: Pen, changes: tuple[Change, ...], *, every: bool) -> None:
+    """Say how each change was understood; of a long list only those that matter."""
+    noted = [change for change in changes if change.note or len(changes) == 1]
+    unread = [change for change in changes if change.kind is Kind.UNREAD]
+    if len(changes) > 1:
+        taking = len(changes) - len(unread)
+        pen.lines.append(
+            f"{taking} of {len(changes)} changes take part in the build"
+            + ("; the others are read by no step" if unread else "")
+        )
+        noted = [change for change in noted if change.kind is not Kind.UNREAD]
+    shown = noted if every else noted[:MAX_CHANGES]
+    for change in shown:
+        note = f": {change.note}" if change.note else ""
+        lines = textwrap.wrap(
+            f"{change.name}{note}",
+            _WIDTH,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        pen.lines += lines
+    if len(shown) < len(noted):
+        pen.lines.append(f"… and {len(noted) - len(shown)} more notes (--all shows them)")
+    pen.lines.append("")
+
+
+def _counted(affected: Affected) -> str:
+    parts = [
+        _count(len(affected.crates), "crate"),
+        _count(len(affected.modules), "module"),
+        _count(len(affected.others), "other file"),
+    ]
+    parts = [part for part in parts if part]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}" if number else ""
+
+
+def _crate(effect: Effect) -> str:
+    macro = " (proc macro)" if effect.rule.target.endswith(".so") else ""
+    return f"{crate_name(effect.rule)}{macro}{_doubt(effect)}"
+
+
+def _other(pen: Pen, effect: Effect) -> str:
+    return effect.rule.name if effect.module is None else pen.path(effect.rule.target)
+
+
+def _doubt(effect: Effect) -> str:
+    return " (perhaps)" if effect.certainty is Certainty.POSSIBLE else ""
+
+
+def _write_list(pen: Pen, label: str, items: Iterable[str]) -> None:
+    text = ", ".join(items)
+    if not text:
+        return
+    lines = textwrap.wrap(
+        text,
+        _WIDTH - len(_INDENT),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    pad = label.ljust(len(_INDENT) - 2)
+    pen.lines.append(f"  {pen.mark('note', pad)}{lines[0]}")
+    pen.lines += [_INDENT + line for line in lines[1:]]
+
+
+def _write_unnoticed(pen: Pen, affected: Affected) -> None:
+    unnoticed = [effect for effect in affected.effects if not effect.noticed]
+    if unnoticed:
+        pen.lines.append("")
+        names = ", ".join(_other(pen, effect) for effect in unnoticed[:4])
+        more = f" and {len(unnoticed) - 4} more" if len(unnoticed) > 4 else ""
+        pen.lines.append(f"{pen.mark('note', 'note')}: make does not notice it for {names}{more}")
+
+
+def _write_time(pen: Pen, whole: Whole, affected: Affected, estimate: Estimate) -> None:
+    """The commands that would do it, with what they cost the last time."""
+    modules = affected_modules(affected)
+    commands = []
+    if any(effect.module is None and effect.noticed for effect in affected.effects):
+        commands.append((kernel_command(whole.tree, pen.cwd, REFRESH_GOAL), _say_estimate(estimate)))
+    commands += [(module_command(whole.tree, tree, pen.cwd), "") for tree in modules]
+    pen.lines.append("")
+    pen.lines.append(f"{pen.mark('help', 'help')}: to rebuild it:")
+    for number, (words, remark) in enumerate(commands):
+        end = " &&" if number + 1 < len(commands) else ""
+        comment = f"   # {remark}" if remark else ""
+        pen.lines.append(f"    {' '.join(map(shell_quoted, words))}{end}{comment}")
+
+
+def module_command(kernel: Tree, tree: Tree, cwd: str) -> list[str]:
+    """The make command that builds one module."""
+    words = kernel_command(kernel, cwd, f"M={module_argument(kernel, tree.module or '')}")
+    if tree.module_output != tree.module and tree.module_output is not None:
+        words.append(f"MO={tree.module_output}")
+    return words
+
+
+def _say_estimate(estimate: Estimate) -> str:
+    if not estimate.timed:
+        return ""
+    seconds = f"{estimate.seconds:.1f} s" if estimate.seconds < 10 else f"{estimate.seconds:.0f} s"
+    if not estimate.untimed:
+        return f"took {seconds} the last time"
+    return f"took {seconds} the last time for {estimate.timed} of {estimate.timed + estimate.untimed} steps"

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The voice of kdeps: a sentence for each reason, names and times as a person says them.
+
+Every text output is written with these, so that all commands speak alike.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from enum import Enum
+
+from kdeps.causes import Cause, crate_name, is_config_stamp
+from kdeps.printable import printable
+from kdeps.rules import Rule
+from kdeps.survey import Survey
+from kdeps.tree import Tree
+from kdeps.verdict import Finding, Reason, ReasonKind
+
+
+class Style(Enum):
+    """How to mark words on this output."""
+
+    PLAIN = "plain"
+    COLOUR = "colour"
+
+
+_CODES = {"error": "1;31", "note": "1;36", "help": "1;32", "bold": "1", "dim": "2", "file": "1;34"}
+
+_MARK = re.compile(rf"(\x1b\[(?:{'|'.join((*_CODES.values(), '0'))})m)")
+
+SENTENCES: dict[ReasonKind, str] = {
+    ReasonKind.MISSING_TARGET: "{what} is missing",
+    ReasonKind.NEWER_PREREQUISITE: "{what} is older than {file}, changed {ago}",
+    ReasonKind.MISSING_PREREQUISITE: "{file} is gone, {what} was built from it",
+    ReasonKind.MISSING_RECORD: "{what} has no usable record ({detail})",
+    ReasonKind.COMMAND_CHANGED: "{what} would be built by another command now: {detail}",
+    ReasonKind.STALE_PREREQUISITE: "{what} is built from something stale",
+    ReasonKind.MISSING_OUTPUT: "{file}, made together with {what}, cannot be used: {detail}",
+    ReasonKind.INTERRUPTED: "a compile of {what} failed or was stopped: {detail}",
+    ReasonKind.CONTENT_CHANGED: "{what} is stale behind its mtime: {file} {detail}",
+    ReasonKind.CONFIG_NOT_SYNCED: "the configuration is not synced: {file} {detail}",
+    ReasonKind.CONFIG_NOT_FOLLOWED: "{what} was built before {symbol} changed, and M= builds do not follow it",
+    ReasonKind.TOOLCHAIN_CHANGED: "the toolchain changed: {detail}",
+    ReasonKind.NO_OBJECTS: "{detail}",
+    ReasonKind.OLD_KERNEL: "{file} {detail}",
+    ReasonKind.OLD_SYMVERS: "{file} {detail}",
+    ReasonKind.MISSING_SYMVERS: "{file} is missing: {detail}",
+}
+"""What each reason says. Formatted once, with values only, for a path may contain braces."""
+
+_ABOUT_A_FILE = (
+    ReasonKind.CONFIG_NOT_SYNCED,
+    ReasonKind.OLD_KERNEL,
+    ReasonKind.OLD_SYMVERS,
+    ReasonKind.MISSING_SYMVERS,
+)
+
+
+class Pen:
+    """Collects lines, and knows how this output is written to."""
+
+    def __init__(self, cwd: str, style: Style, unicode: bool, now_ns: int) -> None:
+        self.cwd = cwd
+        self.style = style
+        self.now_ns = now_ns
+        self.clock = False
+        """Say when by the time of day, not how long ago."""
+        self.arrow, self.gap = ("→", "⇢") if unicode else ("->", "-/->")
+        self.back, self.back_gap = ("←", "⇠") if unicode else ("<-  ", "<-/-")
+        self.lines: list[str] = []
+
+    def mark(self, kind: str, text: str) -> str:
+        if self.style is Style.PLAIN:
+            return text
+        return f"\x1b[{_CODES[kind]}m{text}\x1b[0m"
+
+    def path(self, path: str) -> str:
+        """Write a path as the user would type it from where they stand."""
+        relative = os.path.relpath(path, self.cwd)
+        shown = relative if len(relative) <= len(path) else path
+        return printable(shown)
+
+    def ago(self, mtime_ns: int | None) -> str:
+        if mtime_ns is None:
+            return "some time ago"
+        if self.clock:
+            return clock_time(mtime_ns / 1e9, now_s=self.now_ns / 1e9)
+        lag = self.now_ns - mtime_ns
+        return f"{duration(lag)} ago" if lag >= 0 else f"{duration(-lag)} in the future"
+
+
+class Writer(Pen):
+    """A pen that writes about one survey."""
+
+    def __init__(self, survey: Survey, cwd: str, style: Style, unicode: bool, now_ns: int) -> None:
+        super().__init__(cwd, style, unicode, now_ns)
+        self.survey = survey
+
+
+def shown_line(line: str, style: Style) -> str:
+    """Let nothing through to the terminal but what is visible, our own colours, and the line's end."""
+    text = line.rstrip("\n")
+    end = line[len(text) :]
+    if style is Style.PLAIN or text.isprintable():
+        return printable(text) + end
+    return "".join(part if _MARK.fullmatch(part) else printable(part) for part in _MARK.split(text)) + end
+
+
+def say_finding(writer: Writer, finding: Finding) -> str:
+    if finding.kind in _ABOUT_A_FILE:
+        return SENTENCES[finding.kind].format(file=writer.path(finding.path), detail=finding.message)
+    if finding.kind in (ReasonKind.TOOLCHAIN_CHANGED, ReasonKind.NO_OBJECTS):
+        return SENTENCES[finding.kind].format(detail=finding.message)
+    return f"{writer.path(finding.path)} is missing: {finding.message}"
+
+
+def say_cause(writer: Writer, cause: Cause) -> str:
+    reason = cause.reason
+    symbols = _symbols(cause)
+    return SENTENCES[reason.kind].format(
+        what=_describe_all(cause),
+        file=symbols or _files(writer, cause),
+        ago=writer.ago(reason.mtime_ns),
+        detail=_command_difference(reason) if reason.kind is ReasonKind.COMMAND_CHANGED else reason.detail,
+        symbol=symbols,
+    )
+
+
+def _files(writer: Writer, cause: Cause) -> str:
+    """Name the file to blame, the one changed last, and count the others."""
+    more = len(cause.paths) - 1
+    if not more or cause.reason.kind is ReasonKind.COMMAND_CHANGED:
+        return writer.path(cause.reason.path)
+    return f"{writer.path(cause.reason.path)} and {more} more file{'s' if more > 1 else ''}"
+
+
+def _symbols(cause: Cause) -> str:
+    """Name the configuration symbols that are to blame; empty where they are not."""
+    names = ["CONFIG_" + os.path.basename(path) for path in cause.paths if is_config_stamp(path)]
+    shown = ", ".join(names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _describe_all(cause: Cause) -> str:
+    """Name the first of the rules a cause makes stale by itself, and count the rest where that is the message."""
+    what = describe(cause.direct[0].rule)
+    more = len(cause.direct) - 1
+    return f"{what} (and {more} more)" if more and cause.reason.kind is ReasonKind.COMMAND_CHANGED else what
+
+
+def _command_difference(reason: Reason) -> str:
+    """Say which words of a command differ, the way a diff would."""
+    words = [f"-`{word}`" for word in reason.removed] + [f"+`{word}`" for word in reason.added]
+    if len(words) > 6:
+        words = [*words[:6], f"and {len(words) - 6} more words"]
+    return " ".join(words) or reason.detail
+
+
+def module_name(tree: Tree) -> str:
+    given = tree.args.variables.get("M")
+    if given:
+        return given
+    return tree.module or ""
+
+
+def describe(rule: Rule) -> str:
+    """Name what a rule makes, as a kernel developer would."""
+    crate = crate_name(rule)
+    if crate:
+        kind = "proc macro" if rule.target.endswith(".so") else "crate"
+        return f"{kind} `{crate}`"
+    return rule.name
+
+
+def clock_time(when_s: float, *, now_s: float) -> str:
+    """Say when, by the clock; with the day where that is not today."""
+    try:
+        then, now = time.localtime(when_s), time.localtime(now_s)
+    except (OverflowError, OSError, ValueError):
+        return "at an impossible time"
+    if then[:3] == now[:3]:
+        return f"at {time.strftime('%H:%M:%S', then)}"
+    return f"on {time.strftime('%Y-%m-%d at %H:%M', then)}"
+
+
+def duration(ns: int) -> str:
+    """Say how long, in the one unit a person would use."""
+    seconds = ns / 1e9
+    if seconds < 1:
+        return f"{max(1, round(seconds * 1000))} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    for unit, size, up_to in (
+        ("s", 1, 120),
+        ("min", 60, 120 * 60),
+        ("h", 3600, 48 * 3600),
+        ("days", 86400, 1e18),
+    ):
+        if seconds < up_to:
+            return f"{round(seconds / size)} {unit}"
+    return "ages"
