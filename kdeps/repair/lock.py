@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""One refresh of an object tree at a time.
+
+``flock`` on a file in the user's cache directory, named for the object tree's
+real path; never in the tree. The kernel drops the lock with the last process
+that holds the file open, so a killed kdeps leaves none behind. make inherits
+it on purpose, and the compilers inherit it from make: when kdeps is killed and
+they are not, the tree is still being written to. Something else may inherit it
+as well and never end (a compiler cache's server); so the file says who
+refreshes, and when none of them is left, the wait is a limited one.
+
+Where there is no such directory, or its file system has no locks, there is no
+lock: two refreshes at once cost time, and make judges every file anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kdeps.toolchain import cache_directory
+
+_POLL_S = 0.1
+INHERITED_S = 60
+"""How long to wait for a compiler that has outlived its make."""
+
+
+class Lock(NamedTuple):
+    """A lock that is held, or the lack of one."""
+
+    descriptor: int | None
+    waited: bool
+    """Somebody else held it: the tree has changed since it was last looked at."""
+
+    def note_holder(self, pid: int) -> None:
+        """Write down a process that refreshes; it inherits the lock."""
+        if self.descriptor is not None:
+            try:
+                os.write(self.descriptor, f"{pid} {_started(pid)}\n".encode())
+            except OSError:
+                return
+
+    def release(self) -> None:
+        """Let the next one in."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+
+def take_lock(objtree: str, environ: dict[str, str], on_wait: Callable[[int], None]) -> Lock:
+    """Wait until nobody else refreshes an object tree.
+
+    Args:
+        objtree: Its real path.
+        environ: For the cache directory.
+        on_wait: Called once, with the process waited for, if there is one. Raises what it
+            raises, for somebody who would rather not wait.
+    """
+    folder = os.path.join(cache_directory(environ), "locks")
+    name = f"{os.path.basename(objtree)}-{zlib.crc32(os.fsencode(objtree)):08x}"
+    try:
+        os.makedirs(folder, exist_ok=True)
+        descriptor = os.open(
+            os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+    except OSError:
+        return Lock(None, False)
+    waited = False
+    alone_since: float | None = None
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holders = _holders(descriptor)
+            now = time.monotonic()
+            alone_since = None if holders else alone_since or now
+            if alone_since is not None and now - alone_since > INHERITED_S:
+                return Lock(descriptor, waited)
+            if not waited:
+                waited = True
+                try:
+                    on_wait(holders[0] if holders else 0)
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+            time.sleep(_POLL_S)
+            continue
+        except OSError:
+            os.close(descriptor)
+            return Lock(None, waited)
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        lock = Lock(descriptor, waited)
+        lock.note_holder(os.getpid())
+        os.set_inheritable(descriptor, True)
+        return lock
+
+
+def _holders(descriptor: int) -> list[int]:
+    """The processes in the file that still run and are what they were."""
+    try:
+        text = os.pread(descriptor, 4096, 0).decode("ascii", "replace")
+    except OSError:
+        return []
+    found: list[int] = []
+    for line in text.splitlines():
+        pid, _, started = line.partition(" ")
+        if pid.isdigit() and _started(int(pid)) == started:
+            found.append(int(pid))
+    return found
+
+
+def _started(pid: int) -> str:
+    """When a process was started, in ticks since boot, for process ids are used again; empty: it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]

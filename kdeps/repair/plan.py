@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What has to be done to bring a stale build to fresh: pure, from a survey.
+
+Everything is made by Kbuild, through its smallest public goal that knows all of
+it, ``modules_prepare``. Where Kbuild sees nothing to do (a deleted
+``libkernel.rmeta`` beside an intact ``kernel.o``), the target has to go first, so
+that Kbuild misses it. Kbuild's record stays true either way.
+
+Nothing smaller will do: ``rust/`` and ``rust/kernel.o`` run all of prepare as
+well, and a single crate cannot be asked for (measured on 6.12, 7.2 and 7.3).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from kdeps.errors import KdepsError
+from kdeps.makeargs import LINT_ONLY, working_directory
+from kdeps.rules import Rules, Scope
+from kdeps.survey import Survey
+from kdeps.tree import Tree
+from kdeps.verdict import Cure, Finding, ReasonKind, Stale, Status
+
+REFRESH_GOAL = "modules_prepare"
+WHOLE_GOAL = "all"
+CONFIGURE_GOAL = "olddefconfig"
+SYNC_GOAL = "syncconfig"
+_NOT_FOR_THE_KERNEL = frozenset(
+    ("-B", "--always-make", "-n", "--just-print", "--dry-run", "--recon", "-q", "--question", "-t", "--touch")
+)
+_FLAG_VARIABLES = {"KRUSTFLAGS": (".rmeta",), "KCFLAGS": ("-D__BINDGEN__",)}
+"""Make variables with flags of the user's own → what tells a command of rust/ that takes them."""
+
+
+class CannotRefresh(KdepsError):
+    """What is stale cannot be refreshed from here; a person has to act."""
+
+
+class Plan(NamedTuple):
+    """What brings a build to fresh, short of ``make M=…`` itself."""
+
+    remove: tuple[str, ...]
+    """Files to delete first, absolute, each once."""
+    goals: tuple[str, ...]
+    """Goals to make after that, each by a make of its own; empty where only the module is concerned."""
+    by_hand: tuple[Finding, ...]
+    """What only a person can cure."""
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing that kdeps could do."""
+        return not self.remove and not self.goals
+
+
+class NewFlags(NamedTuple):
+    """Flags of the user's own that change the command of crates which are built already."""
+
+    assignment: str
+    """``KRUSTFLAGS=-Cdebuginfo=1``"""
+    crates: int
+
+
+def plan_repair(survey: Survey) -> Plan:
+    """Decide what to remove and which goals to make. A fresh build has an empty plan."""
+    verdict = survey.verdict
+    findings = [finding for finding in verdict.findings if finding.status is Status.STALE]
+    silent = [state for state in verdict.stale if state.silent]
+    remove = [problem.path for problem in verdict.problems if problem.remove]
+    for state in silent:
+        if _needs_removal(state):
+            # A compiler may write through a link to nowhere, and fail.
+            remove += [state.rule.target, *(o for o in state.rule.outputs if o in survey.snapshot.dangling)]
+    for finding in findings:
+        remove += finding.remove
+    goals: list[str] = []
+    if any(finding.cure is Cure.CONFIGURE for finding in findings):
+        goals.append(CONFIGURE_GOAL)
+    if any(finding.cure is Cure.SYNC for finding in findings):
+        goals.append(SYNC_GOAL)
+    by_hand = tuple(finding for finding in findings if finding.cure is Cure.BY_HAND)
+    if len(by_hand) < len(findings) or any(state.rule.scope is Scope.KERNEL for state in silent):
+        goals.append(refresh_goal(survey.rules))
+    if survey.tree.prebuilt:
+        remove, goals = [], []
+    return Plan(tuple(dict.fromkeys(remove)), tuple(goals), by_hand)
+
+
+def refresh_goal(rules: Rules) -> str:
+    """What has to be made for rules to become fresh."""
+    return WHOLE_GOAL if rules.whole else REFRESH_GOAL
+
+
+def _needs_removal(state: Stale) -> bool:
+    """Whether Kbuild sees nothing of what makes a rule stale, but would make a missing target again."""
+    direct = [reason for reason in state.reasons if reason.kind is not ReasonKind.STALE_PREREQUISITE]
+    if not direct or any(reason.kbuild for reason in direct):
+        return False
+    # Without its source nothing could make it again.
+    gone = ReasonKind.MISSING_PREREQUISITE
+    return not any(reason.kind is gone and reason.path == state.rule.source for reason in direct)
+
+
+def kernel_words(tree: Tree) -> tuple[str, ...]:
+    """The user's words that also belong on a build of the kernel's own artifacts.
+
+    ``CLIPPY=1`` and its like do not: they ask to lint the module, and would compile
+    every crate again by another command, now and at the next build without them.
+    """
+    return tuple(
+        word
+        for word in tree.args.kept
+        if word not in _NOT_FOR_THE_KERNEL and word.partition("=")[0] not in LINT_ONLY
+    )
+
+
+def kernel_command(tree: Tree, cwd: str, goal: str, *, in_job_server: bool = False) -> list[str]:
+    """A make command for the kernel itself, for somebody who stands in ``cwd``.
+
+    Args:
+        tree: Whose arguments to take over.
+        cwd: Where the command will be run, or typed.
+        goal: What to make.
+        in_job_server: Leave ``-j`` to an outer make.
+    """
+    words = kernel_words(tree)
+    if in_job_server:
+        words = _without(words, ("-j", "--jobs"))
+    if os.path.realpath(working_directory(tree.args, cwd)) != os.path.realpath(tree.make_directory):
+        words = ("-C", tree.make_directory, *_without(words, ("-C", "--directory")))
+    return ["make", *words, goal]
+
+
+def _without(words: tuple[str, ...], options: tuple[str, str]) -> tuple[str, ...]:
+    """Leave out an option with its value, given as one word or as two."""
+    short, long = options
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in (short, long) and short == "-C":
+            skip = True
+        elif word != long and not word.startswith((short, f"{long}=")):
+            kept.append(word)
+    return tuple(kept)
+
+
+def find_new_flags(survey: Survey, environ: dict[str, str]) -> tuple[NewFlags, ...]:
+    """Find flags of the user's own that the recorded commands do not have yet.
+
+    ``make KRUSTFLAGS=… M=…`` by itself gives them to the module alone; a refresh with
+    the same command line gives them to every crate.
+    """
+    found: list[NewFlags] = []
+    for name, marks in _FLAG_VARIABLES.items():
+        value = survey.tree.args.variables.get(name, environ.get(name, ""))
+        words = value.split()
+        lacking = {
+            rule.target
+            for rule in survey.rules.rules
+            if rule.scope is Scope.KERNEL
+            and rule.name.startswith("rust/")
+            and any(mark in rule.command for mark in marks)
+            and any(f" {word}" not in rule.command for word in words)
+        }
+        crates = _count_crates(survey, lacking)
+        if crates:
+            found.append(NewFlags(f"{name}={value}", crates))
+    return tuple(found)
+
+
+def _count_crates(survey: Survey, targets: set[str]) -> int:
+    """Count the crates among some targets and all that is made from them."""
+    graph = survey.graph
+    reached: set[int] = set()
+    for at in graph.order:
+        fed = any(feed.producer in reached for feed in graph.feeds[at])
+        if graph.rules[at].scope is Scope.KERNEL and (fed or graph.rules[at].target in targets):
+            reached.add(at)
+    return sum(any(o.endswith(".rmeta") for o in graph.rules[at].outputs) for at in reached)

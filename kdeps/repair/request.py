@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What a make command line asks for, before any record is looked at.
+
+Inside a recipe part of the command line is in ``MAKEFLAGS``: ``make LLVM=1`` in a
+module's folder hands ``LLVM=1`` to the make its Makefile calls that way, and Kbuild
+takes it for an argument. So it is read from there, too.
+
+Source: GNU make 4.4 ``src/main.c`` (``decode_env_switches``, ``define_makeflags``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from kdeps.makeargs import LINT_ONLY, MODULE_ONLY, MakeArgs, parse_make_args, working_directory
+from kdeps.tree import builds_objects
+
+_NOT_FOR_THE_KERNEL = MODULE_ONLY | LINT_ONLY
+_KERNEL = re.compile(
+    r"^[ \t]*(KDIR|KERNEL_SRC|KERNELDIR|KSRC|KERNEL_DIR)[ \t]*(\?=|:=|::=|=)[ \t]*([^#\n]*)", re.MULTILINE
+)
+_MODULE_NAMES = ("M", "KBUILD_EXTMOD")
+_WITH_VALUE = "CfIWoEjlO"
+_ASKS_ONLY = {
+    "n": "--dry-run", "q": "--question", "t": "--touch", "h": "--help", "v": "--version", "p": "--print-data-base",
+}  # fmt: skip
+_ASKS_ONLY_LONG = frozenset((*_ASKS_ONLY.values(), "--just-print", "--recon"))
+_BUILDS_NOTHING = frozenset(
+    (
+        "clean", "mrproper", "distclean", "help", "modules_install", "modules_sign", "kernelversion",
+        "kernelrelease", "image_name", "rust-analyzer", "rustfmt", "rustfmtcheck", "tags", "TAGS", "cscope",
+        "gtags", "dtbs_install", "headers_install",
+    )
+)  # fmt: skip
+"""Goals of ``make M=…`` that compile nothing."""
+
+
+class Request(NamedTuple):
+    """A make that would compile a module."""
+
+    words: tuple[str, ...]
+    """What make is told: the assignments it inherits, then its own arguments."""
+    args: MakeArgs
+    """Of ``words``."""
+    in_job_server: bool
+    """An outer make lends its job slots."""
+    by_ninja: bool = False
+    """A refresh shall be ninja's work where it can be."""
+
+
+def read_request(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Request | None:
+    """Tell whether make would compile a module.
+
+    Args:
+        words: make's arguments, verbatim.
+        cwd: Where it is called.
+        environ: The environment it gets.
+
+    Returns:
+        The request; ``None`` for a make that builds no module, or that only
+        asks (``-n``, ``-q``), where everything is to be left alone.
+    """
+    flags = split_flags(f"{environ.get('GNUMAKEFLAGS', '')} {environ.get('MAKEFLAGS', '')}")
+    inherited = parse_make_args(tuple(flags))
+    told = (*(f"{name}={value}" for name, value in inherited.variables.items()), *words)
+    args = parse_make_args(told)
+    named = any(name in args.variables for name in _MODULE_NAMES) or environ.get("KBUILD_EXTMOD")
+    if _only_asks((*flags, *words)):
+        return None
+    if not named:
+        kernel = _named_kernel(working_directory(args, cwd), args, environ)
+        if kernel is None:
+            return None
+        told = (*told, f"KDIR={kernel}")
+        args = parse_make_args(told)
+    if args.goals and all(goal in _BUILDS_NOTHING for goal in args.goals):
+        return None
+    return Request(told, args, any(flag.startswith("--jobserver") for flag in flags))
+
+
+def _named_kernel(folder: str, args: MakeArgs, environ: dict[str, str]) -> str | None:
+    """The kernel that the Makefile of a module's own folder builds against; ``None``: it does not say so plainly.
+
+    Only an assignment whose value is a path, or is given from outside, is understood.
+    Judging (and refreshing) another kernel than make will use would be worse than none.
+    """
+    try:
+        with open(os.path.join(folder, "Makefile"), encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read(1 << 16)
+    except OSError:
+        return None
+    found = _KERNEL.search(text)
+    if found is None or not builds_objects(folder):
+        return None
+    name, operator, value = found.groups()
+    if name in args.variables:
+        value = args.variables[name]
+    elif operator == "?=" and environ.get(name):
+        value = environ[name]
+    value = value.strip().replace("$(shell uname -r)", os.uname().release)
+    return None if "$" in value or not value else value
+
+
+def split_flags(text: str) -> list[str]:
+    """Split the value of ``MAKEFLAGS`` into words as they would stand on a command line."""
+    words = [
+        re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL).replace("$$", "$")
+        for word in re.findall(r"(?:\\.|[^\s\\])+", text, flags=re.DOTALL)
+    ]
+    if words and not words[0].startswith("-") and "=" not in words[0]:
+        words[0] = f"-{words[0]}"  # make writes its one-letter options first and without a dash
+    return words
+
+
+def kernel_environment(environ: dict[str, str]) -> dict[str, str]:
+    """The environment for a make of the kernel itself: nothing in it says that a module is built.
+
+    ``MAKEFLAGS`` keeps everything but assignments meant for the module; above all
+    its job server. ``-B`` goes as well: it asks to remake the module, not the kernel.
+    """
+    changed = {name: value for name, value in environ.items() if name not in _NOT_FOR_THE_KERNEL}
+    changed.pop("MAKEOVERRIDES", None)
+    for name in ("MAKEFLAGS", "GNUMAKEFLAGS"):
+        if name in changed:
+            changed[name] = _without_module(changed[name])
+    return changed
+
+
+def _without_module(flags: str) -> str:
+    kept: list[str] = []
+    for at, word in enumerate(re.findall(r"(?:\\.|[^\s\\])+", flags, flags=re.DOTALL)):
+        name = word.partition("=")[0].rstrip(":+?!")
+        if "=" in word and name in _NOT_FOR_THE_KERNEL:
+            continue
+        if at == 0 and word.isalpha() and not flags[:1].isspace():
+            word = word.replace("B", "")
+        kept.append(word)
+    if kept[-1:] == ["--"]:
+        kept.pop()
+    # A leading blank tells make that there are no one-letter options.
+    return f" {' '.join(kept)}" if flags[:1].isspace() else " ".join(kept)
+
+
+def _only_asks(words: tuple[str, ...]) -> bool:
+    """Whether an option keeps make from building anything."""
+    waiting = False
+    for word in words:
+        if waiting:
+            waiting = False
+        elif word == "--":
+            return False
+        elif word in _ASKS_ONLY_LONG:
+            return True
+        elif word.startswith("-") and not word.startswith("--"):
+            for at, letter in enumerate(word[1:], start=1):
+                if letter in _WITH_VALUE:
+                    waiting = letter not in "jlO" and at == len(word) - 1
+                    break
+                if letter in _ASKS_ONLY:
+                    return True
+    return False
