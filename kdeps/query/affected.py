@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What a change rebuilds: crates first, then modules, then the rest.
+
+The question is put to the very function that carries staleness along the edges
+for ``kdeps check``: every rule that reads what changes is stale for that reason, nothing else
+is, and what follows is the answer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kdeps.causes import crate_name
+from kdeps.query.change import Change
+from kdeps.query.modules import Whole
+from kdeps.query.why import reads
+from kdeps.rules import Rule, Scope
+from kdeps.tree import Tree
+from kdeps.verdict import Certainty, Reason, ReasonKind, Source, conclude
+
+
+class Effect(NamedTuple):
+    """One step that a change makes run again."""
+
+    rule: Rule
+    certainty: Certainty
+    """``possible``: a step between replaces its output only when the content differs."""
+    noticed: bool
+    """Whether make notices by itself; what it does not notice has to be made again by hand."""
+    module: Tree | None
+    """Whose step it is; ``None``: the kernel's own."""
+
+
+class Affected(NamedTuple):
+    """Everything that some changes rebuild; each list in the order in which it would be built."""
+
+    changes: tuple[Change, ...]
+    crates: tuple[Effect, ...]
+    modules: tuple[Effect, ...]
+    """The ``.ko`` files."""
+    others: tuple[Effect, ...]
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """All of it."""
+        return (*self.crates, *self.modules, *self.others)
+
+
+class Estimate(NamedTuple):
+    """How long the kernel's own steps among the effects took the last time."""
+
+    seconds: float
+    timed: int
+    untimed: int
+    """Steps that kdeps never saw running."""
+
+
+def find_affected(whole: Whole, changes: tuple[Change, ...]) -> Affected:
+    """Find every step that some changes make run again."""
+    graph = whole.graph
+    paths = {path for change in changes for path in change.paths}
+    symbols = {symbol for change in changes for symbol in change.symbols}
+    again = {at for change in changes for at in change.rules}
+    direct = [
+        ()
+        if whole.tree.prebuilt and rule.scope is Scope.KERNEL
+        else tuple(_direct(rule, at in again, paths, symbols, whole.tree.objtree))
+        for at, rule in enumerate(graph.rules)
+    ]
+    verdict = conclude(graph, direct, Source.RECORD, (), ())
+    states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}
+    found: list[Effect] = []
+    for at in graph.order:
+        state = states.get(graph.rules[at].target)
+        if state is not None:
+            noticed = any(reason.kbuild for reason in state.reasons)
+            found.append(Effect(state.rule, state.certainty, noticed, _module_of(whole, state.rule)))
+    return Affected(
+        changes,
+        tuple(effect for effect in found if _is_crate(effect)),
+        tuple(effect for effect in found if _is_module(effect)),
+        tuple(effect for effect in found if not _is_crate(effect) and not _is_module(effect)),
+    )
+
+
+def _is_crate(effect: Effect) -> bool:
+    return bool(crate_name(effect.rule))
+
+
+def _is_module(effect: Effect) -> bool:
+    return effect.rule.target.endswith(".ko")
+
+
+def _direct(rule: Rule, again: bool, paths: set[str], symbols: set[str], objtree: str) -> list[Reason]:
+    """The reasons that a change gives one rule directly."""
+    if again:
+        return [Reason(ReasonKind.MISSING_TARGET, True, rule.target)]
+    unseen = set(rule.unseen)
+    reasons = [
+        Reason(ReasonKind.NEWER_PREREQUISITE, path not in unseen, path)
+        for path in dict.fromkeys(reads(rule, symbols=False))
+        if path in paths
+    ]
+    if symbols:
+        # From 6.13 on a module's record looks for the stamps in its own folder, where none is.
+        followed = rule.config_dir == objtree
+        kind = ReasonKind.NEWER_PREREQUISITE if followed else ReasonKind.CONFIG_NOT_FOLLOWED
+        reasons += [
+            Reason(kind, followed, f"{objtree}/include/config/{symbol}")
+            for symbol in rule.config
+            if symbol in symbols
+        ]
+    return reasons
+
+
+def _module_of(whole: Whole, rule: Rule) -> Tree | None:
+    if rule.scope is Scope.KERNEL:
+        return None
+    owners = [
+        tree
+        for tree in whole.modules
+        if tree.module_output is not None and rule.target.startswith(tree.module_output + "/")
+    ]
+    return max(owners, key=lambda tree: len(tree.module_output or ""), default=None)
+
+
+def affected_modules(affected: Affected) -> tuple[Tree, ...]:
+    """The modules of which at least one step runs again, in the order of their folders."""
+    found = {e.module.module or "": e.module for e in affected.effects if e.module is not None}
+    return tuple(found[folder] for folder in sorted(found))
+
+
+def estimate(affected: Affected, durations: dict[str, float]) -> Estimate:
+    """Add up how long the kernel's steps took the last time; those that are only possible count for nothing."""
+    names = [
+        effect.rule.name
+        for effect in affected.effects
+        if effect.module is None and effect.certainty is Certainty.CERTAIN and effect.noticed
+    ]
+    timed = [durations[name] for name in names if name in durations]
+    return Estimate(sum(timed), len(timed), len(names) - len(timed))

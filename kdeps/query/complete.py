@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What can stand where somebody types: crates, targets, symbols, modules, make's variables, paths.
+
+Everything is matched as it was typed so far; nothing is guessed and nothing is said
+when it cannot be found out. Names with characters that a shell would take for its
+own are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from kdeps.errors import KdepsError
+from kdeps.makeargs import split_goals
+from kdeps.query.modules import find_modules, module_argument, read_whole
+from kdeps.query.names import Names
+from kdeps.rules import Scope
+from kdeps.tree import find_tree
+
+_PLAIN = re.compile(r"[\w./+,:=@%^~-]+")
+MAX_ENTRIES = 500
+"""Of a folder with more entries, that many are offered; nobody reads more."""
+
+VARIABLES: dict[str, str] = {
+    "M=": "the module's folder",
+    "O=": "the object tree",
+    "LLVM=": "build with clang and lld",
+    "ARCH=": "the architecture",
+    "CROSS_COMPILE=": "prefix of the GNU tools",
+    "MO=": "where the module's objects go",
+    "KDIR=": "the kernel of an external module",
+    "V=": "how much make says",
+    "W=": "more warnings",
+    "C=": "check with sparse",
+    "CLIPPY=": "lint with clippy",
+    "KBUILD_MODPOST_WARN=": "undefined symbols are warnings",
+    "KRUSTFLAGS=": "more flags for rustc",
+    "KCFLAGS=": "more flags for the C compiler",
+}
+"""Variables of a kernel build, with what each is for."""
+_FOLDERS = frozenset(("M", "O", "MO", "KDIR", "KERNEL_SRC", "KBUILD_OUTPUT", "KBUILD_EXTMOD"))
+_VALUES = {
+    "LLVM": ("1",), "V": ("0", "1", "2"), "W": ("1", "2", "3", "c", "e"), "C": ("1", "2"), "CLIPPY": ("1",),
+    "KBUILD_MODPOST_WARN": ("1",),
+}  # fmt: skip
+GOALS = ("modules", "modules_prepare", "modules_install", "clean")
+
+
+class Candidate(NamedTuple):
+    """One thing that can stand at the cursor."""
+
+    value: str
+    """The whole word. One that ends in ``/`` or ``=`` goes on."""
+    help: str = ""
+
+
+def complete_make(words: tuple[str, ...], typed: str, cwd: str, environ: dict[str, str]) -> list[Candidate]:
+    """Complete one of make's arguments.
+
+    Args:
+        words: The make arguments typed already.
+        typed: The word so far.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+    """
+    name, equals, value = typed.partition("=")
+    if equals:
+        return _complete_value(words, name, value, cwd, environ)
+    found = [Candidate(variable, text) for variable, text in VARIABLES.items() if variable.startswith(typed)]
+    return found + [Candidate(goal, "goal of make") for goal in GOALS if goal.startswith(typed)]
+
+
+def _complete_value(
+    words: tuple[str, ...], name: str, value: str, cwd: str, environ: dict[str, str]
+) -> list[Candidate]:
+    found: list[Candidate] = []
+    if name in ("M", "KBUILD_EXTMOD"):
+        found += [Candidate(folder, "was built before") for folder in _modules(words, cwd, environ)]
+    if name == "ARCH":
+        found += [Candidate(arch) for arch in _architectures(words, cwd, environ)]
+    found += [Candidate(known) for known in _VALUES.get(name, ())]
+    found = [candidate for candidate in found if candidate.value.startswith(value)]
+    if name in _FOLDERS:
+        known = {candidate.value.rstrip("/") for candidate in found}
+        found += [c for c in complete_path(value, cwd, folders_only=True) if c.value.rstrip("/") not in known]
+    return [candidate._replace(value=f"{name}={candidate.value}") for candidate in found]
+
+
+def _modules(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> list[str]:
+    """The modules below the source tree that were built before, as ``M=`` takes them from where the user stands."""
+    try:
+        tree = find_tree(words, cwd, environ)
+    except KdepsError:
+        return []
+    return [module_argument(tree, folder) for folder in find_modules(tree)]
+
+
+def _architectures(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> list[str]:
+    try:
+        tree = find_tree(words, cwd, environ)
+        with os.scandir(f"{tree.srctree}/arch") as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+    except (KdepsError, OSError):
+        return []
+
+
+def complete_name(words: tuple[str, ...], typed: str, cwd: str, environ: dict[str, str]) -> list[Candidate]:
+    """Complete the name of a crate, a target, a symbol or a file.
+
+    Args:
+        words: What was typed already, names and make arguments mixed.
+        typed: The word so far.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+    """
+    found: list[Candidate] = []
+    try:
+        whole = read_whole(split_goals(words)[1], cwd, environ)
+        names = Names(whole.tree, whole.graph, whole.folders)
+    except KdepsError:
+        return complete_path(typed, cwd)
+    if typed.startswith("CONFIG_"):
+        return [Candidate(f"CONFIG_{s}", "symbol") for s in sorted(names.symbols) if s.startswith(typed[7:])]
+    for short, paths in names.short_names.items():
+        if short.startswith(typed) and not (short.startswith("lib") and short[3:] in names.short_names):
+            found.append(Candidate(short, "module" if paths[0].endswith(".ko") else "crate"))
+    if typed:
+        # Some hundred targets are too many to read, and nobody begins with nothing for one of them.
+        for rule in whole.graph.rules:
+            for name in (rule.name, *(os.path.basename(output) for output in rule.outputs)):
+                if name.startswith(typed):
+                    found.append(
+                        Candidate(name, "of the module" if rule.scope is Scope.MODULE else "of the kernel")
+                    )
+    return _once([*found, *complete_path(typed, cwd)])
+
+
+def complete_path(typed: str, cwd: str, *, folders_only: bool = False) -> list[Candidate]:
+    """Complete a path the way shells do: one level, folders with a slash at the end."""
+    folder, slash, start = typed.rpartition("/")
+    where = os.path.join(cwd, os.path.expanduser(folder + slash) or ".")
+    found: list[Candidate] = []
+    try:
+        with os.scandir(where) as entries:
+            for entry in entries:
+                hidden = entry.name.startswith(".") and not start.startswith(".")
+                if hidden or not entry.name.startswith(start):
+                    continue
+                is_folder = entry.is_dir()
+                if is_folder or not folders_only:
+                    found.append(Candidate(f"{folder}{slash}{entry.name}{'/' if is_folder else ''}"))
+    except OSError:
+        return []
+    return sorted(found)[:MAX_ENTRIES]
+
+
+def _once(candidates: list[Candidate]) -> list[Candidate]:
+    """Each value once, with its first help."""
+    found: dict[str, Candidate] = {}
+    for candidate in candidates:
+        found.setdefault(candidate.value, candidate)
+    return list(found.values())
+
+
+def shown(candidates: list[Candidate]) -> list[Candidate]:
+    """Leave out what a shell would read as something else."""
+    return [candidate for candidate in _once(candidates) if _PLAIN.fullmatch(candidate.value)]
