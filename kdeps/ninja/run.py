@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Refresh a build by ninja, or say why make has to do it.
+
+A recorded command may be run again only if Kbuild would run the same one today, so
+Kbuild is asked, unless it confirmed these commands before (``kdeps.repair.memory``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import zlib
+from typing import NamedTuple
+
+from kdeps.exact import ask_kbuild
+from kdeps.ninja.manifest import Place, write_manifest
+from kdeps.ninja.replay import Replay, plan_replay
+from kdeps.ninja.settle import STAMP
+from kdeps.repair.memory import confirm, is_confirmed, take_inputs
+from kdeps.repair.plan import CannotRefresh, kernel_words
+from kdeps.repair.request import kernel_environment
+from kdeps.rules import Scope
+from kdeps.survey import Survey
+from kdeps.toolchain import cache_directory
+from kdeps.verdict import ReasonKind
+
+PROGRAMS = ("ninja", "samu", "ninja-build", "muon samu")
+"""What understands a ``build.ninja``, the command's words. muon may have samurai inside, or not (Debian's has not)."""
+HANDED_OVER = "by_make"
+_JOBS = re.compile(r"(?:-j|--jobs=?)(\d+)")
+
+
+class NinjaRun(NamedTuple):
+    """A refresh that ninja can do."""
+
+    command: list[str]
+    environ: dict[str, str]
+    builddir: str
+    steps: int
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether it came to a step, while running, that only make can take."""
+        return os.path.exists(f"{self.builddir}/{HANDED_OVER}")
+
+
+def confirm_commands(survey: Survey, environ: dict[str, str], *, module: bool = False) -> Survey:
+    """Make sure that the recorded commands are what Kbuild would run; ask it if need be.
+
+    Args:
+        survey: From the record.
+        environ: The environment make would get.
+        module: Whether the module's own commands matter as well.
+
+    Returns:
+        The same survey where Kbuild confirmed these commands before, else Kbuild's own answer.
+
+    Raises:
+        KbuildError: make could not be asked.
+    """
+    kernel = kernel_environment(environ)
+    if module and survey.tree.module is not None:
+        return ask_kbuild(survey, environ)
+    if is_confirmed(survey, kernel):
+        return survey
+    before = take_inputs(survey, kernel)
+    tree = survey.tree
+    asked = tree._replace(module=None, args=tree.args._replace(kept=kernel_words(tree)))
+    answered = ask_kbuild(survey._replace(tree=asked), kernel)._replace(tree=tree)
+    changed = any(
+        reason.kind is ReasonKind.COMMAND_CHANGED
+        for state in answered.verdict.stale
+        if state.rule.scope is Scope.KERNEL
+        for reason in state.reasons
+    )
+    if not changed and not answered.verdict.problems:
+        confirm(survey, before, kernel)
+    return answered
+
+
+def prepare_run(
+    survey: Survey, words: tuple[str, ...], cwd: str, environ: dict[str, str], *, in_job_server: bool = False
+) -> NinjaRun | str:
+    """Write the refresh of a build for ninja, in kdeps' own folder.
+
+    Args:
+        survey: Of the build, from the record.
+        words: make's arguments.
+        cwd: Where they mean what they say.
+        environ: The environment make would get.
+        in_job_server: An outer make lends its job slots, which ninja before 1.13 does not understand.
+
+    Returns:
+        The run; text where make has to do it: why.
+
+    Raises:
+        KdepsError: make could not be asked, or the folder cannot be written.
+    """
+    program = find_ninja(environ)
+    if not program:
+        named = environ.get("KDEPS_NINJA")
+        return f"{named} is not installed" if named else f"none of {', '.join(PROGRAMS)} is installed"
+    if in_job_server:
+        return "an outer make lends its job slots, which ninja does not share"
+    confirmed = confirm_commands(survey, environ)
+    replay = plan_replay(confirmed)
+    if replay.for_make:
+        return summary(replay)
+    builddir = build_folder(survey, environ)
+    file = f"{builddir}/build.ninja"
+    text = write_manifest(replay, survey.tree, Place(builddir, cwd, words))
+    try:
+        clear_folder(builddir)
+        with open(file, "w", encoding="utf-8", errors="surrogateescape") as out:
+            out.write(text)
+    except OSError as error:
+        raise CannotRefresh(f"{file}: {error.strerror}") from error
+    jobs = _JOBS.search(" ".join(w for w in survey.tree.args.kept if w.startswith(("-j", "--jobs"))))
+    command = [*program, *(["-j", jobs[1]] if jobs else []), "-f", file]
+    return NinjaRun(command, {**environ, "NINJA_STATUS": "  "}, builddir, len(replay.steps))
+
+
+def summary(replay: Replay) -> str:
+    """Say in one line why make has to go first."""
+    first, *more = replay.for_make
+    return f"{first} (and {len(more)} more)" if more else first
+
+
+def find_ninja(environ: dict[str, str]) -> tuple[str, ...]:
+    """Find a program that understands ``build.ninja``; empty: none is there.
+
+    ``KDEPS_NINJA`` names one, with its arguments as a shell has them.
+    """
+    named = environ.get("KDEPS_NINJA")
+    for name in (named,) if named else PROGRAMS:
+        try:
+            first, *more = shlex.split(name)
+        except ValueError:  # nothing, or a quote that is not closed
+            continue
+        found = shutil.which(first, path=environ.get("PATH"))
+        if found and (named or not more or _answers([found, *more], environ)):
+            return (found, *more)
+    return ()
+
+
+def _answers(command: list[str], environ: dict[str, str]) -> bool:
+    """Whether a program has the subcommand that stands for ninja."""
+    try:
+        done = subprocess.run(
+            [*command, "--version"], env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def build_folder(survey: Survey, environ: dict[str, str], purpose: str = "refresh") -> str:
+    """The folder of a build for ninja's log and the notes of its steps."""
+    tree = survey.tree
+    key = f"{tree.objtree}\0{tree.module_output or ''}\0{purpose}"
+    name = f"{os.path.basename(tree.objtree)}-{zlib.crc32(os.fsencode(key)):08x}"
+    return os.path.join(cache_directory(environ), "ninja", name)
+
+
+def clear_folder(folder: str) -> None:
+    """Forget what an earlier run left: its log speaks of other times."""
+    os.makedirs(f"{folder}/same", exist_ok=True)
+    for name in (".ninja_log", STAMP, HANDED_OVER):
+        if os.path.exists(f"{folder}/{name}"):
+            os.unlink(f"{folder}/{name}")
+    for name in os.listdir(f"{folder}/same"):
+        os.unlink(f"{folder}/same/{name}")
