@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What was read of a whole object tree, kept: so that the next look reads what changed.
+
+A whole kernel has thousands of records with hundreds of megabytes in them. The index has
+two parts. The small one says which files the last answer rests on, and how each of them
+looked (``stat``); when all of them still look like that, the answer still holds. The large
+one has the rule that each record became, by the record's stamp; a record that changed is
+read anew, the others are not.
+
+It is a cache like any other: beside the toolchain's, written to a temporary file and
+renamed, with a checksum over each part. One that is cut off, damaged, of another version
+or of another tree is none, and the records are read. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+import sys
+import time
+import zlib
+from array import array
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kdeps import __version__
+from kdeps.ci.discovery import Discovery, Kind
+from kdeps.formats.cmdfile import RecordState
+from kdeps.rules.model import Action, Rule, Scope
+from kdeps.stamps import SOLID
+from kdeps.toolchain import cache_directory
+from kdeps.tree import open_nonblocking
+from kdeps.verdict import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kdeps.tree import Tree
+
+_MAGIC = b"kdepsidx"
+_FORMAT = 3
+_HEADER = struct.Struct("<8sIIQIQI")
+"""Magic, format, checksum of the name, lengths and checksums of the two parts."""
+_PART = struct.Struct("<QQc")
+"""Of a part: bytes of what is told in JSON, bytes of the names, kind of the numbers that follow them."""
+GONE = -1
+"""Stamp of a file that is not there."""
+_KEPT = 8
+"""How many trees are remembered; the one not used for longest goes first."""
+_RACY_NS = 1_000_000_000
+"""A record that changed this recently could change again without its stamp telling."""
+
+
+class Stamps(NamedTuple):
+    """How files looked; two of the same paths are equal where nothing changed that an answer rests on."""
+
+    records: array[int]
+    """ctime in nanoseconds: their content counts."""
+    outputs: array[int]
+    """mtime in nanoseconds, twice; one more for a file that is empty and must not be."""
+    others: array[int]
+    """mtime in nanoseconds: of what else rules read."""
+    folders: array[int]
+    """mtime in nanoseconds."""
+
+
+class Looked(NamedTuple):
+    """Which files an answer rests on."""
+
+    records: list[str]
+    outputs: list[str]
+    others: list[str]
+    folders: list[str]
+
+
+class Answer(NamedTuple):
+    """What is kept of an answer that found nothing wrong."""
+
+    looked: Looked
+    stamps: Stamps
+    listings: list[int]
+    """For each folder, a digest of the names in it that matter."""
+    rules: int
+    files: int
+    names: list[str]
+    """Of the rules that are asked for by name when a build as a whole is judged."""
+    discoveries: tuple[Discovery, ...]
+    """What the artifacts said of themselves."""
+
+
+class Kept(NamedTuple):
+    """The rule that one record became, before anything was added to it that others know."""
+
+    rule: Rule
+    ctime_ns: int
+
+
+def look(paths: Looked) -> Stamps | None:
+    """Stat files; ``None``: one cannot be looked at, so that nothing can be said of it."""
+    try:
+        return Stamps(
+            array("q", map(_changed, paths.records)),
+            array("q", map(_made, paths.outputs)),
+            array("q", map(modified_ns, paths.others)),
+            array("q", map(modified_ns, paths.folders)),
+        )
+    except (OSError, ValueError, OverflowError):
+        return None
+
+
+def holds(answer: Answer, digest: Callable[[str], int | None]) -> bool:
+    """Whether all that an answer rests on still looks as it did.
+
+    A make that has nothing to do makes and deletes files all the same; of a folder that changed
+    the names are compared.
+
+    Args:
+        answer: As it was kept.
+        digest: That of a folder's names now; ``None``: it cannot be listed.
+    """
+    now, then = look(answer.looked), answer.stamps
+    if now is None or now[:3] != then[:3]:
+        return False
+    return all(
+        seen == known or digest(folder) == listing
+        for folder, seen, known, listing in zip(
+            answer.looked.folders, now.folders, then.folders, answer.listings, strict=True
+        )
+    )
+
+
+def output_stamp(mtime_ns: int, *, empty: bool) -> int:
+    """The stamp of an output. An mtime beyond the year 2116 does not fit, and then nothing is kept."""
+    return 2 * mtime_ns + empty
+
+
+def modified_ns(path: str) -> int:
+    """The mtime of a file or folder, or :data:`GONE`."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return GONE
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path).st_ctime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return GONE
+
+
+def _made(path: str) -> int:
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return GONE
+    return output_stamp(found.st_mtime_ns, empty=found.st_size == 0 and path.endswith(SOLID))
+
+
+class Index:
+    """The index of one object tree. Reading and writing it never fail; at worst there is none."""
+
+    def __init__(self, tree: Tree, environ: dict[str, str]) -> None:
+        python = ".".join(map(str, sys.version_info[:3]))
+        self._name = "\0".join(
+            (__version__, python, tree.objtree, tree.srctree, tree.srcarch, str(tree.version))
+        ).encode("utf-8", "surrogateescape")
+        self._folder = os.path.join(cache_directory(environ), "index")
+        self._path = os.path.join(
+            self._folder, f"{os.path.basename(tree.objtree)[:80]}-{zlib.crc32(os.fsencode(tree.objtree)):08x}"
+        )
+
+    def load_answer(self) -> Answer | None:
+        """The last answer, if nothing was wrong then; whether it still holds the caller must look."""
+        part = self._read(0)
+        if part is None:
+            return None
+        try:
+            about, names, stamps = _unpack(part)
+            if not about:
+                return None
+            ends = [0, *accumulate(about["counts"])]
+            if ends[-1] != len(stamps) or ends[-1] != len(names):
+                return None
+            looked = Looked(*(names[start:end] for start, end in pairwise(ends)))
+            kept = Stamps(*(stamps[start:end] for start, end in pairwise(ends)))
+            listings = about["listings"]
+            if len(listings) != len(looked.folders):
+                return None
+            discoveries = tuple(
+                Discovery(Kind(kind), path, message, help_text, Status(status), tuple(remove))
+                for kind, path, message, help_text, status, remove in about["discoveries"]
+            )
+            return Answer(looked, kept, listings, about["rules"], about["files"], about["names"], discoveries)
+        except (struct.error, zlib.error, ValueError, KeyError, TypeError, IndexError):
+            return None
+
+    def load_rules(self) -> dict[str, Kept]:
+        """The rule of each record, by the record's path; empty where there is no index."""
+        part = self._read(1)
+        if part is None:
+            return {}
+        try:
+            return _load_rules(part)
+        except (struct.error, zlib.error, ValueError, KeyError, TypeError, IndexError, MemoryError):
+            return {}
+
+    def store(self, answer: Answer | None, rules: dict[str, Kept]) -> None:
+        """Write both parts in one rename; not being able to costs time, never correctness.
+
+        Args:
+            answer: ``None``: something was wrong, so that the next look judges again.
+            rules: By the record's path.
+        """
+        try:
+            hot = b"" if answer is None else _pack_answer(answer)
+            cold = _pack_rules(rules)
+        except (ValueError, OverflowError):
+            return
+        header = _HEADER.pack(
+            _MAGIC, _FORMAT, zlib.crc32(self._name), len(hot), zlib.crc32(hot), len(cold), zlib.crc32(cold)
+        )
+        temporary = f"{self._path}.{os.getpid()}.new"
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            with open(temporary, "wb") as file:
+                file.writelines((header, hot, cold))
+            os.replace(temporary, self._path)
+            self._drop_old()
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+    def _read(self, which: int) -> bytes | None:
+        """Read one part, if it is whole, of this version and of this tree."""
+        try:
+            with open(self._path, "rb", opener=open_nonblocking) as file:
+                head = file.read(_HEADER.size)
+                magic, number, name, hot, hot_sum, cold, cold_sum = _HEADER.unpack(head)
+                if magic != _MAGIC or number != _FORMAT or name != zlib.crc32(self._name):
+                    return None
+                if os.fstat(file.fileno()).st_size != _HEADER.size + hot + cold:
+                    return None
+                if which:
+                    file.seek(hot, os.SEEK_CUR)
+                part = file.read(cold if which else hot)
+        except (OSError, struct.error, MemoryError, OverflowError):
+            return None
+        return part if part and zlib.crc32(part) == (cold_sum if which else hot_sum) else None
+
+    def _drop_old(self) -> None:
+        """Keep the newest few; what a killed process left behind ages and goes as well."""
+        with os.scandir(self._folder) as entries:
+            paths = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries)
+        for _, path in paths[:-_KEPT]:
+            os.unlink(path)
+
+
+def is_settled(ctime_ns: int) -> bool:
+    """Whether a record's stamp tells the next change."""
+    return 0 < ctime_ns < time.time_ns() - _RACY_NS
+
+
+# -- the parts ----------------------------------------------------------------
+
+
+def _pack(about: Any, names: list[str], numbers: array[int]) -> bytes:
+    # Commands are much alike, and few bytes of numbers are saved for the time it takes.
+    text = zlib.compress(json.dumps(about, separators=(",", ":")).encode(), 1)
+    listed = "\0".join(names).encode("utf-8", "surrogateescape")
+    head = _PART.pack(len(text), len(listed), numbers.typecode.encode())
+    return head + text + listed + numbers.tobytes()
+
+
+def _unpack(part: bytes) -> tuple[Any, list[str], array[int]]:
+    text, listed, kind = _PART.unpack_from(part)
+    at = _PART.size + text
+    numbers = array(kind.decode())
+    numbers.frombytes(part[at + listed :])
+    names = part[at : at + listed].decode("utf-8", "surrogateescape").split("\0")
+    return json.loads(zlib.decompress(part[_PART.size : at])), names, numbers
+
+
+def _pack_answer(answer: Answer) -> bytes:
+    looked, stamps = answer.looked, answer.stamps
+    about = {
+        "counts": list(map(len, looked)),
+        "listings": answer.listings,
+        "rules": answer.rules,
+        "files": answer.files,
+        "names": answer.names,
+        "discoveries": [
+            (d.kind.value, d.path, d.message, d.help, d.status.value, d.remove) for d in answer.discoveries
+        ],
+    }
+    numbers = array("q")
+    for part in stamps:
+        numbers.extend(part)
+    return _pack(about, [name for names in looked for name in names], numbers)
+
+
+class _Numbered(dict[str, int]):
+    """Each name its number, in the order they come."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = len(self)
+        return self[name]
+
+
+def _pack_rules(rules: dict[str, Kept]) -> bytes:
+    """Pack with small numbers, and with large ones where there are more names than that."""
+    try:
+        return _pack_rules_as("H", rules)
+    except OverflowError:
+        return _pack_rules_as("I", rules)
+
+
+def _pack_rules_as(kind: str, rules: dict[str, Kept]) -> bytes:
+    numbered = _Numbered()
+    number = numbered.__getitem__
+    rows: list[list[Any]] = []
+    numbers = array(kind)
+    for path, kept in rules.items():
+        rule = kept.rule
+        lists = (rule.prerequisites, rule.optional, rule.config)
+        rows.append(
+            [
+                number(path), kept.ctime_ns, number(rule.target), rule.name, list(map(number, rule.outputs)),
+                -1 if rule.source is None else number(rule.source), list(map(number, rule.unseen)),
+                None if rule.state is None else rule.state.name, rule.where, rule.command, rule.depfile,
+                *map(len, lists),
+            ]
+        )  # fmt: skip
+        for listed in lists:
+            numbers.extend(map(number, listed))
+    return _pack(rows, list(numbered), numbers)
+
+
+def _load_rules(part: bytes) -> dict[str, Kept]:
+    rows, names, numbers = _unpack(part)
+    found: dict[str, Kept] = {}
+    take = names.__getitem__
+    at = 0
+    for row in rows:
+        path, ctime_ns, target, name, outputs, source, unseen, state, where, command, depfile, *counts = row
+        lists: list[tuple[str, ...]] = []
+        for count in counts:
+            lists.append(tuple(map(take, numbers[at : at + count])))
+            at += count
+        found[names[path]] = Kept(
+            Rule(
+                target=names[target],
+                name=name,
+                scope=Scope.KERNEL,
+                action=Action.IF_CHANGED,
+                outputs=tuple(map(take, outputs)),
+                prerequisites=lists[0],
+                source=None if source < 0 else names[source],
+                optional=lists[1],
+                config=lists[2],
+                config_dir="",
+                unseen=tuple(map(take, unseen)),
+                replaced_if_changed=frozenset(),
+                record=names[path] if state is not None else None,
+                state=None if state is None else RecordState[state],
+                where=where,
+                command=command,
+                depfile=depfile,
+            ),
+            ctime_ns,
+        )
+    return found

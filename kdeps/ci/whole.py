@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The whole object tree, judged by the very ``judge`` of ``kdeps check``, from an index.
+
+Three ways, and all of them end in the same answer:
+
+* nothing that the last answer rests on looks different, and nothing was wrong then: it still holds;
+* some records changed: those are read, the other rules come from the index, all are judged;
+* there is no index: every record is read.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from array import array
+from functools import partial
+from typing import NamedTuple
+
+from kdeps.ci.beyond import look_beyond
+from kdeps.ci.discovery import Discovery
+from kdeps.ci.index import (
+    GONE,
+    Answer,
+    Index,
+    Kept,
+    Looked,
+    Stamps,
+    holds,
+    is_settled,
+    modified_ns,
+    output_stamp,
+)
+from kdeps.edges import MODULE_TOOLS
+from kdeps.findings import find_findings
+from kdeps.formats.cmdfile import Record, RecordState
+from kdeps.graph import Graph
+from kdeps.rules import Action, Reader, Rule, Rules, gather
+from kdeps.rules.kernel import find_aliases
+from kdeps.rules.whole import Listing, add_whole_record, complete, find_records, list_folder
+from kdeps.stamps import Snapshot
+from kdeps.survey import Survey, judge_rules
+from kdeps.tree import Tree, find_tree
+from kdeps.verdict import Source, Status, Verdict
+
+_ASKED = frozenset(("rust/core.o", *MODULE_TOOLS))
+"""Rules that are asked for by name when the build as a whole is judged."""
+
+
+class Whole(NamedTuple):
+    """A verdict on a whole tree."""
+
+    survey: Survey
+    """Without rules and graph where the last answer still holds; then nothing is stale."""
+    rules: int
+    files: int
+    """How many of them were looked at."""
+    discoveries: tuple[Discovery, ...]
+    """What the artifacts say of themselves."""
+    kept: bool
+    """The last answer still holds: no record was read."""
+
+
+def survey_whole(
+    words: tuple[str, ...], cwd: str, environ: dict[str, str], *, rules_needed: bool = False
+) -> Whole:
+    """Judge what plain ``make`` builds.
+
+    Args:
+        words: make's arguments, without ``M=``.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+        rules_needed: The survey must have its rules, because somebody asks them.
+
+    Raises:
+        KdepsError: There is nothing to judge, or it cannot be reached.
+    """
+    started = time.perf_counter()
+    collecting = gc.isenabled()
+    gc.disable()  # millions of names and nothing that refers to itself
+    try:
+        return _survey_whole(find_tree(words, cwd, environ), environ, started, rules_needed=rules_needed)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _survey_whole(tree: Tree, environ: dict[str, str], started: float, *, rules_needed: bool) -> Whole:
+    index = Index(tree, environ)
+    if not rules_needed:
+        answer = index.load_answer()
+        if answer is not None and holds(answer, partial(_digest, tree)):
+            found = _still_holds(tree, answer, environ, started)
+            if found is not None:
+                return Whole(found, answer.rules, answer.files, answer.discoveries, kept=True)
+    reader = Reader(tree, whole=True)
+    # Before anything is read: what changes meanwhile shall look changed next time.
+    configuration = f"{tree.objtree}/include/config"
+    before = modified_ns(configuration), _digest(tree, configuration) or 0
+    synced = f"{configuration}/auto.conf"
+    others = {synced: modified_ns(synced)}
+    kept = _read(reader, index.load_rules())
+    reader.folders[configuration] = before
+    others.update((path, modified_ns(path)) for path in reader.leftovers)
+    rules = gather(reader)
+    found = judge_rules(tree, rules, environ, started)
+    files = len(found.snapshot.mtime_ns)
+    discoveries = look_beyond(found)
+    if kept is not None and not tree.prebuilt:
+        index.store(_answer(found, reader, kept, others, discoveries), kept)
+    return Whole(found, len(rules.rules), files, discoveries, kept=False)
+
+
+def _read(reader: Reader, known: dict[str, Kept]) -> dict[str, Kept] | None:
+    """Read the records that the index does not have as they are; ``None``: nothing can be kept of them."""
+    found = sorted(find_records(reader))
+    kept: dict[str, Kept] = {}
+    changed: list[tuple[str, int, Record]] = []
+    for path in found:
+        ctime_ns = _ctime_ns(path)
+        entry = known.get(path)
+        if entry is not None and entry.ctime_ns == ctime_ns and _stands_alone(entry.rule):
+            kept[path] = entry
+            continue
+        problems = len(reader.problems)
+        record = reader.read(path)
+        if record is not None:
+            # What could not be read well is read again next time, to be told again.
+            changed.append((path, ctime_ns if len(reader.problems) == problems else 0, record))
+    find_aliases(reader, [(path, record) for path, _, record in changed])
+    objtree = reader.tree.objtree
+    for path in sorted((*kept, *(path for path, _, _ in changed))):
+        if path in kept:
+            rule = kept[path].rule._replace(config_dir=objtree)
+            reader.rules[rule.target] = rule
+    for path, ctime_ns, record in changed:
+        add_whole_record(reader, path, record)
+        folder, _, file = path.rpartition("/")
+        kept[path] = Kept(reader.rules[f"{folder}/{file[1:-4]}"], ctime_ns if is_settled(ctime_ns) else 0)
+    complete(reader, found)
+    return None if reader.aliases else kept
+
+
+def _stands_alone(rule: Rule) -> bool:
+    """Whether a rule follows from its own record alone."""
+    if rule.state is RecordState.COMMAND_ONLY and "@" in rule.command:
+        return False  # what it links another record lists
+    return not rule.name.startswith("tools/") and rule.state is not None
+
+
+def _ctime_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_ctime_ns
+    except OSError:
+        return 0
+
+
+def _digest(tree: Tree, folder: str) -> int | None:
+    """The names in a folder that matter; of the configuration's stamps all of them."""
+    try:
+        if folder == f"{tree.objtree}/include/config":
+            return Listing([], [], os.listdir(folder), []).digest
+        listing = list_folder(folder, own=folder == tree.objtree)
+    except OSError:
+        return None
+    return None if listing is None else listing.digest
+
+
+def _answer(
+    found: Survey,
+    reader: Reader,
+    kept: dict[str, Kept],
+    more: dict[str, int],
+    discoveries: tuple[Discovery, ...],
+) -> Answer | None:
+    """What to keep of an answer in which nothing is wrong: the very stamps that were judged."""
+    verdict, snapshot, rules = found.verdict, found.snapshot, found.rules.rules
+    if verdict.stale or verdict.pending or verdict.problems or found.tree.prebuilt:
+        return None
+    # Not the records of rules that were dropped: a list has to change for make to come to them.
+    records = sorted(rule.record for rule in rules if rule.record is not None)
+    changed = [kept[path].ctime_ns for path in records]
+    if 0 in changed:
+        return None  # one of them could change again without its stamp telling
+    outputs = sorted({output for rule in rules for output in rule.outputs})
+    read: set[str] = set()
+    for rule in rules:
+        read.update(rule.prerequisites, rule.optional, rule.unseen)
+    others = dict.fromkeys(read.difference(outputs), GONE)
+    others.update((path, snapshot.mtime_ns[path]) for path in others.keys() & snapshot.mtime_ns.keys())
+    for folder, stamps in snapshot.config.items():
+        others.update((f"{folder}/include/config/{name}", mtime) for name, mtime in stamps.items())
+    others.update(more)
+    names, folders = sorted(others), sorted(reader.folders)
+    try:
+        made = [
+            GONE if (mtime := snapshot.mtime_ns.get(path)) is None
+            else output_stamp(mtime, empty=path in snapshot.empty)
+            for path in outputs
+        ]  # fmt: skip
+        stamped = Stamps(
+            array("q", changed),
+            array("q", made),
+            array("q", (others[name] for name in names)),
+            array("q", (reader.folders[folder][0] for folder in folders)),
+        )
+    except OverflowError:
+        return None
+    asked = [rule.name for rule in rules if rule.name in _ASKED]
+    looked = Looked(records, outputs, names, folders)
+    listings = [reader.folders[folder][1] for folder in folders]
+    files = len(snapshot.mtime_ns)
+    return Answer(looked, stamped, listings, len(rules), files, asked, discoveries)
+
+
+def _still_holds(tree: Tree, answer: Answer, environ: dict[str, str], started: float) -> Survey | None:
+    """The last answer again, if the build as a whole is as it was: configuration, compilers."""
+    rules = Rules(tuple(_named(tree, name) for name in answer.names), (), frozenset(), whole=True)
+    findings = find_findings(tree, rules, environ)
+    if any(finding.status is not Status.FRESH for finding in findings):
+        return None
+    graph = Graph((), {}, (), (), (), frozenset())
+    snapshot = Snapshot({}, frozenset(), {}, ())
+    verdict = Verdict(Status.FRESH, Source.RECORD, (), (), findings, ())
+    return Survey(tree, rules, graph, snapshot, verdict, (time.perf_counter() - started) * 1000)
+
+
+def _named(tree: Tree, name: str) -> Rule:
+    return Reader(tree, whole=True).add_bare(f"{tree.objtree}/{name}", Action.IF_CHANGED, ())
