@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""``kdeps watch --status``: what the watches that run have found, for a prompt or a status bar.
+
+It reads a few small files and asks for a lock; it must take milliseconds. So
+nothing is imported here that Python has not imported already, and no tree is looked at.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import sys
+import time
+
+from kdeps.watch.where import runtime_directory
+
+_FLOCK = struct.Struct("hhqqi4x")
+"""``struct flock`` of 64-bit Linux: type, whence, start, length, pid."""
+EXITS = {"fresh": 0, "stale": 1}
+MAX_AGE_S = 900.0
+"""A watch at rest looks, and says so, more often than three times in this time; one that did not hangs."""
+
+
+def print_status(words: list[str], *, json: bool = False) -> int:
+    """Print one line for each module that is watched.
+
+    Args:
+        words: make's arguments: only the modules that ``M=`` names; none: all.
+        json: Print each state as JSON, one object a line.
+
+    Returns:
+        The exit status: 0 all fresh and current, 1 something is stale, 2 otherwise, or nothing is watched.
+    """
+    environ = dict(os.environ)
+    folder = runtime_directory(environ)
+    wanted = [word[2:] for word in words if word.startswith("M=")]
+    worst = 0
+    found = 0
+    for key, pid in _find_live(folder):
+        fields = _read(f"{folder}/{key}.line").split("\t")
+        if len(fields) != 5 or (wanted and not any(_is_meant(path, fields) for path in wanted)):
+            continue
+        status, state, name, _module, headline = fields
+        found += 1
+        if silence := _find_silence(f"{folder}/{key}.line", pid, state):
+            worst = 2
+            (sys.stderr if json else sys.stdout).write(f"{name}: unknown: {silence}\n")
+            continue
+        if json:
+            sys.stdout.write(_read(f"{folder}/{key}.json") + "\n")
+        else:
+            during = "" if state == "current" else f" ({state})"
+            sys.stdout.write(f"{name}: {status}{during}{f': {headline}' if headline else ''}\n")
+        exit_status = EXITS.get(status, 2)
+        worst = max(worst, 2 if exit_status == 0 and state != "current" else exit_status)
+    if not found:
+        sys.stderr.write(
+            "kdeps: no watch runs here\n" if not wanted else f"kdeps: no watch of M={wanted[0]} runs\n"
+        )
+        return 2
+    return worst
+
+
+def find_holder(path: str) -> int:
+    """The process that holds a lock file, without asking for the lock; 0: nobody."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    except OSError:
+        return 0
+    finally:
+        os.close(descriptor)
+    # From another pid namespace the holder shows as 0; it is there all the same.
+    return 0 if kind == fcntl.F_UNLCK else pid or -1
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped, by Ctrl-Z or a debugger."""
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] in (["T"], ["t"])
+
+
+def _find_live(folder: str | None) -> list[tuple[str, int]]:
+    """The keys of the modules that are watched, each with the watch's pid (-1: it cannot be told)."""
+    if folder is None:
+        return []
+    keys = sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".line"))
+    return [(key, pid) for key in keys if (pid := find_holder(f"{folder}/{key}.lock"))]
+
+
+def _find_silence(path: str, pid: int, state: str) -> str:
+    """Why a watch that is there does not follow what happens, so that its last word is worth nothing; else empty."""
+    if is_stopped(pid):
+        return f"the watch (pid {pid}) is stopped"
+    try:
+        age_s = time.time() - os.stat(path).st_mtime
+    except OSError:
+        return ""
+    if state == "current" and age_s > MAX_AGE_S:
+        return f"the watch (pid {pid}) has said nothing for {age_s / 60:.0f} minutes"
+    return ""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def _is_meant(given: str, fields: list[str]) -> bool:
+    """Whether M= means this module: as it was given to the watch, or as a path."""
+    return given.rstrip("/") == fields[2] or os.path.realpath(given) == fields[3]
