@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""``kdeps ci --record``, ``--against`` and ``--compare``."""
+
+from __future__ import annotations
+
+import sys
+
+from kdeps.ci.against import judge_by_content
+from kdeps.ci.contents import Contents
+from kdeps.ci.inspection import Inspection, with_problems
+from kdeps.ci.ledger import read_ledger, roots_of, take_ledger, write_ledger
+from kdeps.cli.progress import clear_progress
+from kdeps.cli.start import Exit
+from kdeps.verdict import Status
+
+
+def use_ledgers(
+    inspection: Inspection, record: str | None, against: str | None, environ: dict[str, str], *, outside: bool
+) -> Inspection:
+    """Judge every part against a ledger, and write a new one of what is fresh then.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+        KdepsError: The new one cannot be written.
+    """
+    from kdeps.cli.ci import progress_line
+
+    ledger = read_ledger(against) if against is not None else None
+    if not inspection.surveys:
+        return inspection
+    trees = tuple(survey.tree for survey in inspection.surveys)
+    roots = ("/",) if outside else roots_of(trees)
+    contents = Contents(roots, environ, trees[0].objtree, progress_line("hashing"))
+    parts = []
+    for part in inspection.parts:
+        if ledger is not None and part.survey is not None:
+            judged = judge_by_content(part.survey, ledger, contents, trees, part.discoveries)
+            part = part._replace(survey=judged.survey, discoveries=judged.discoveries)
+        parts.append(part)
+    inspection = Inspection(tuple(parts))
+    if record is not None:
+        suspect = frozenset(
+            path for part in inspection.parts for found in part.discoveries if found.status is Status.STALE for path in found.remove
+        )  # fmt: skip
+        written, problems = take_ledger(inspection.surveys, contents, environ, suspect)
+        parts = [with_problems(part, problems) for part in inspection.parts]
+        inspection = Inspection(tuple(parts))
+        write_ledger(record, written)
+    contents.store()
+    if contents.files_read:
+        clear_progress_of_terminal()
+    return inspection
+
+
+def clear_progress_of_terminal() -> None:
+    """Take the line away again."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        clear_progress()
+
+
+def run_compare(old: str, new: str) -> int:
+    """Say in words how two ledgers differ; 0 where they do not, 1 where they do."""
+    from kdeps.ci.compare import compare_ledgers
+
+    lines = compare_ledgers(read_ledger(old), read_ledger(new))
+    from kdeps.printable import printable
+
+    for line in lines:
+        print(printable(line))
+    if not lines:
+        print("the ledgers are of the same contents")
+    return Exit.STALE if lines else Exit.FRESH
