@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The command ``python3 -m tests.conformance``.
+
+::
+
+    python3 -m tests.conformance                          # about 1000 cases, all layouts
+    python3 -m tests.conformance --count 120 --seed 7     # a sample, as CI runs it
+    python3 -m tests.conformance --only out/7:42          # one case, both answers in full
+    python3 -m tests.conformance --count 0 --really 30    # ... and what a real build does
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.lab.enter import read_revision, run_in_lab
+
+from .audit import Audit, audit_lines, audit_module
+from .case import Outcome
+from .field import STORIES, Story, Told, tell
+from .layout import Layout, Module, read_layouts
+from .mutate import Case, Planner
+from .really import rebuild_case, rebuilt_text
+from .report import Tally, as_json, case_line, disagreement_lines, full_text
+from .run import each_apart, fresh_case, list_trees, plan_case, plan_cases, run_cases, warm_caches
+
+INSIDE = "KDEPS_CONFORMANCE_INSIDE"
+"""Set in the environment of the inner run; its value is the report folder there."""
+PARTS = ("kdeps", "tests/conformance", "tests/lab")
+
+
+def main() -> int:
+    """Run the suite: on the host, enter the lab; in the lab, do the work."""
+    options = _parse_arguments()
+    if INSIDE not in os.environ:
+        return _enter(options)
+    layouts = _pick_layouts(options.layouts)
+    if options.list:
+        return _list(layouts)
+    if options.audit:
+        return _run_audit(layouts, options.jobs)
+    if options.field:
+        return _run_field(layouts, options.jobs)
+    if options.only:
+        return _run_only(layouts, options)
+    return _run_many(layouts, options)
+
+
+def _enter(options: argparse.Namespace) -> int:
+    """Run the same command inside the lab, its report folder mounted there."""
+    out = (options.json.parent if options.json else Path(tempfile.gettempdir())).resolve()
+    return run_in_lab(
+        options.lab,
+        ["python3", "-m", "tests.conformance", *sys.argv[1:]],
+        parts=PARTS,
+        site=options.site,
+        mounts={"out": out},
+        environ={INSIDE: "/mnt/out"},
+    )
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.conformance",
+        description="Mutate real kernel trees and compare what kdeps says with what Kbuild would do.",
+        epilog="Exit status: 0 they agree, 1 they do not, 2 the suite could not run.",
+    )
+    parser.add_argument(
+        "--lab", type=Path, default=Path("/var/tmp/kdeps-lab"), help="the chroot made by make-lab.sh"
+    )
+    parser.add_argument("--site", type=Path, help="folder with another click than the lab's own")
+    parser.add_argument("--layouts", default="", help="comma-separated (default: all that are built)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=1000, help="number of mutations (default %(default)s)")
+    parser.add_argument(
+        "--exact",
+        type=int,
+        default=0,
+        metavar="N",
+        help="N more cases against kdeps check --exact, commands included",
+    )
+    parser.add_argument(
+        "--really",
+        type=int,
+        default=0,
+        metavar="N",
+        help="N more cases by a real build, stand-ins for the compilers",
+    )
+    parser.add_argument(
+        "--audit", action="store_true", help="compare the prerequisites of every rule, and stop"
+    )
+    parser.add_argument(
+        "--field",
+        action="store_true",
+        help="tell the cases from the field with the real compilers, on the first Rust module, and stop",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="cases at a time (default: CPUs)"
+    )
+    parser.add_argument("--only", action="append", metavar="LAYOUT/SEED:INDEX", help="this case, in full")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write a report there")
+    parser.add_argument(
+        "--list", action="store_true", help="show layouts, modules and kinds of files, and stop"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="a line for every case")
+    return parser.parse_args()
+
+
+def _pick_layouts(names: str) -> dict[str, Layout]:
+    built = read_layouts()
+    wanted = [name for name in names.split(",") if name] or list(built)
+    for name in wanted:
+        if name not in built:
+            raise SystemExit(
+                f"conformance: error: layout {name!r} is not built; there are: {', '.join(built)}"
+            )
+    return {name: built[name] for name in wanted}
+
+
+def _list(layouts: dict[str, Layout]) -> int:
+    for layout in layouts.values():
+        print(f"{layout.name}: {layout.about}: make {' '.join(layout.make)} in {layout.cwd}")
+        for module in layout.modules:
+            print(f"  module {module.name} ({', '.join(module.languages)}): {' '.join(module.make)}")
+        for kind, count in Planner(layout).kinds.items():
+            print(f"  {count:6} {kind}")
+    return 0
+
+
+def _run_audit(layouts: dict[str, Layout], jobs: int) -> int:
+    pairs = [(layout, module) for layout in layouts.values() for module in layout.modules]
+    bad = False
+    for audit in each_apart(_audit, pairs, jobs):
+        print("\n".join(audit_lines(audit)), flush=True)
+        bad |= bool(audit.missing or audit.unknown)
+    return int(bad)
+
+
+def _audit(pair: tuple[Layout, Module]) -> Audit:
+    return audit_module(*pair)
+
+
+def _run_field(layouts: dict[str, Layout], jobs: int) -> int:
+    """Edit, see M= say nothing, see kdeps name it, follow its help; every layout that has Rust and can be prepared."""
+    tales = [
+        (layout, next(m for m in layout.modules if "rust" in m.languages), story)
+        for layout in layouts.values()
+        if layout.prepare and any("rust" in m.languages for m in layout.modules)
+        for story in STORIES
+    ]
+    warm_caches({layout.name: layout for layout, _, _ in tales}.values())
+    wrong = 0
+    for (layout, module, _), told in each_apart(_tell, tales, jobs):
+        wrong += bool(told.wrong)
+        print(
+            f"field {layout.name}/{module.name} {told.name}: {'; '.join(told.wrong) or 'as it must be'}",
+            flush=True,
+        )
+        if told.wrong:
+            print(told.said, flush=True)
+    print(f"field: {len(tales)} stories, {wrong} went wrong")
+    return int(bool(wrong))
+
+
+def _tell(tale: tuple[Layout, Module, Story]) -> tuple[tuple[Layout, Module, Story], Told]:
+    return tale, tell(*tale)
+
+
+def _run_only(layouts: dict[str, Layout], options: argparse.Namespace) -> int:
+    cases = []
+    for name in options.only:
+        layout, _, rest = name.partition("/")
+        seed, _, index = rest.partition(":")
+        if layout not in layouts or not seed.isdigit() or not index.isdigit():
+            raise SystemExit(
+                f"conformance: error: --only {name}: want LAYOUT/SEED:INDEX of a layout that is built"
+            )
+        cases.append(plan_case(Planner(layouts[layout]), int(seed), int(index), exact=bool(options.exact)))
+    warm_caches({case.layout.name: case.layout for case in cases}.values())
+    if options.really:
+        return int(not _run_really(cases, jobs=1, verbose=True))
+    failed = False
+    for outcome in run_cases(cases, jobs=1, exact=bool(options.exact)):
+        print(full_text(outcome), flush=True)
+        failed |= outcome.disagrees
+    return int(failed)
+
+
+def _run_many(layouts: dict[str, Layout], options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    before = list_trees(layouts.values())
+    warm_caches(layouts.values())
+    planners = {name: Planner(layout) for name, layout in layouts.items()}
+    tally, exact_tally = Tally(), Tally()
+    agree = _run_fresh(layouts, options.jobs, "at the start")
+    outcomes = _run_stream(plan_cases(planners, options.seed, options.count), tally, options, exact=False)
+    exact_cases = plan_cases(planners, options.seed, options.exact, exact=True)
+    outcomes += _run_stream(exact_cases, exact_tally, options, exact=True)
+    really = [p for p in planners.values() if p.layout.prepare]
+    if options.really and really:
+        cases = plan_cases({p.layout.name: p for p in really}, options.seed, options.really)
+        agree &= _run_really(cases, jobs=1, verbose=options.verbose)
+    agree &= _run_fresh(layouts, options.jobs, "at the end")
+    after = list_trees(layouts.values())
+    changed = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
+    for path in changed[:20]:
+        print(f"CHANGED {path}: the run left a trace in the lab")
+    elapsed_s = time.monotonic() - started
+    if options.json:
+        about: dict[str, Any] = {
+            "kdeps": read_revision(),
+            "seed": options.seed,
+            "elapsed_s": round(elapsed_s, 1),
+            "trees_unchanged": not changed,
+            "kernels": {layout.name: layout.about for layout in layouts.values()},
+            "exact": dict(exact_tally.counts),
+        }
+        path = Path(os.environ[INSIDE]) / options.json.name
+        path.write_text(json.dumps(as_json(outcomes, tally, about), indent=1) + "\n")
+    if options.exact:
+        print(f"exact: {exact_tally.summary(options.seed, elapsed_s)}")
+    print(tally.summary(options.seed, elapsed_s))
+    return int(bool(tally.failed or exact_tally.failed or changed or not agree))
+
+
+def _run_stream(
+    cases: list[Case], tally: Tally, options: argparse.Namespace, *, exact: bool
+) -> list[Outcome]:
+    outcomes = []
+    for outcome in run_cases(cases, options.jobs, exact=exact):
+        tally.add(outcome)
+        outcomes.append(outcome)
+        if options.verbose:
+            print(case_line(outcome), flush=True)
+        for line in disagreement_lines(outcome):
+            print(line + (" (--exact 1)" if exact else ""), flush=True)
+    return outcomes
+
+
+def _run_really(cases: list[Case], *, jobs: int, verbose: bool) -> bool:
+    """Have make build after each mutation; return whether it did what kdeps foretold."""
+    results = []
+    for result in each_apart(rebuild_case, cases, jobs):
+        results.append(result)
+        if verbose or result.disagrees:
+            print(rebuilt_text(result), flush=True)
+    failed = [r for r in results if r.disagrees]
+    print(
+        f"really: {len(results)} rebuilds ({sum(r.compiler == 'real' for r in results)} with the real compilers), "
+        f"{sum(r.ran for r in results)} rules ran, {sum(r.foretold for r in results)} foretold; "
+        f"{sum(bool(r.error) for r in results)} failed in make, {len(failed)} disagree"
+    )
+    return not failed
+
+
+def _run_fresh(layouts: dict[str, Layout], jobs: int, when: str) -> bool:
+    """Judge the unmutated trees; return whether both find all of them fresh."""
+    fit = True
+    for outcome in run_cases(map(fresh_case, layouts.values()), jobs):
+        listed = {t for a in (outcome.prepare, *(j.kbuild for j in outcome.judged)) for t in a.recorded}
+        stale = [j.module for j in outcome.judged if j.kdeps.verdict != "fresh" or j.kdeps.entries]
+        if listed or outcome.kbuild_errors or outcome.disagrees or stale:
+            fit = False
+            print(f"NOT FRESH {when}:\n{full_text(outcome)}", flush=True)
+    return fit
+
+
+if __name__ == "__main__":
+    sys.exit(main())

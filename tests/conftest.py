@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What many tests need: a built miniature tree, kdeps as a process, and guards."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import Miniature, create
+
+# A shell starts a background job (and some CI agents start everything) with SIGINT
+# ignored, and children inherit that: Ctrl-C could then not be tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as under nohup
+
+CHECKOUT = Path(__file__).parent.parent
+
+RunKdeps = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+    """A miniature built once, with a separate object tree. Never changed: take ``tree``."""
+    root = tmp_path_factory.mktemp("pristine")
+    miniature = create(root, objtree=root / "build")
+    miniature.build()
+    return miniature
+
+
+@pytest.fixture
+def tree(pristine: Miniature, tmp_path: Path) -> Miniature:
+    """A built miniature of one's own."""
+    return pristine.copy_to(tmp_path / "tree")
+
+
+@pytest.fixture
+def kdeps() -> RunKdeps:
+    """Run kdeps as a process on a miniature: ``kdeps(tree, "check", "M=…")``.
+
+    ``O=`` is added behind the options of kdeps, as ``Miniature.make`` adds it.
+    """
+
+    def run(
+        miniature: Miniature,
+        command: str,
+        *words: str,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        options = [w for w in words if w.startswith("--")]
+        rest = [w for w in words if not w.startswith("--")]
+        where = miniature.tree_args if cwd is None else ()
+        return subprocess.run(
+            [sys.executable, "-m", "kdeps", command, *options, *where, *rest],
+            cwd=cwd or miniature.srctree,
+            env=miniature.environment({"PYTHONPATH": str(CHECKOUT), **(env or {})}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the cache of the person who runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    for name in ("KBUILD_OUTPUT", "KBUILD_EXTMOD", "LLVM", "ARCH", "MAKEFLAGS", "NO_COLOR", "KDEPS_ON_STALE"):
+        monkeypatch.delenv(name, raising=False)

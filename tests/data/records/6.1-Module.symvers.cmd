@@ -1,0 +1,1 @@
+cmd_/root/c61/Module.symvers :=  echo >&2 "WARNING: Module.symvers is missing."; echo >&2 "         Modules may not have dependencies or modversions."; echo >&2 "         You may get many unresolved symbol warnings."; sed 's/ko$$/o/'  /root/c61/modules.order | scripts/mod/modpost   -E    -o /root/c61/Module.symvers -n -e  -w -T - 

@@ -1,0 +1,1 @@
+savedcmd_Module.symvers :=  /usr/src/linux-headers-7.2.12+deb13-amd64/scripts/mod/modpost -M      -w    -o Module.symvers -T modules.order -i /usr/src/linux-headers-7.2.12+deb13-amd64/Module.symvers -e 

@@ -1,0 +1,1 @@
+savedcmd_rust/exports_kernel_generated.h := llvm-nm -p --defined-only rust/kernel.o | awk '$$2~/(T|R|D|B)/ && $$3!~/__(pfx|cfi|odr_asan)/ { printf "EXPORT_SYMBOL_RUST_GPL(%s);\n",$$3 }' > rust/exports_kernel_generated.h

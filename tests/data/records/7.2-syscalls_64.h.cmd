@@ -1,0 +1,1 @@
+savedcmd_arch/x86/include/generated/asm/syscalls_64.h := sh /root/linux-7.2/scripts/syscalltbl.sh --abis common,64 /root/linux-7.2/arch/x86/entry/syscalls/syscall_64.tbl arch/x86/include/generated/asm/syscalls_64.h

@@ -1,0 +1,1 @@
+cmd_/root/build-7.2/tools/objtool/objtool-in.o :=  printf "/root/build-7.2/tools/objtool/%s " arch/x86/objtool-in.o weak.o check.o special.o builtin-check.o elf.o klp-symid.o objtool.o orc_gen.o orc_dump.o libstring.o libctype.o str_error_r.o librbtree.o signal.o | xargs ld.lld -r -o /root/build-7.2/tools/objtool/objtool-in.o

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The lab: real kernel trees in a chroot that ``make-lab.sh`` builds, and the way into it.
+
+``python3 -m tests.lab --lab DIR -- COMMAND…`` runs one command inside, with this checkout.
+"""

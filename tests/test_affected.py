@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""``kdeps affected``: what a change would rebuild, before it is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from kdeps.demo.miniature import Miniature
+from kdeps.repair.refresh import store_durations
+from kdeps.report import query_json
+from tests.conftest import CHECKOUT, RunKdeps
+
+SCHEMA = json.loads((Path(query_json.__file__).parent / "affected.schema.json").read_text())
+NOVA = "M=drivers/gpu/nova-core"
+
+
+def _json(kdeps: RunKdeps, tree: Miniature, *words: str, cwd: Path | None = None) -> dict[str, Any]:
+    done = kdeps(tree, "affected", "--format=json", *words, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    jsonschema.validate(document, SCHEMA)
+    return document
+
+
+def _paths(document: dict[str, Any], *, certainty: str | None = None) -> set[str]:
+    effects = [*document["crates"], *document["modules"], *document["others"]]
+    return {e["path"] for e in effects if certainty in (None, e["certainty"]) and e["noticed"]}
+
+
+EDITS = (
+    "rust/kernel/io.rs", "rust/macros/module.rs", "rust/helpers/pci.c", "rust/bindgen_parameters",
+    "rust/bindings/bindings_helper.h", "include/linux/device.h", "rust/zerocopy/src/lib.rs", "rust/syn/lib.rs",
+    "scripts/module.lds.S", "drivers/gpu/nova-core/gpu.rs", "rust/build_error.rs",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_what_was_foretold_happens(name: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """All that is certain is made again, and nothing that is not at least possible."""
+    document = _json(kdeps, tree, name, NOVA)
+    tree.append(name, "# edited\n" if name.endswith("parameters") else "\n// edited\n")
+    ran = tree.rebuilds("modules_prepare") | tree.rebuilds(NOVA)
+    effects = [*document["crates"], *document["modules"], *document["others"]]
+    certain = {e["target"] for e in effects if e["certainty"] == "certain" and e["noticed"]}
+    possible = {e["target"] for e in effects}
+    assert certain <= ran | {"scripts/target.json", "scripts/mod/modpost"} | _unrecorded(tree, certain)
+    assert ran <= possible
+
+
+def _unrecorded(tree: Miniature, targets: set[str]) -> set[str]:
+    """Those that leave no record to see them by."""
+    found = set()
+    for target in targets:
+        folder, name = os.path.split(target)
+        if not any((base / folder / f".{name}.cmd").exists() for base in (tree.objtree, tree.module)):
+            found.add(target)
+    return found
+
+
+def test_the_answer_in_words(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Crates, modules, the rest with counts, then the commands."""
+    tree.make("M=samples/rust")
+    said = kdeps(tree, "affected", "rust/kernel/io.rs").stdout
+    assert said == (
+        "rust/kernel/io.rs\n"
+        "\n"
+        "1 crate, 2 modules and 10 other files to rebuild\n"
+        "\n"
+        "  crates   kernel\n"
+        "  modules  drivers/gpu/nova-core: nova-core.ko\n"
+        "           samples/rust: rust_minimal.ko\n"
+        "  others   rust/exports_kernel_generated.h, drivers/gpu/nova-core/nova_core.o,\n"
+        "           drivers/gpu/nova-core/nova-core.o, drivers/gpu/nova-core/modules.order,\n"
+        "           drivers/gpu/nova-core/Module.symvers, drivers/gpu/nova-core/nova-core.mod.o (perhaps),\n"
+        "           samples/rust/rust_minimal.o, and 3 more (--all lists them)\n"
+        "\n"
+        "  (perhaps): a step between replaces its output only when the content differs\n"
+        "\n"
+        "help: to rebuild it:\n"
+        f"    make O={tree.objtree} modules_prepare &&\n"
+        f"    make O={tree.objtree} M=drivers/gpu/nova-core &&\n"
+        f"    make O={tree.objtree} M=samples/rust\n"
+    )
+
+
+def test_the_time_it_took(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Where earlier refreshes were timed, their time is said, and for how many of the steps."""
+    store_durations({"rust/kernel.o": 4.25}, str(tree.objtree), dict(os.environ))
+    said = kdeps(tree, "affected", "rust/kernel/io.rs", NOVA).stdout
+    assert "# took 4.2 s the last time for 1 of 2 steps" in said
+    document = _json(kdeps, tree, "rust/kernel/io.rs", NOVA)
+    assert document["estimate"] == {"seconds": 4.25, "timed": 1, "untimed": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "note"),
+    [
+        ("macros", "step", ""),
+        ("rust/macros/", "folder", "files that steps have read"),
+        ("rust/macros", "folder", "files that steps have read"),
+        ("CONFIG_PCI", "symbol", "what it changes in commands alone no record shows"),
+        ("rust/kernel/new.rs", "new", "once rust/kernel/lib.rs has a line `mod new;`"),
+        ("rust/kernel/new/mod.rs", "new", "once rust/kernel/lib.rs has a line `mod new;`"),
+        (
+            "drivers/gpu/nova-core/new.rs",
+            "new",
+            "once drivers/gpu/nova-core/nova_core.rs has a line `mod new;`",
+        ),
+        ("rust/helpers/new.c", "new", 'once rust/helpers/helpers.c has a line `#include "new.c"`'),
+        ("include/linux/new.h", "unread", "a step reads it once a file that it compiles includes it"),
+        ("include/linux/devize.h", "unread", "did you mean include/linux/device.h"),
+        ("rust/Makefile", "unread", "make compares the commands that Makefile gives"),
+        ("Kconfig", "configuration", "the next modules_prepare syncs the configuration"),
+        ("../build/.config", "configuration", "no value in it differs"),
+    ],
+)
+def test_what_is_understood(name: str, kind: str, note: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """Each kind of thing is told from the others, and what is known about it is said."""
+    change = _json(kdeps, tree, name, NOVA)["changes"][0]
+    assert change["kind"] == kind
+    assert note in change["note"]
+
+
+def test_a_macro_crate_reaches_all_that_uses_it(tree: Miniature, kdeps: RunKdeps) -> None:
+    """The crate by its name means its step runs again: the same as an edit of its source."""
+    crates = [c["crate"] for c in _json(kdeps, tree, "macros", NOVA)["crates"]]
+    assert crates == ["macros", "pin_init", "bindings", "uapi", "kernel"]
+    assert _paths(_json(kdeps, tree, "macros", NOVA)) == _paths(
+        _json(kdeps, tree, "rust/macros/module.rs", NOVA)
+    )
+
+
+def test_the_symbols_of_an_edited_configuration(tree: Miniature, kdeps: RunKdeps) -> None:
+    """``.config`` means the symbols in it that differ from what was synced."""
+    tree.set_config(PCI="n")
+    change = _json(kdeps, tree, f"{tree.objtree}/.config", NOVA)["changes"][0]
+    assert change["symbols"] == ["PCI"]
+
+
+def test_what_no_step_has_read_is_said_to_be_nothing(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A file outside of the build rebuilds nothing, and that is an answer."""
+    (tree.srctree / "MAINTAINERS").write_text("all of us\n")
+    done = kdeps(tree, "affected", "MAINTAINERS", NOVA)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "By what the records show, nothing is rebuilt." in done.stdout
+
+
+def test_one_file_with_two_names(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """A file that is named through a link is the file that the records name."""
+    (tmp_path / "k").symlink_to(tree.srctree / "rust/kernel")
+    by_link = _json(kdeps, tree, f"{tmp_path}/k/io.rs", NOVA)
+    assert _paths(by_link) == _paths(_json(kdeps, tree, "rust/kernel/io.rs", NOVA)) != set()
+
+
+def test_only_the_folders_of_modules(tree: Miniature, kdeps: RunKdeps) -> None:
+    """For a script: what to give M=, one a line."""
+    tree.make("M=samples/rust")
+    assert (
+        kdeps(tree, "affected", "--modules-only", "rust/kernel/io.rs").stdout
+        == "drivers/gpu/nova-core\nsamples/rust\n"
+    )
+    assert (
+        kdeps(tree, "affected", "--modules-only", "drivers/gpu/nova-core/gpu.rs").stdout
+        == "drivers/gpu/nova-core\n"
+    )
+    assert kdeps(tree, "affected", "--modules-only", "include/linux/nothing.h").stdout == ""
+
+
+def test_several_modules_can_be_named(tree: Miniature, kdeps: RunKdeps) -> None:
+    """``M=`` twice: one below the source tree, one elsewhere."""
+    tree.make(f"M={tree.external}")
+    document = _json(kdeps, tree, "rust/kernel/io.rs", NOVA, f"M={tree.external}")
+    assert {m["module"] for m in document["module_folders"]} == {str(tree.module), str(tree.external)}
+    assert {m["target"] for m in document["modules"]} == {"nova-core.ko", "hello.ko"}
+
+
+def test_names_from_standard_input(tree: Miniature) -> None:
+    """One a line or ended by NUL; what takes no part is counted, not refused."""
+    words = [sys.executable, "-m", "kdeps", "affected", "--stdin", "--format", "json", *tree.tree_args, NOVA]
+    for names in ("rust/kernel/io.rs\nREADME\ngone.c\n", "rust/kernel/io.rs\0README\0gone.c\0"):
+        done = subprocess.run(
+            words, input=names, cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        document = json.loads(done.stdout)
+        assert [c["kind"] for c in document["changes"]] == ["file", "unread", "unread"]
+        assert [c["crate"] for c in document["crates"]] == ["kernel"]
+
+
+def test_no_names_on_standard_input(tree: Miniature, kdeps: RunKdeps) -> None:
+    """As `git diff --name-only` gives them where nothing has changed."""
+    done = kdeps(tree, "affected", "--stdin", NOVA)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "No change was named, so nothing is rebuilt.\n"
+
+
+def test_a_doubt_is_explained_where_one_is_shown(tree: Miniature, kdeps: RunKdeps) -> None:
+    """And not where the file that is in doubt stands beyond the end of a list."""
+    for words in (("rust/",), ("rust/", "--all"), ("rust/kernel/io.rs",)):
+        text = kdeps(tree, "affected", *words, NOVA).stdout
+        assert text.count("(perhaps)") != 1
+        assert ("(perhaps): a step between" in text) == (" (perhaps)" in text.replace("  (perhaps): ", ""))
+
+
+def _git(folder: Path, *words: str) -> None:
+    identity = ["-c", "user.name=n", "-c", "user.email=n@invalid", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+
+
+def test_since_a_revision(tree: Miniature, kdeps: RunKdeps) -> None:
+    """What git says differs, deleted files too; another folder than the top is fine."""
+    _git(tree.srctree, "init", "-q")
+    (tree.srctree / "MAINTAINERS").write_text("all of us\n")
+    _git(tree.srctree, "add", "rust", "MAINTAINERS")
+    _git(tree.srctree, "commit", "-qm", "one")
+    tree.append("rust/kernel/io.rs", "// edited\n")
+    (tree.srctree / "rust/macros/module.rs").unlink()
+    (tree.srctree / "MAINTAINERS").unlink()
+    document = _json(kdeps, tree, "--since=HEAD", NOVA)
+    assert {(c["kind"], os.path.basename(c["name"])) for c in document["changes"]} == {
+        ("file", "io.rs"),
+        ("file", "module.rs"),
+        ("unread", "MAINTAINERS"),
+    }
+    assert [c["crate"] for c in document["crates"]] == ["macros", "pin_init", "bindings", "uapi", "kernel"]
+    below = _json(kdeps, tree, "--since=HEAD", f"O={tree.objtree}", cwd=tree.srctree / "rust")
+    assert _paths(document) <= _paths(below)
+    for revision in ("nonsense", "--output=/tmp/x"):
+        done = kdeps(tree, "affected", f"--since={revision}", NOVA)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"kdeps: error: --since {revision}: ")
+
+
+def test_since_without_git(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A tree that is no work tree has no revisions."""
+    done = kdeps(tree, "affected", "--since=HEAD", NOVA, env={"GIT_CEILING_DIRECTORIES": str(tree.root)})
+    assert done.returncode == 2
+    assert "not a git work tree" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "affected: which files?"),
+        (("",), "an empty name means nothing"),
+        (("kernl",), "kernl: no such file, crate or module in this build; did you mean kernel"),
+        (("CONFIG_PCJ",), "nothing that is built here depends on this symbol; did you mean CONFIG_PCI"),
+        (("rust/kernel/io.rs", "M=nowhere"), "M= names no folder"),
+    ],
+)
+def test_what_cannot_be_answered(
+    words: tuple[str, ...], message: str, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """Exit 2 and one line."""
+    done = kdeps(tree, "affected", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Every format of ``kdeps ci`` is valid by its published schema, fresh, stale and unknown."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from kdeps.ci.discovery import Kind
+from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.report.issues import NOT_BUILT, NOT_JUDGED, SUMMARIES, UNREADABLE
+from kdeps.verdict import ReasonKind
+from tests.conftest import CHECKOUT, RunKdeps
+from tests.reports import read_gitlab, read_json, read_junit, read_sarif
+
+FORMATS = ("text", "json", "sarif", "junit", "github", "gitlab")
+
+
+def reports(kdeps: RunKdeps, tree: Miniature, folder: Path, *words: str) -> tuple[int, dict[str, str]]:
+    """Every report of one run, written to files."""
+    folder.mkdir(exist_ok=True)
+    done = kdeps(tree, "ci", *(f"--output={name}={folder / name}" for name in FORMATS), *words)
+    assert not done.stderr
+    return done.returncode, {name: (folder / name).read_text() for name in FORMATS}
+
+
+def test_every_kind_has_a_summary_and_is_in_the_schema() -> None:
+    """No kind of issue ships without words, and JSON knows them all."""
+    kinds = {*(k.value for k in ReasonKind), *(k.value for k in Kind), UNREADABLE, NOT_JUDGED, NOT_BUILT}
+    assert {str(getattr(kind, "value", kind)) for kind in SUMMARIES} == kinds
+    schema = json.loads((CHECKOUT / "kdeps/report/ci.schema.json").read_text())
+    assert set(schema["properties"]["issues"]["items"]["properties"]["kind"]["enum"]) == kinds
+
+
+def test_a_fresh_tree_in_every_format(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """Nothing to report, in a report that says so."""
+    status, texts = reports(kdeps, tree, tmp_path / "out", f"M={MODULE}")
+    assert status == 0
+    assert read_json(texts["json"])["issues"] == []
+    run = read_sarif(texts["sarif"])
+    assert run["results"] == []
+    assert run["invocations"][0]["executionSuccessful"] is True
+    assert read_gitlab(texts["gitlab"]) == []
+    suite = read_junit(texts["junit"])
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "0", "0")
+    assert "::error" not in texts["github"]
+    assert texts["text"].startswith(f"fresh: {MODULE}: consistent (")
+
+
+def test_a_stale_tree_in_every_format(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """The file to blame, relative to the repository, and the commands that help."""
+    tree.touch("rust/kernel/io.rs")
+    status, texts = reports(kdeps, tree, tmp_path / "out", f"M={MODULE}")
+    assert status == 1
+    (result,) = read_sarif(texts["sarif"])["results"]
+    assert (result["ruleId"], result["level"]) == ("newer-prerequisite", "error")
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"] == {"uri": "rust/kernel/io.rs", "uriBaseId": "%SRCROOT%"}
+    (entry,) = read_gitlab(texts["gitlab"])
+    assert entry["location"]["path"] == "rust/kernel/io.rs"
+    suite = read_junit(texts["junit"])
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "1", "0")
+    failure = suite.find("testcase/failure")
+    assert failure.get("type") == "newer-prerequisite"
+    assert "modules_prepare" in failure.text
+    assert texts["github"].startswith("::error file=rust/kernel/io.rs,line=1,title=kdeps%3A ")
+    assert len(texts["github"].splitlines()) == 4
+
+
+def test_a_module_that_cannot_be_judged_in_every_format(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """An error of the run, never a report without results."""
+    status, texts = reports(kdeps, tree, tmp_path / "out", "M=drivers/nowhere")
+    assert status == 2
+    run = read_sarif(texts["sarif"])
+    assert run["invocations"][0]["executionSuccessful"] is False
+    assert "names no folder" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
+    suite = read_junit(texts["junit"])
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "1")
+    assert "names no folder" in suite.find("testcase/error").get("message")
+    (entry,) = read_gitlab(texts["gitlab"])
+    assert entry["severity"] == "critical"
+    assert "::error title=" in texts["github"] or "::error file=" in texts["github"]
+
+
+def test_each_of_many_edits_is_a_result_of_its_own(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """Told as one cause to a person; a viewer shows each file."""
+    for name in ("io", "lib", "pci"):
+        if tree.path(f"rust/kernel/{name}.rs").exists():
+            tree.touch(f"rust/kernel/{name}.rs")
+    _, texts = reports(kdeps, tree, tmp_path / "out", f"M={MODULE}")
+    results = read_sarif(texts["sarif"])["results"]
+    places = {r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for r in results}
+    assert len(places) == len(results) >= 2
+    assert len(read_gitlab(texts["gitlab"])) == len(results)
+    assert texts["text"].count("stale: crate") == 1
+
+
+def test_fingerprints_are_stable(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """From run to run, in a copy at another place, beside other issues; and each has its own."""
+    tree.touch("rust/kernel/io.rs")
+
+    def prints(where: Miniature, name: str, *words: str) -> set[str]:
+        _, texts = reports(kdeps, where, tmp_path / name, *words, f"M={MODULE}")
+        return {r["partialFingerprints"]["kdeps/v1"] for r in read_sarif(texts["sarif"])["results"]}
+
+    first = prints(tree, "first")
+    assert prints(tree, "again") == first
+    assert prints(tree.copy_to(tmp_path / "elsewhere"), "copy") == first
+    tree.make(f"M={tree.external}")
+    tree.touch("rust/kernel/lib.rs")
+    (tree.objtree / "include/generated/rustc_cfg").unlink()
+    more = prints(tree, "more", f"M={tree.external}")
+    assert first < more
+    assert len(more) == 3
+
+
+def test_a_hostile_name_breaks_no_format(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """Neither a line of its own in the workflow's log, nor invalid XML or JSON."""
+    record = tree.objtree / "rust/.kernel.o.cmd"
+    name = "x\x1b]0;t\x07%0A::error::forged\u202e,a:b&<]]>"
+    times = record.stat()
+    text = record.read_text()
+    source = next(line for line in text.splitlines() if line.endswith("rust/kernel/io.rs \\"))
+    (tree.path("rust/kernel") / name).write_text("")
+    record.write_text(text.replace(source, f"{source}\n  {tree.path('rust/kernel')}/{name} \\"))
+    os.utime(record, ns=(times.st_atime_ns, times.st_mtime_ns))
+    tree.touch(tree.path("rust/kernel") / name)
+    status, texts = reports(kdeps, tree, tmp_path / "out", f"M={MODULE}")
+    assert status == 1
+    assert read_sarif(texts["sarif"])["results"]
+    assert read_gitlab(texts["gitlab"])
+    assert read_junit(texts["junit"]) is not None
+    assert read_json(texts["json"])["issues"]
+    for text in texts.values():
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert not any(line.startswith("::error::forged") for line in texts["github"].splitlines())
+    assert "%0A::error::forged" not in texts["github"].replace("%250A", "")
+
+
+def test_the_repository_is_where_the_pipeline_says(tree: Miniature, kdeps: RunKdeps) -> None:
+    """By --root, by the CI system's variable, by git, else the source tree."""
+    tree.make(f"M={tree.external}")
+    tree.touch("rust/kernel/io.rs")
+    outer = str(tree.root)
+
+    def place(*words: str, env: dict[str, str] | None = None) -> str:
+        done = kdeps(tree, "ci", "--format=gitlab", *words, f"M={MODULE}", env=env)
+        path: str = read_gitlab(done.stdout)[0]["location"]["path"]
+        return path
+
+    assert place() == "rust/kernel/io.rs"
+    assert place(f"--root={outer}") == "linux/rust/kernel/io.rs"
+    assert place(env={"CI_PROJECT_DIR": outer}) == "linux/rust/kernel/io.rs"
+    assert place(env={"GITHUB_WORKSPACE": outer}) == "linux/rust/kernel/io.rs"
+    (tree.root / ".git").mkdir()
+    assert place() == "linux/rust/kernel/io.rs"
+    # A module's repository beside the kernel: shown at the module.
+    done = kdeps(tree, "ci", "--format=gitlab", f"--root={tree.external}", f"M={tree.external}")
+    (entry,) = read_gitlab(done.stdout)
+    assert entry["location"]["path"] in ("Kbuild", "Makefile")
+    assert "rust/kernel/io.rs" in entry["description"]
+    run = read_sarif(
+        kdeps(tree, "ci", "--format=sarif", f"--root={tree.external}", f"M={tree.external}").stdout
+    )
+    artifact = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert artifact == {"uri": "rust/kernel/io.rs", "uriBaseId": "SRCTREE"}
+    assert run["originalUriBaseIds"]["SRCTREE"]["uri"] == f"file://{tree.srctree}/"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("--output=html=x", "no such format"), ("--output=sarif", "wants FORMAT=FILE"), ("--output=json=", "wants")],
+)  # fmt: skip
+def test_a_wrong_output_is_refused(tree: Miniature, kdeps: RunKdeps, word: str, hint: str) -> None:
+    """Before anything is judged, with the formats there are."""
+    done = kdeps(tree, "ci", word, f"M={MODULE}")
+    assert done.returncode == 2
+    assert re.fullmatch(rf"kdeps: error: .*{hint}.*\n", done.stderr)
+
+
+def test_a_report_that_cannot_be_written_is_an_error(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """A pipeline that waits for a file shall not take its absence for success."""
+    done = kdeps(tree, "ci", f"--output=sarif={tmp_path}/no/such/folder", f"M={MODULE}")
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+
+
+def test_a_report_may_go_to_a_device(tree: Miniature, kdeps: RunKdeps) -> None:
+    """``/dev/null`` stays a device."""
+    assert kdeps(tree, "ci", "--output=sarif=/dev/null", f"M={MODULE}").returncode == 0
+    assert not Path("/dev/null").is_file()

@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The ledger's verdict is what hashing everything tells, whatever the times say."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from kdeps.ci.against import Judgement, judge_by_content
+from kdeps.ci.compare import compare_ledgers
+from kdeps.ci.contents import GONE, OUTSIDE, Contents
+from kdeps.ci.ledger import (
+    Ledger,
+    LedgerError,
+    base_of,
+    format_ledger,
+    inputs_of,
+    read_ledger,
+    roots_of,
+    take_ledger,
+    write_ledger,
+)
+from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.survey import Survey, survey
+from kdeps.verdict import ReasonKind, Status
+from tests.conftest import RunKdeps
+from tests.ledger.happen import HAPPENINGS, edited_in_place, edited_with_the_old_time
+from tests.ledger.truth import digests, tell_truth
+from tests.reports import read_json
+
+CASES = 200
+
+
+def look(tree: Miniature) -> Survey:
+    return survey((*tree.tree_args, f"M={MODULE}"), str(tree.srctree), tree.environment())
+
+
+def contents_of(found: Survey, cache: Path) -> Contents:
+    environ = {"XDG_CACHE_HOME": str(cache)}
+    return Contents(roots_of((found.tree,)), environ, found.tree.objtree)
+
+
+def record(tree: Miniature, cache: Path) -> Ledger:
+    found = look(tree)
+    contents = contents_of(found, cache)
+    ledger, problems = take_ledger((found,), contents, tree.environment())
+    contents.store()
+    assert not problems
+    return ledger
+
+
+def against(tree: Miniature, ledger: Ledger, cache: Path) -> Judgement:
+    found = look(tree)
+    contents = contents_of(found, cache)
+    judged = judge_by_content(found, ledger, contents)
+    contents.store()
+    return judged
+
+
+def everything(tree: Miniature) -> dict[str, str]:
+    """Every file there is, by another hash than the ledger's."""
+    tops = (tree.root, tree.objtree)
+    return digests(str(path) for top in tops for path in top.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def shared(pristine: Miniature, tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+    """A tree for many cases in a row; each puts everything back as it was."""
+    return pristine.copy_to(tmp_path_factory.mktemp("ledger") / "tree")
+
+
+def sources(found: Survey) -> list[str]:
+    """Files of the source tree that some step has read, by name."""
+    root = f"{found.tree.srctree}/"
+    return sorted(
+        {path for rule in found.graph.rules for path in inputs_of(rule, base_of(rule, found.tree)) if path.startswith(root)}
+        - found.graph.producers.keys()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_the_ledger_says_what_hashing_everything_says(shared: Miniature, tmp_path: Path, part: int) -> None:
+    """Of 200 seeded cases none is wrong: neither a change behind an mtime, nor a mere touch."""
+    kept = {p: (p.read_bytes(), p.stat()) for p in map(Path, sources(look(shared)))}
+    ledger = record(shared, tmp_path)
+    before = everything(shared)
+    seen: set[str] = set()
+    for case in range(part, CASES, 8):
+        rng = random.Random(case)
+        chosen = rng.sample(sorted(kept), rng.randrange(1, 4))
+        happened = []
+        for path in chosen:
+            happening = rng.choice(HAPPENINGS)
+            happening(path, rng)
+            happened.append(f"{path.name} {happening.__name__}")
+        judged = against(shared, ledger, tmp_path)
+        truth = tell_truth(judged.survey, before, everything(shared))
+        told = {target for target, _ in judged.changed}
+        idle = {target for target, _ in judged.touched} - told
+        assert told == truth.changed, (case, happened)
+        assert idle == truth.touched, (case, happened)
+        assert not judged.uncovered, (case, happened)
+        stale = {
+            state.rule.target
+            for state in (*judged.survey.verdict.stale, *judged.survey.verdict.pending)
+            if state.direct
+        }
+        assert stale == truth.changed, (case, happened)
+        seen |= {word.rpartition(" ")[2] for word in happened}
+        for path in chosen:
+            data, found = kept[path]
+            path.write_bytes(data)
+            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert len(seen) >= 6
+
+
+# -- the artifacts -------------------------------------------------------------------
+
+
+def test_artifacts_from_a_cache_hide_an_edit_from_make_alone(tree: Miniature, tmp_path: Path) -> None:
+    """Restored after the checkout, artifacts are newer than the source they were not made from."""
+    ledger = record(tree, tmp_path)
+    tree.append("rust/kernel/io.rs", "pub fn later() {}\n")
+    moment = time.time_ns()
+    for path in (*tree.objtree.rglob("*"), *tree.module.rglob("*")):
+        if path.is_file():
+            os.utime(path, ns=(moment, moment))
+    assert look(tree).verdict.status is Status.FRESH
+    judged = against(tree, ledger, tmp_path)
+    assert judged.survey.verdict.status is Status.STALE
+    kinds = {(s.rule.name, r.kind) for s in judged.survey.verdict.stale for r in s.reasons if s.direct}
+    assert ("rust/kernel.o", ReasonKind.CONTENT_CHANGED) in kinds
+
+
+def test_a_checkout_with_new_times_is_fresh(tree: Miniature, tmp_path: Path) -> None:
+    """Every source newer than every artifact, Kconfig files and .config too, and nothing else."""
+    ledger = record(tree, tmp_path)
+    for path in sorted(tree.srctree.rglob("*")):
+        if path.is_file() and tree.objtree not in path.parents and tree.module not in path.parents:
+            os.utime(path)
+    os.utime(tree.objtree / ".config")
+    assert look(tree).verdict.status is Status.STALE
+    judged = against(tree, ledger, tmp_path)
+    assert judged.survey.verdict.status is Status.FRESH
+    assert not judged.survey.verdict.stale
+    assert [d.status for d in judged.discoveries] == [Status.FRESH]
+
+
+def test_a_configuration_that_went_back_in_time_is_not_synced(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """``.config`` of another build, with an old mtime: make sees nothing, and never will; the cure makes it."""
+    ledger = record(tree, tmp_path)
+    config = tree.objtree / ".config"
+    times = config.stat()
+    config.write_text(config.read_text().replace("=y", "=n", 1))
+    os.utime(config, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert look(tree).verdict.status is Status.FRESH
+    judged = against(tree, ledger, tmp_path)
+    assert judged.survey.verdict.status is Status.STALE
+    assert [f.kind for f in judged.survey.verdict.findings] == [ReasonKind.CONFIG_NOT_SYNCED]
+    path = tmp_path / "ledger"
+    write_ledger(str(path), ledger)
+    report = read_json(kdeps(tree, "ci", "--format=json", f"--against={path}", f"M={MODULE}").stdout)
+    for line in report["cure"]:
+        subprocess.run(
+            line, shell=True, cwd=tree.srctree, env=tree.environment(), check=True, capture_output=True
+        )
+    assert kdeps(tree, "ci", f"--record={path}", f"M={MODULE}").returncode == 0
+    assert look(tree).verdict.status is Status.FRESH
+
+
+def test_a_symbol_with_another_value_makes_its_users_stale(tree: Miniature, tmp_path: Path) -> None:
+    """Its stamp says only when it changed; the ledger has what it was."""
+    ledger = record(tree, tmp_path)
+    symbol = next(n[7:] for r in look(tree).graph.rules for n in [f"CONFIG_{s}" for s in r.config][:1])
+    changed = ledger._replace(config={**ledger.config, f"CONFIG_{symbol}": "other"})
+    judged = against(tree, changed, tmp_path)
+    assert {os.path.basename(path) for _, path in judged.changed} == {symbol}
+    assert judged.survey.verdict.status is Status.STALE
+
+
+def test_what_was_built_since_is_unknown(tree: Miniature, tmp_path: Path) -> None:
+    """The ledger cannot speak of an artifact that it does not know, and times are not trusted; a new one can."""
+    ledger = record(tree, tmp_path)
+    tree.append("rust/kernel/io.rs", "pub fn later() {}\n")
+    tree.make("modules_prepare")
+    tree.make(f"M={MODULE}")
+    judged = against(tree, ledger, tmp_path)
+    assert any(target.endswith("rust/kernel.o") for target in judged.uncovered)
+    assert not any(target.endswith("rust/kernel.o") for target, _ in judged.changed)
+    assert ("not-in-ledger", Status.UNKNOWN) in {(d.kind.value, d.status) for d in judged.discoveries}
+    judged = against(tree, record(tree, tmp_path), tmp_path)
+    assert judged.survey.verdict.status is Status.FRESH
+    assert not judged.discoveries
+
+
+def test_what_is_stale_is_not_in_a_ledger(tree: Miniature, tmp_path: Path) -> None:
+    """Nobody knows any more what it was built from."""
+    tree.append("rust/kernel/io.rs", "pub fn later() {}\n")
+    ledger = record(tree, tmp_path)
+    assert "$(objtree)/rust/kernel.o" not in ledger.rules
+    assert "$(objtree)/rust/core.o" in ledger.rules
+
+
+def test_a_ledger_holds_for_a_tree_that_was_moved(tree: Miniature, tmp_path: Path) -> None:
+    """The same contents elsewhere: nothing of it is stale for its content."""
+    ledger = record(tree, tmp_path)
+    moved = tree.root.with_name("moved")
+    moved.mkdir()
+    for name in ("linux", "build"):
+        (tree.root / name).rename(moved / name)
+    (moved / "toolchain").symlink_to(tree.toolchain)  # a compiler stays where it is
+    there = Miniature(moved, moved / "build")
+    judged = against(there, ledger, tmp_path)
+    assert not judged.changed
+    assert not judged.uncovered
+    path = there.path("rust/kernel/io.rs")
+    times = path.stat()
+    path.write_text(path.read_text() + "//\n")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert {os.path.basename(t) for t, _ in against(there, ledger, tmp_path).changed} == {"kernel.o"}
+
+
+# -- the file ------------------------------------------------------------------------
+
+
+def test_the_same_contents_are_the_same_bytes(tree: Miniature, tmp_path: Path) -> None:
+    """Whatever the times, and however often it is written; compressed too."""
+    ledger = record(tree, tmp_path)
+    first = format_ledger(ledger)
+    os.utime(tree.path("rust/kernel/io.rs"), ns=(1, 1))
+    assert format_ledger(record(tree, tmp_path / "other")) == first
+    for name in ("plain", "packed.gz"):
+        write_ledger(str(tmp_path / name), ledger)
+        assert read_ledger(str(tmp_path / name)) == ledger
+    assert gzip.decompress((tmp_path / "packed.gz").read_bytes()) == first
+    # Nothing in it says where it was written but `roots`, and where the compiler's own library lies.
+    body = json.loads(first)
+    del body["roots"]
+    assert str(tree.root) not in json.dumps(body).replace(str(tree.toolchain), "")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_ledger_is_an_error_or_what_it_was(tree: Miniature, tmp_path: Path, seed: int) -> None:
+    """Cut off, bits flipped, bytes inserted: never a crash, never another ledger."""
+    path = tmp_path / ("ledger.gz" if seed % 2 else "ledger")
+    ledger = record(tree, tmp_path)
+    write_ledger(str(path), ledger)
+    rng = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(len(data))
+        kind = rng.randrange(3)
+        if kind == 0:
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del data[at:]
+            if not data:
+                break
+        else:
+            data[at:at] = rng.randbytes(3)
+    path.write_bytes(bytes(data))
+    try:
+        again = read_ledger(str(path))
+    except LedgerError:
+        return
+    assert again == ledger
+
+
+def test_one_flipped_bit_is_never_believed(tree: Miniature, tmp_path: Path) -> None:
+    """Anywhere in it: in a digest above all, where it would still be a ledger."""
+    path = tmp_path / "ledger"
+    ledger = record(tree, tmp_path)
+    write_ledger(str(path), ledger)
+    whole = path.read_bytes()
+    for seed in range(300):
+        rng = random.Random(seed)
+        data = bytearray(whole)
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(data))
+        with pytest.raises(LedgerError):
+            read_ledger(str(path))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"schema": "kdeps.ledger/2"}', '{"schema": "kdeps.ledger/1"}']
+)
+def test_what_is_no_ledger_is_refused(tree: Miniature, kdeps: RunKdeps, tmp_path: Path, text: str) -> None:
+    """One line, exit 2: never taken for an empty one."""
+    path = tmp_path / "ledger"
+    path.write_text(text)
+    done = kdeps(tree, "ci", f"--against={path}", f"M={MODULE}")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_record_and_against_from_the_command_line(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """Stale by content is 1, touched only is 0 with a note."""
+    path = tmp_path / "good.ledger"
+    assert kdeps(tree, "ci", f"--record={path}", f"M={MODULE}").returncode == 0
+    tree.touch("rust/kernel/io.rs")
+    assert kdeps(tree, "ci", f"M={MODULE}").returncode == 1
+    done = kdeps(tree, "ci", "--format=json", f"--against={path}", f"M={MODULE}")
+    assert done.returncode == 0
+    assert [issue["kind"] for issue in read_json(done.stdout)["issues"]] == ["touched-only"]
+    edited_with_the_old_time(tree.path("rust/kernel/lib.rs"), random.Random(1))
+    done = kdeps(tree, "ci", "--format=json", f"--against={path}", f"M={MODULE}")
+    assert done.returncode == 1
+    report = read_json(done.stdout)
+    assert report["issues"][0]["kind"] == "content-changed"
+    assert report["cure"][0].startswith("rm -f ")
+    for line in report["cure"]:
+        subprocess.run(line, shell=True, cwd=tree.srctree, env=tree.environment(), check=True, capture_output=True)  # fmt: skip
+    assert kdeps(tree, "ci", f"--record={path}", f"M={MODULE}").returncode == 0
+    assert kdeps(tree, "ci", f"--against={path}", f"M={MODULE}").returncode == 0
+
+
+def test_the_ledger_of_another_build_makes_nothing_fresh(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """It knows none of the artifacts: exit 2, not the 0 that times alone would give."""
+    path = tmp_path / "ledger"
+    write_ledger(str(path), record(tree, tmp_path)._replace(rules={}))
+    done = kdeps(tree, "ci", "--format=json", f"--against={path}", f"M={MODULE}")
+    assert done.returncode == 2
+    assert [issue["kind"] for issue in read_json(done.stdout)["issues"]] == ["not-in-ledger"]
+
+
+def test_two_ledgers_differ_in_words(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """Which input, which flag, old and new."""
+    old = record(tree, tmp_path)
+    assert compare_ledgers(old, old) == []
+    tree.append("rust/kernel/io.rs", "pub fn later() {}\n")
+    tree.make("modules_prepare", "KRUSTFLAGS=-Cdebuginfo=1")
+    tree.make(f"M={MODULE}")
+    new = record(tree, tmp_path)
+    lines = compare_ledgers(old, new)
+    assert any(
+        line.startswith("input $(srctree)/rust/kernel/io.rs: other content (") and "rust/kernel.o" in line
+        for line in lines
+    )
+    assert any("command of" in line and "+`-Cdebuginfo=1`" in line for line in lines)
+    for name, ledger in (("old", old), ("new", new)):
+        write_ledger(str(tmp_path / name), ledger)
+    done = kdeps(tree, "ci", "--compare", cwd=tmp_path)
+    assert done.returncode == 2
+    done = subprocess.run(
+        [*done.args[:3], "ci", "--compare", "old", "new", "--color", "never"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=tree.environment({"PYTHONPATH": os.getcwd()}),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == lines
+
+
+# -- hashing -------------------------------------------------------------------------
+
+
+def test_only_what_stat_cannot_decide_is_read_again(
+    tree: Miniature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run reads nothing; a file that was written to is read."""
+    monkeypatch.setattr("kdeps.ci.contents.time.time_ns", lambda: 2**62)
+    record(tree, tmp_path)
+    found = look(tree)
+    again = contents_of(found, tmp_path)
+    take_ledger((found,), again, tree.environment())
+    assert again.files_read == 0
+    edited_in_place(tree.path("rust/kernel/io.rs"), random.Random(3))
+    third = contents_of(found, tmp_path)
+    take_ledger((found,), third, tree.environment())
+    assert third.files_read == 1
+
+
+def test_a_racily_clean_file_is_read_again(tmp_path: Path) -> None:
+    """Written a moment before it was hashed, it could change within the same tick of its stamps."""
+    path = tmp_path / "file"
+    path.write_text("one")
+    for expected in (1, 1):
+        contents = Contents((str(tmp_path),), {"XDG_CACHE_HOME": str(tmp_path / "cache")}, "key")
+        contents.read(str(path))
+        contents.store()
+        assert contents.files_read == expected
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "foreign", "fifo", "folder", "unwritable"])
+def test_a_broken_memory_costs_time_only(tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut off, a flipped bit, another version, something else in its place: the file is read."""
+    monkeypatch.setattr("kdeps.ci.contents.time.time_ns", lambda: 2**62)
+    path = tmp_path / "tree" / "file"
+    path.parent.mkdir()
+    path.write_text("one")
+    environ = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def read() -> tuple[str, int]:
+        contents = Contents((str(path.parent),), environ, "key")
+        digest = contents.read(str(path)).digest
+        contents.store()
+        return digest, contents.files_read
+
+    digest = read()[0]
+    assert read() == (digest, 0)
+    (memory,) = (tmp_path / "cache/kdeps").iterdir()
+    data = bytearray(memory.read_bytes())
+    memory.unlink()
+    if harm == "cut":
+        memory.write_bytes(bytes(data[:-9]))
+    elif harm == "flip":
+        at = data.index(digest.encode())
+        data[at] ^= 1
+        memory.write_bytes(bytes(data))
+    elif harm == "foreign":
+        memory.write_bytes(bytes(data).replace(b"kdeps-hashes 1", b"kdeps-hashes 9"))
+    elif harm == "fifo":
+        os.mkfifo(memory)
+    elif harm == "folder":
+        memory.mkdir()
+    else:
+        shutil.rmtree(tmp_path / "cache")
+        (tmp_path / "cache").write_text("")
+    assert read() == (digest, 1)
+
+
+def test_nothing_outside_the_roots_is_read(tmp_path: Path) -> None:
+    """By name, by ``..``, through a link in the tree, through a linked folder."""
+    root, other = tmp_path / "root", tmp_path / "other"
+    root.mkdir()
+    other.mkdir()
+    (other / "secret").write_text("secret")
+    (root / "link").symlink_to(other / "secret")
+    (root / "folder").symlink_to(other)
+    (root / "loop").symlink_to(root / "loop")
+    (root / "inside").symlink_to(root / "real")
+    (root / "real").write_text("real")
+    contents = Contents((str(root),), {}, "key")
+    for name in ("link", "folder/secret", "../other/secret"):
+        assert contents.read(f"{root}/{name}") is OUTSIDE
+    assert contents.read("/etc/passwd") is OUTSIDE
+    assert contents.read(f"{root}/nothing") is GONE
+    assert not contents.read(f"{root}/loop").digest
+    assert contents.files_read == 0
+    assert contents.read(f"{root}/inside").size == 4
+
+
+def test_what_is_no_plain_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """A fifo without a writer, a device without an end, ten gigabytes of nothing."""
+    os.mkfifo(tmp_path / "fifo")
+    with open(tmp_path / "huge", "wb") as file:
+        file.truncate(10 << 30)
+    (tmp_path / "folder").mkdir()
+    contents = Contents(("/",), {}, "key")
+    for path in (tmp_path / "fifo", tmp_path / "huge", tmp_path / "folder", Path("/dev/zero")):
+        found = contents.read(str(path))
+        assert not found.digest
+        assert found.why
+    assert contents.files_read == 0

@@ -1,0 +1,431 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""``kdeps ninja`` and ``kdeps make --with=ninja``: real ninja on the miniature, make as the referee.
+
+The same on real kernels, with the real compilers: ``tests/replay``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.graph import build_graph
+from kdeps.ninja.run import find_ninja
+from kdeps.ninja.settle import plan_settling
+from kdeps.rules import Action, Rule, Rules, Scope
+from kdeps.stamps import Snapshot
+
+from .conftest import CHECKOUT, RunKdeps
+
+PROGRAMS = [
+    (program, *arguments)
+    for program, *arguments in (
+        (shutil.which("ninja", path=os.path.dirname(sys.executable)),),  # from PyPI
+        (shutil.which("ninja", path="/usr/bin"),),  # the distribution's, often older
+        (shutil.which("samu"),),
+        (shutil.which("muon"), "samu"),  # samurai inside muon; tests/lab/get-samurai.sh
+    )
+    if program
+    and subprocess.run([program, *arguments, "--version"], capture_output=True, check=False).returncode == 0
+]
+needs_ninja = pytest.mark.skipif(not PROGRAMS, reason="no ninja and no samurai here; pip install ninja")
+pytestmark = needs_ninja
+Program = tuple[str, ...]
+"""The words of a command that understands a ``build.ninja``."""
+BUILT = re.compile(r"^(?:\[\d+/\d+\] )?\s*[A-Z]+(?: \w+)?(?: \[M\])?\s+(\S+)$", re.MULTILINE)
+
+
+@pytest.fixture(params=PROGRAMS, ids=lambda words: "-".join(words).strip("/").replace("/", "-"))
+def ninja(request: pytest.FixtureRequest) -> Program:
+    return tuple(map(str, request.param))
+
+
+def write(tree: Miniature, kdeps: RunKdeps, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return kdeps(tree, "ninja", f"--output={file}", *options, f"M={MODULE}")
+
+
+def run(tree: Miniature, program: Program, file: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*program, "-f", str(file)],
+        cwd=tree.root,
+        env=tree.environment({"PYTHONPATH": str(CHECKOUT)}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def steps(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """What ninja ran, by Kbuild's names."""
+    return {name for name in BUILT.findall(done.stdout) if "settled" not in name}
+
+
+def refresh(tree: Miniature, kdeps: RunKdeps, program: Program) -> set[str]:
+    """Write, run, and see that Kbuild and kdeps are content; returns what ran."""
+    file = tree.root / "build.ninja"
+    written = write(tree, kdeps, file)
+    assert written.returncode == 0, written.stderr
+    done = run(tree, program, file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kdeps(tree, "check", f"M={MODULE}").returncode == 0
+    assert tree.rebuilds("modules_prepare") == set()
+    again = run(tree, program, file)
+    assert (again.returncode, set(BUILT.findall(again.stdout))) == (0, set())
+    return steps(done)
+
+
+def contents(tree: Miniature) -> dict[str, bytes]:
+    """Every file below the object tree and the module, without what holds a path or a time of its own."""
+    return {
+        os.path.relpath(path, tree.root): data
+        for path, (_, _, data) in tree.listing().items()
+        if path.startswith((f"{tree.objtree}/", f"{tree.module}/")) and data
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rust/kernel/io.rs", "// a line more\n"),
+        ("rust/macros/lib.rs", "// a line more\n"),
+        ("rust/syn/lib.rs", "// a line more\n"),
+        ("rust/zerocopy/src/lib.rs", "// a line more\n"),
+        ("rust/helpers/pci.c", "int kdeps_new;\n"),
+        ("include/linux/pci.h", "int kdeps_new;\n"),
+    ],
+)
+def test_the_bytes_are_those_that_make_makes(
+    tree: Miniature, kdeps: RunKdeps, ninja: Program, tmp_path: Path, name: str, text: str
+) -> None:
+    """Edited, and refreshed once by ninja and once by make: every object and every record is the same."""
+    tree.append(name, text)
+    by_make = subprocess.run(["cp", "-a", str(tree.root), str(tmp_path / "kept")], check=True)
+    assert by_make.returncode == 0
+    ran = refresh(tree, kdeps, ninja)
+    assert ran
+    tree.make(f"M={MODULE}")
+    after_ninja = contents(tree)
+    # The same place, for records hold absolute names.
+    shutil.rmtree(tree.root)
+    shutil.move(str(tmp_path / "kept"), str(tree.root))
+    tree.make("modules_prepare")
+    tree.make(f"M={MODULE}")
+    after_make = contents(tree)
+    assert sorted(after_ninja) == sorted(after_make)
+    assert [p for p in after_make if after_make[p] != after_ninja[p]] == []
+
+
+def test_a_wave_stops_where_the_content_is_the_same(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:
+    """A touched header: bindgen runs and writes what was there; no crate is compiled, and the module is left alone."""
+    tree.touch("include/linux/pci.h")
+    by_make = set(tree.kernel_answer("modules_prepare"))
+    before = {p: (tree.objtree / p).stat().st_mtime_ns for p in ("rust/bindings.o", "rust/libkernel.rmeta")}
+    ran = refresh(tree, kdeps, ninja)
+    assert ran == by_make
+    assert not any(name.endswith((".o", ".rmeta")) and "helpers" not in name for name in ran)
+    assert all((tree.objtree / p).stat().st_mtime_ns > time for p, time in before.items())
+    assert tree.rebuilds(f"M={MODULE}") == set()
+
+
+def test_a_failing_step_leaves_everything_as_it_was(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:
+    """A compile error: the old objects, their times and the records are back, and Kbuild still sees the edit."""
+    tree.append("rust/kernel/io.rs", "compile_error!\n")
+    if tree.make("modules_prepare", check=False).returncode == 0:
+        pytest.fail("the miniature's compiler takes this for right")
+    before = tree.listing()
+    file = tree.root / "build.ninja"
+    write(tree, kdeps, file)
+    done = run(tree, ninja, file)
+    assert done.returncode != 0
+    after = tree.listing()
+    changed = {
+        p for p in after if before.get(p) != after[p] and not p.startswith((str(file), str(tree.root / ".")))
+    }
+    assert {os.path.relpath(p, tree.root) for p in changed if os.path.isfile(p)} <= {"build.ninja"}
+    assert "rust/kernel.o" in tree.kernel_answer("modules_prepare")
+    assert not [p for p in after if ".kdeps-old-" in p]
+
+
+def test_an_interrupt_leaves_everything_as_it_was(
+    tree: Miniature, kdeps: RunKdeps, ninja: Program, tmp_path: Path
+) -> None:
+    """Ctrl-C in the middle of a compile: what was put aside is back, and the next run does it all."""
+    tree.append("rust/kernel/io.rs", "// a line more\n")
+    before = {path: entry for path, entry in tree.listing().items() if path.startswith(f"{tree.objtree}/")}
+    file = tree.root / "build.ninja"
+    assert write(tree, kdeps, file).returncode == 0
+    text = file.read_text()
+    waiting = tmp_path / "waiting"
+    command = next(
+        line for line in text.splitlines() if line.startswith("  cmd = ") and "kernel/lib.rs" in line
+    )
+    file.write_text(text.replace(command, f"{command}; touch {waiting}; sleep 60"))
+    running = subprocess.Popen(
+        [*ninja, "-f", str(file)],
+        cwd=tree.root,
+        env=tree.environment({"PYTHONPATH": str(CHECKOUT)}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    while not waiting.exists():
+        assert running.poll() is None, running.stdout and running.stdout.read()
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGINT)  # as the terminal does it: to the program and to what it runs
+    assert running.wait() != 0
+    running.communicate()
+    for _ in range(3000):  # samurai does not wait for what it started
+        if not list((tree.objtree / "rust").glob(".kdeps-old-*")):
+            break
+        time.sleep(0.01)
+    after = {path: entry for path, entry in tree.listing().items() if path.startswith(f"{tree.objtree}/")}
+    assert {
+        path for path in {*before, *after} if before.get(path) != after.get(path) and os.path.isfile(path)
+    } == set()
+    file.write_text(text)
+    assert run(tree, ninja, file).returncode == 0
+    assert tree.rebuilds("modules_prepare") == set()
+
+
+def test_what_is_missing_is_made(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:
+    """A deleted object, and one whose metadata is gone, are made again."""
+    (tree.objtree / "rust/libmacros.so").unlink()
+    assert "rust/libmacros.so" in refresh(tree, kdeps, ninja)
+    (tree.objtree / "rust/libkernel.rmeta").unlink()
+    assert "rust/kernel.o" in refresh(tree, kdeps, ninja)
+
+
+def test_a_changed_command_is_left_to_make(tree: Miniature, kdeps: RunKdeps) -> None:
+    """The record's command is not what Kbuild would run now: nothing is replayed, and it is said."""
+    tree.append("rust/bindgen_parameters", "--opaque-type kdeps_new\n")
+    written = write(tree, kdeps, tree.root / "build.ninja")
+    assert written.returncode == 1
+    assert "left to make: " in written.stderr
+    assert "another command" in written.stderr
+
+
+def test_many_reasons_are_counted(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Another compiler changes every command; five of them tell the story."""
+    written = write(tree, kdeps, tree.root / "build.ninja", "KRUSTFLAGS=-Cdebuginfo=1")
+    assert written.returncode == 1
+    lines = written.stderr.splitlines()
+    assert len(lines) == 7
+    assert re.fullmatch(r"kdeps: left to make: [0-9]+ more steps", lines[5])
+    assert lines[6].startswith("kdeps: let make go first")
+
+
+def test_an_unsynced_configuration_is_left_to_make(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Syncing is make's."""
+    tree.touch(tree.objtree / ".config")
+    written = write(tree, kdeps, tree.root / "build.ninja")
+    assert written.returncode == 1
+    assert "left to make: the configuration is not synced: .config changed" in written.stderr
+
+
+def test_a_touched_list_of_parameters_is_replayed(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:
+    """Kbuild says that its command would be the same."""
+    tree.touch("rust/bindgen_parameters")
+    assert "rust/bindings/bindings_generated.rs" in refresh(tree, kdeps, ninja)
+
+
+def test_a_file_to_keep_builds_the_module_and_renews_itself(
+    tree: Miniature, kdeps: RunKdeps, ninja: Program
+) -> None:
+    """``--all``: edit after edit, ninja alone brings the kernel's part and the module up to date."""
+    file = tree.root / "build.ninja"
+    assert write(tree, kdeps, file, "--all").returncode == 0
+    run(tree, ninja, file)  # modpost wrote its .mod.c before: that is settled
+    assert steps(run(tree, ninja, file)) == set()
+    tree.append("rust/kernel/io.rs", "// one\n")
+    done = run(tree, ninja, file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {"rust/kernel.o", "nova_core.o", "nova-core.ko"} <= steps(done)
+    assert tree.rebuilds("modules_prepare") == set()
+    assert tree.rebuilds(f"M={MODULE}") == set()
+    tree.append(f"{MODULE}/nova_core.rs", "// two\n")
+    done = run(tree, ninja, file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "rust/kernel.o" not in steps(done)
+    assert {"nova_core.o", "nova-core.ko"} <= steps(done)
+    assert tree.rebuilds(f"M={MODULE}") == set()
+    # A new file of the crate is known from the record that its compile wrote.
+    tree.edit("rust/kernel/fresh.rs", "// three\n")
+    tree.append("rust/kernel/lib.rs", "pub mod fresh;\n")
+    assert run(tree, ninja, file).returncode == 0
+    tree.append("rust/kernel/fresh.rs", "// four\n")
+    assert "rust/kernel.o" in steps(run(tree, ninja, file))
+
+
+def test_make_with_ninja(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:
+    """One command: ninja refreshes, then kdeps becomes make; a second time there is nothing to do."""
+    tree.append("rust/kernel/io.rs", "// a line more\n")
+    env = {"KDEPS_NINJA": shlex.join(ninja)}
+    done = kdeps(tree, "make", "--with=ninja", f"M={MODULE}", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "refreshed in" in done.stderr
+    assert "build.ninja (" in done.stderr
+    assert "nova-core.ko" in done.stdout
+    assert tree.rebuilds("modules_prepare") == set()
+    again = kdeps(tree, "make", "--with=ninja", f"M={MODULE}", env=env)
+    assert (again.returncode, again.stderr.replace("WARNING", "")) == (0, again.stderr)
+    assert "refresh" not in again.stderr
+
+
+def test_make_with_ninja_where_there_is_none(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Then make does it, and it is said."""
+    tree.append("rust/kernel/io.rs", "// a line more\n")
+    done = kdeps(tree, "make", "--with=ninja", f"M={MODULE}", env={"KDEPS_NINJA": "no-such-program"})
+    assert done.returncode == 0, done.stderr
+    assert "note: refreshed by make, not ninja: no-such-program is not installed" in done.stderr
+    assert tree.rebuilds("modules_prepare") == set()
+
+
+def test_make_with_ninja_leaves_to_make_what_it_must(
+    tree: Miniature, kdeps: RunKdeps, ninja: Program
+) -> None:
+    """A changed command: one line says so, and everything is fresh in the end."""
+    tree.append("rust/bindgen_parameters", "--opaque-type kdeps_new\n")
+    env = {"KDEPS_NINJA": shlex.join(ninja)}
+    done = kdeps(tree, "make", "--with=ninja", f"M={MODULE}", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "note: refreshed by make, not ninja: " in done.stderr
+    assert tree.rebuilds("modules_prepare") == set()
+
+
+def test_what_feeds_a_checked_file_is_handed_over(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:
+    """The program that writes target.json really changed: only make has the rule for that file, so make goes on."""
+    tree.replace("scripts/generate_rust_target.rs", "e-m:e-i64:64", "e-m:e-i64:32")
+    env = {"KDEPS_NINJA": shlex.join(ninja)}
+    done = kdeps(tree, "make", "--with=ninja", f"M={MODULE}", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "scripts/target.json is made from it by a rule that only make has" in done.stdout + done.stderr
+    assert "kdeps: note: the rest is left to make" in done.stderr
+    assert tree.rebuilds("modules_prepare") == set()
+
+
+def test_an_edit_while_ninja_runs_is_not_lost(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:
+    """A header that is written again while bindgen reads it stays newer than what bindgen made."""
+    tree.touch("include/linux/pci.h")
+    file = tree.root / "build.ninja"
+    assert write(tree, kdeps, file).returncode == 0
+    header = tree.path("include/linux/pci.h")
+    # The step itself writes the header again when it has read it.
+    text = file.read_text()
+    command = next(
+        line for line in text.splitlines() if line.startswith("  cmd = ") and "bindings_helper.h" in line
+    )
+    file.write_text(text.replace(command, f"{command}; sleep 0.05; echo 'int late;' >> {header}"))
+    assert run(tree, ninja, file).returncode == 0
+    assert "rust/bindings/bindings_generated.rs" in tree.kernel_answer("modules_prepare")
+    assert kdeps(tree, "check", f"M={MODULE}").returncode == 1
+
+
+# -- settling ------------------------------------------------------------------
+
+
+def rule(target: str, *prerequisites: str, side: str = "") -> Rule:
+    return Rule(
+        target=target, name=target[3:], scope=Scope.KERNEL, action=Action.IF_CHANGED,
+        outputs=(target, side) if side else (target,), prerequisites=prerequisites, source=None, optional=(),
+        config=(), config_dir="/o", unseen=(), replaced_if_changed=frozenset(), record=f"{target}.cmd", state=None,
+        where="", command="", depfile=None,
+    )  # fmt: skip
+
+
+def settled(rules: tuple[Rule, ...], stamps: dict[str, int], proven: dict[str, int]) -> dict[str, int]:
+    graph = build_graph(Rules(rules, (), frozenset()), "/o")
+    raised = plan_settling(graph, Snapshot(dict(stamps), frozenset(), {}, ()), proven)
+    return {item.paths[-1]: item.mtime_ns for item in raised}
+
+
+CHAIN = (rule("/o/b.rs", "/s/h"), rule("/o/b.o", "/o/b.rs", "/s/b.rs"), rule("/o/k.o", "/o/b.o", "/s/k.rs"))
+TIMES = {"/s/h": 50, "/o/b.rs": 10, "/s/b.rs": 5, "/o/b.o": 20, "/s/k.rs": 5, "/o/k.o": 30}
+
+
+def test_settling_gives_the_time_of_the_newest_prerequisite() -> None:
+    """bindgen ran at 60 and left its output as it was: it and everything behind it gets the header's time."""
+    assert settled(CHAIN, TIMES, {"/o/b.rs": 60}) == {"/o/b.rs": 50, "/o/b.o": 50, "/o/k.o": 50}
+
+
+def test_settling_without_proof_does_nothing() -> None:
+    """Nobody has run bindgen since."""
+    assert settled(CHAIN, TIMES, {}) == {}
+
+
+def test_an_edit_while_the_step_ran_is_not_settled() -> None:
+    """The header was written again at 61, after the step began: what it read is not known."""
+    assert settled(CHAIN, {**TIMES, "/s/h": 61}, {"/o/b.rs": 60}) == {}
+
+
+def test_an_edit_elsewhere_is_not_hidden() -> None:
+    """b.rs of the crate was edited at 40 and nobody compiled it: b.o stays behind its time, k.o too."""
+    raised = settled(CHAIN, {**TIMES, "/s/b.rs": 40}, {"/o/b.rs": 60})
+    assert raised == {"/o/b.rs": 50}
+
+
+def test_a_broken_off_compile_is_not_settled() -> None:
+    """A side output newer than its object is no proof of anything."""
+    rules = (CHAIN[0], rule("/o/b.o", "/o/b.rs", side="/o/libb.rmeta"))
+    stamps = {**TIMES, "/o/libb.rmeta": 25}
+    assert settled(rules, stamps, {"/o/b.rs": 60}) == {"/o/b.rs": 50}
+
+
+def test_side_outputs_are_raised_with_their_target() -> None:
+    """Else the metadata would be older than what it was made from, and no reader would mind; but ninja would."""
+    rules = (CHAIN[0], rule("/o/b.o", "/o/b.rs", side="/o/libb.rmeta"))
+    assert settled(rules, {**TIMES, "/o/libb.rmeta": 19}, {"/o/b.rs": 60}) == {"/o/b.rs": 50, "/o/b.o": 50}
+
+
+def test_what_modpost_left_alone_is_raised() -> None:
+    """A .mod.c that is older than modpost, because it would not differ: it, and what is made from it, get its time."""
+    modpost = rule("/o/Module.symvers", "/o/modpost", side="/o/m.mod.c")
+    modpost = modpost._replace(replaced_if_changed=frozenset(("/o/m.mod.c",)))
+    rules = (modpost, rule("/o/m.mod.o", "/o/m.mod.c"))
+    stamps = {"/o/modpost": 50, "/o/Module.symvers": 60, "/o/m.mod.c": 10, "/o/m.mod.o": 20}
+    assert settled(rules, stamps, {}) == {"/o/m.mod.c": 50, "/o/m.mod.o": 50}
+
+
+# -- finding -------------------------------------------------------------------
+
+
+def program(folder: Path, name: str, script: str) -> str:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_first_program_that_is_there_is_taken(tmp_path: Path) -> None:
+    """ninja before samurai; muon only where it has samurai inside."""
+    env = {"PATH": str(tmp_path)}
+    assert find_ninja(env) == ()
+    program(tmp_path, "muon", "exit 1")
+    assert find_ninja(env) == ()
+    muon = program(tmp_path, "muon", '[ "$*" = "samu --version" ] && echo 1.9.0')
+    assert find_ninja(env) == (muon, "samu")
+    samu = program(tmp_path, "samu", "exit 1")
+    assert find_ninja(env) == (samu,)
+    ninja = program(tmp_path, "ninja", "exit 1")
+    assert find_ninja(env) == (ninja,)
+
+
+def test_a_named_program_is_taken_as_named(tmp_path: Path) -> None:
+    """With its arguments; what cannot be a command is none."""
+    env = {"PATH": str(tmp_path)}
+    program(tmp_path, "ninja", "exit 0")
+    mine = program(tmp_path, "mine", "exit 0")
+    assert find_ninja({**env, "KDEPS_NINJA": "mine --quiet 'a b'"}) == (mine, "--quiet", "a b")
+    for name in ("nowhere", "'", " "):
+        assert find_ninja({**env, "KDEPS_NINJA": name}) == ()
