@@ -58,7 +58,9 @@ _DECIDES = (
     "$(if $(strip $(newer-prereqs)$(any-prereq)$(cmd-check)$(arg-check)),"
     f"$(info {_MARK}\t$(CURDIR)\t$@\t$(strip $(newer-prereqs) $(any-prereq))\t$(strip $(cmd-check) $(arg-check))))@:"
 )
-_PRINTS_PLAIN = f"$(if $(filter FORCE,$^),,$(info {_MARK}\t$(CURDIR)\t$@\t$?\t))"
+_MARK_PLAIN = "@kdeps-plain@"
+"""Stands for ``_MARK`` where the recipe is a plain one, which Kbuild does not record."""
+_PRINTS_PLAIN = f"$(if $(filter FORCE,$^),,$(info {_MARK_PLAIN}\t$(CURDIR)\t$@\t$?\t))"
 _QUIET_STEPS = ("LINK", "AR", "GEN", "CC", "CXX", "CLANG", "FLEX", "BISON", "GENSKEL", "INSTALL")
 """Recipes under tools/ without Kbuild's macros begin with ``$(QUIET_…)`` (tools/scripts/Makefile.include)."""
 _REPLACED = {
@@ -79,6 +81,8 @@ class Answer(NamedTuple):
     """Absolute paths of what ``$?`` holds: newer, or missing."""
     command: str
     """The command it would run now, where that differs from the recorded one; else empty."""
+    plain: bool = False
+    """Its recipe is none that Kbuild records; the target may be the mere name of a step."""
 
 
 class KbuildAnswer(NamedTuple):
@@ -243,10 +247,10 @@ def _parse_answer(output: str, messages: str) -> KbuildAnswer:
     answers: list[Answer] = []
     for line in output.split("\n"):
         # make may have written a message of its own before the mark.
-        _, mark, rest = line.partition(_MARK + "\t")
-        if not mark:
+        said = re.search(f"({_MARK}|{_MARK_PLAIN})\t(.*)", line)
+        if said is None:
             continue
-        fields = rest.split("\t")
+        fields = said[2].split("\t")
         if len(fields) != 4:
             continue
         directory, target, newer, command = fields
@@ -255,6 +259,7 @@ def _parse_answer(output: str, messages: str) -> KbuildAnswer:
                 _absolute(target, directory),
                 tuple(dict.fromkeys(_absolute(name, directory) for name in newer.split() if name != "FORCE")),
                 " ".join(command.replace(_SPACE, " ").split()),
+                plain=said[1] == _MARK_PLAIN,
             )
         )
     errors = [line.partition("***")[2].strip() for line in messages.split("\n") if "***" in line]
@@ -289,11 +294,15 @@ def _direct_reasons(survey: Survey) -> dict[str, tuple[Reason, ...]]:
 
 
 def _with_unknown(rules: Rules, answers: dict[str, tuple[Scope, Answer]], tree: Tree) -> Rules:
-    """Add a rule for each target that Kbuild would make and that has never been made."""
+    """Add a rule for each target that Kbuild would make and that has never been made.
+
+    A plain recipe's target that is no file is the name of a step (6.12: ``install_headers`` of
+    tools/lib/subcmd), which make takes each time and which leaves nothing that could be stale.
+    """
     known = {rule.target for rule in rules.rules}
     added: list[Rule] = []
     for target, (scope, answer) in answers.items():
-        if target in known:
+        if target in known or (answer.plain and not os.path.isfile(target)):
             continue
         base = (tree.module_output if scope is Scope.MODULE else None) or tree.objtree
         name = target[len(base) + 1 :] if target.startswith(base + "/") else target

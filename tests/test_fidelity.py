@@ -177,6 +177,20 @@ def test_exact_does_not_sync_the_configuration(tree: Miniature, kdeps: RunKdeps)
     assert tree.listing() == before
 
 
+def test_the_name_of_a_step_is_nothing_that_could_be_stale(tree: Miniature, kdeps: RunKdeps) -> None:
+    """6.12's tools/lib/subcmd takes ``install_headers`` each time, and no such file is made (lts, seed 1, exact 0)."""
+    with (tree.srctree / "Makefile").open("a") as makefile:
+        makefile.write(
+            "QUIET_INSTALL = @printf '  INSTALL %s\\n' $1;\n"
+            "modules_prepare: install_headers\n"
+            f"install_headers: {tree.srctree}/Makefile\n"
+            "\t$(call QUIET_INSTALL, libsubcmd_headers)\n"
+        )
+    assert "INSTALL libsubcmd_headers" in tree.make("modules_prepare").stdout
+
+    assert direct(judged(kdeps, tree, "--exact", M), "kernel") == set()
+
+
 def test_another_rustc_is_a_toolchain_change(tree: Miniature, kdeps: RunKdeps) -> None:
     """rustc replaced: the crates are those of another compiler, and M= does not look."""
     tree.set_version("rustc", "1.98.0")
