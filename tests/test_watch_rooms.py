@@ -36,7 +36,7 @@ from kdeps.watch.inotify import Inotify
 from kdeps.watch.interest import Interest, Paths, find_interest
 from kdeps.watch.modules import split_modules
 from kdeps.watch.polling import Mount, Poller, find_eventless, find_mount, read_mounts
-from kdeps.watch.runtime import Post
+from kdeps.watch.runtime import Post, Server
 from kdeps.watch.service import unit_text
 from kdeps.watch.show import Lines
 from kdeps.watch.view import State, View, parse_view, say, view_json
@@ -272,6 +272,29 @@ def test_a_file_that_can_neither_be_replaced_nor_removed_is_not_vouched_for(tmp_
     post.write("stale", "{}")
     Post("key", environ).close()  # not Taken
     post.close()
+
+
+def test_the_socket_of_a_killed_watch_goes_when_the_next_one_starts(tmp_path: Path) -> None:
+    """Of a dead one nothing stays; one that lives keeps its own, and what is no socket is left alone."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    folder = tmp_path / "kdeps"
+    folder.mkdir(mode=0o700)
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    alive = os.getppid()
+    for name in (f"{dead.pid}.socket", f"{alive}.socket"):
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(folder / name))
+    (folder / "99999999.socket").touch()
+
+    server = Server(environ, lambda: [])
+
+    assert {entry.name for entry in folder.iterdir()} == {
+        f"{os.getpid()}.socket",
+        f"{alive}.socket",
+        "99999999.socket",
+    }
+    server.close()
 
 
 def test_a_socket_that_is_not_there_cannot_be_followed(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ class Server:
         folder = runtime_directory(environ, create=True)
         if folder is None:
             return
+        _drop_orphans(folder)
         path = f"{folder}/{os.getpid()}.socket"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -205,6 +206,34 @@ class Server:
             self._listener = None
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
+
+
+def _drop_orphans(folder: str) -> None:
+    """Delete the sockets of watches that were killed.
+
+    Nobody listening is not enough: one that is about to start has bound its socket and does not listen yet.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            owner, _, suffix = entry.name.partition(".")
+            if suffix != "socket" or not owner.isdigit() or _is_alive(int(owner)):
+                continue
+            if not stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
+                continue
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+                asking.setblocking(False)
+                if asking.connect_ex(entry.path) == errno.ECONNREFUSED:
+                    os.unlink(entry.path)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class _Client:
