@@ -16,6 +16,7 @@ from .machine import User, booted, make_root
 
 UNIT = "/home/dev/.config/systemd/user/kdeps-watch.service"
 TREE = "/home/dev/mini/linux"
+FOLDER = "/run/user/1000/kdeps"
 MODULE = "drivers/gpu/nova-core"
 KDEPS = ("python3", "-m", "kdeps")
 _PATIENCE_S = 45.0
@@ -58,6 +59,11 @@ class Story:
     def pid(self) -> str:
         """Of the watch."""
         return self.shell("systemctl --user show -p MainPID --value kdeps-watch").strip()
+
+    def leaves(self, name: str, pattern: str) -> str:
+        """Empty where a pattern matches this one file of the watch's folder; else what it matches."""
+        found = self.shell(f"cd {FOLDER} && echo {pattern}").strip()
+        return "" if found == name else found
 
     def says(self, text: str, status: int) -> str:
         """Empty where ``kdeps watch --status`` says so; else what it says."""
@@ -102,9 +108,7 @@ def _tell(story: Story) -> None:
     story.user.run("kill", "-KILL", killed)
     story.see("killed, it is no longer believed", lambda: story.says("no watch runs", 2))
     story.see("and started again", lambda: story.shows("NRestarts", "1") or story.says("fresh", 0))
-    folder = "/run/user/1000/kdeps"
-    sockets = lambda: story.shell(f"cd {folder} && echo *.socket").strip()  # noqa: E731 - said once
-    story.see("without its old socket", lambda: "" if sockets() == f"{story.pid()}.socket" else sockets())
+    story.see("without its old socket", lambda: story.leaves(f"{story.pid()}.socket", "*.socket"))
     story.install(watchdog_s=_SHORT_WATCHDOG_S)
     time.sleep(_SHORT_WATCHDOG_S * 2)
     story.see("signs of life keep it running", lambda: story.shows("NRestarts", "0"))
@@ -121,8 +125,8 @@ def _tell(story: Story) -> None:
     story.see(
         "it stops cleanly", lambda: story.shows("Result", "success") or story.shows("ExecMainStatus", "0")
     )
-    left = story.shell(f"cd {folder} && ls -A").split()
-    story.see("and leaves only its lock", lambda: "" if all(n.endswith(".lock") for n in left) else str(left))
+    lock = story.shell(f"cd {FOLDER} && echo *.lock").strip()
+    story.see("and leaves only its lock", lambda: story.leaves(lock, "*"))
 
 
 if __name__ == "__main__":
