@@ -4,7 +4,7 @@
 Kbuild records the first line of ``rustc --version`` and its like. Starting
 rustc to ask costs as much as the rest of a check, so the answer is remembered
 per binary: real path, inode, size, mtime and ctime. What cannot be told apart
-that way (a script, ``CC="ccache clang"``) is asked every time.
+that way (a script, ``CC="ccache clang"``, ccache under the compiler's name) is asked every time.
 
 The cache is one small file under the user's cache directory; without it, or
 with a broken one, the compilers are asked.
@@ -16,6 +16,8 @@ import os
 import re
 
 _TIMEOUT_S = 20
+_MASQUERADES = frozenset(("ccache", "sccache", "distcc", "icecc"))
+"""Programs that stand in for a compiler under its name, and find it in ``PATH`` themselves."""
 
 
 def version_text(command: str, environ: dict[str, str], directory: str) -> str:
@@ -85,6 +87,8 @@ def _find_program(name: str, environ: dict[str, str]) -> str | None:
 def _identity(path: str, environ: dict[str, str], directory: str) -> str | None:
     """Name one binary so that another one, or another version of it, has another name; ``None``: cannot."""
     real = os.path.realpath(path)
+    if os.path.basename(real) in _MASQUERADES:
+        return None
     try:
         with open(real, "rb") as file:
             if file.read(2) == b"#!":
