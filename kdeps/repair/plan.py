@@ -69,8 +69,9 @@ def plan_repair(survey: Survey) -> Plan:
     remove = [problem.path for problem in verdict.problems if problem.remove]
     for state in silent:
         if _needs_removal(state):
-            # A compiler may write through a link to nowhere, and fail.
-            remove += [state.rule.target, *(o for o in state.rule.outputs if o in survey.snapshot.dangling)]
+            remove.append(state.rule.target)
+        # Seen by Kbuild or not: a compiler may write through a link to nowhere, or fail.
+        remove += [output for output in state.rule.outputs if output in survey.snapshot.dangling]
     for finding in findings:
         remove += finding.remove
     goals: list[str] = []
