@@ -73,17 +73,18 @@ def test_unfolding_down_to_the_files(opened: Browser) -> None:
     """Folders stand between a crate and its files, and a file has its own edges while it is chosen."""
     opened.run("kdeps.unfoldAll()")
     opened.run("kdeps.canvas.fit()")
-    file = (
-        opened.node("lib.rs", "file")
-        if False
-        else opened.run(
-            "return kdeps.model.nodes.find(n => n.kind === 'file' && kdeps.model.endsAt(n.id) !== n.id).id"
-        )
+    file = opened.run(
+        "return kdeps.model.nodes.find(n => n.kind === 'file' && kdeps.model.endsAt(n.id) !== n.id).id"
     )
     opened.run("kdeps.visit(arguments[0])", file)
     assert opened.run("return kdeps.canvas.cy.edges('.extra.near').length") > 0
     reads = opened.run("return kdeps.model.outOf[arguments[0]].length", file)
     assert f"GOES INTO ({reads})" in opened.panel().upper()
+    # To choose it again draws its edges again, and they look the same.
+    looks = "return kdeps.canvas.cy.edges('.extra').map(e => [e.style('width'), e.style('line-color')])"
+    before = opened.run(looks)
+    opened.run("kdeps.choose(arguments[0])", file)
+    assert opened.run(looks) == before
 
 
 def test_a_step_shows_its_command_its_reasons_and_its_files(opened: Browser) -> None:
@@ -113,6 +114,22 @@ def test_search_finds_and_shows(opened: Browser) -> None:
         "const p = kdeps.canvas.cy.getElementById(String(kdeps.canvas.chosen)).renderedPosition();"
         "return p.x > 0 && p.y > 0 && p.x < kdeps.canvas.cy.width() && p.y < kdeps.canvas.cy.height()"
     )
+
+
+def test_search_finds_the_edited_file_before_its_namesakes(browser: Browser, tmp_path: Path) -> None:
+    """A cause is labelled with its path; its bare name finds it all the same, and first."""
+    cause, other = "rust/kernel/io.rs", "rust/kernel/pci/io.rs"
+    data = _data(
+        [
+            ["crate", "kernel", "", -1, "stale"],
+            ["file", "io.rs", f"/s/{other}", 0, "fresh"],
+            ["cause", cause, f"/s/{cause}", -1, "stale"],
+        ]
+    )
+    path = tmp_path / "page.html"
+    path.write_text(assemble(data), encoding="utf-8")
+    browser.open(path)
+    assert browser.run("return kdeps.model.search('io.rs')") == [2, 1]
 
 
 def test_search_says_when_nothing_has_that_name(opened: Browser) -> None:
@@ -148,6 +165,37 @@ def test_lighting_one_cause_dims_the_rest(opened: Browser) -> None:
     assert opened.run("return kdeps.canvas.cy.nodes('.lit.dim').length") == 0
     opened.keys("\ue00c")
     assert opened.run("return kdeps.canvas.cy.nodes('.dim').length") == 0
+
+
+def test_what_a_fresh_crate_reaches_is_not_shown_as_stale(opened: Browser) -> None:
+    """Only ways that carry staleness have its colour, whatever was asked for."""
+    opened.run("kdeps.reach(arguments[0])", opened.node("core", "crate"))
+    red = opened.run(
+        "const red = kdeps.canvas.cy.nodes('.cause').style('background-color');"
+        "return kdeps.canvas.cy.edges('.lit').filter(e => e.style('line-color') === red)"
+        ".map(e => [e.source().id(), e.target().id()].map(id => kdeps.model.nodes[Number(id)].label))"
+    )
+    assert opened.run("return kdeps.canvas.cy.edges('.lit').length") > 5
+    assert red == [["kernel", "nova-core.ko"]]
+
+
+def test_the_title_of_what_is_unfolded_is_whole(browser: Browser, tmp_path: Path) -> None:
+    """A folder with one short file in it is as wide as its own name needs."""
+    data = _data(
+        [
+            ["headers", "C headers", "", -1, "fresh"],
+            *(["folder", f"include/a/long/way/down/{at}", f"/s/{at}", 0, "fresh"] for at in (1, 2)),
+            ["file", "a.h", "/s/1/a.h", 1, "fresh"],
+        ]
+    )
+    path = tmp_path / "page.html"
+    path.write_text(assemble(data), encoding="utf-8")
+    browser.open(path)
+    browser.run("kdeps.visit(3)")
+    assert browser.run(
+        "return textWidth(textOf(kdeps.model, kdeps.model.nodes[1]), `600 ${FONT}`)"
+        " <= kdeps.canvas.cy.getElementById('1').data('wt')"
+    )
 
 
 def test_the_keyboard_reaches_everything(opened: Browser) -> None:

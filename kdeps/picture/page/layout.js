@@ -39,6 +39,9 @@ function textOf(model, node) {
 	return `${node.label}\n${WORDS[node.kind]}${files}`;
 }
 
+/* How wide an unfolded box must be for its title. */
+const titleWidth = (model, id) => Math.ceil(textWidth(textOf(model, model.nodes[id]), `600 ${FONT}`)) + 2 * SIZES.pad;
+
 const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
 
 /* Pack the children of a grid into rows; returns its size and where each leaf within is, from its upper left corner. */
@@ -67,7 +70,7 @@ function packGrid(model, id) {
 		tall = Math.max(tall, tile.h);
 		right = Math.max(right, x - SIZES.gap);
 	}
-	return { w: right + SIZES.pad, h: y + tall + SIZES.pad, places };
+	return { w: Math.max(right + SIZES.pad, titleWidth(model, id)), h: y + tall + SIZES.pad, places };
 }
 
 /* Lay out one box, or everything: boxes within are laid out first, and are then nodes of their size.
@@ -83,7 +86,7 @@ function layOutBox(model, ids, edges) {
 		let size = sizeOf(model, id);
 		if (model.unfolded.has(id)) {
 			const children = model.nodes[id].children;
-			const box = model.nodes[id].grid ? packGrid(model, id) : pad(layOutBox(model, children, edges));
+			const box = model.nodes[id].grid ? packGrid(model, id) : pad(layOutBox(model, children, edges), titleWidth(model, id));
 			inner.set(id, box);
 			size = box;
 			for (const at of box.places.keys()) mine.set(at, id);
@@ -109,12 +112,12 @@ function layOutBox(model, ids, edges) {
 }
 
 /* Make room around what lies in a box, and for its title. */
-function pad({ w, h, places }) {
+function pad({ w, h, places }, least) {
 	for (const place of places.values()) {
 		place.x += SIZES.pad;
 		place.y += SIZES.title;
 	}
-	return { w: w + 2 * SIZES.pad, h: h + SIZES.title + SIZES.pad, places };
+	return { w: Math.max(w + 2 * SIZES.pad, least), h: h + SIZES.title + SIZES.pad, places };
 }
 
 /* Returns a map from every node that is shown to {x, y, w, h}. */

@@ -27,7 +27,7 @@ function look() {
 		state("pending", c["pending-soft"], c.pending), state("possible", c["possible-soft"], c.possible), state("stale", c["stale-soft"], c.stale),
 		{ selector: "node.module", style: { "border-width": 2.4 } },
 		{ selector: "node.macro", style: { shape: "cut-rectangle" } },
-		{ selector: "node.cause", style: { "background-color": c.stale, "border-color": c.stale, color: "#fff", "font-weight": 600, "font-size": 14, shape: "round-tag", "text-margin-x": -8 } },
+		{ selector: "node.cause", style: { "background-color": c.stale, "border-color": c.stale, color: "#fff", "font-weight": 600, "font-size": 14, shape: "tag", "text-margin-x": -8 } },
 		{ selector: "node.box", style: {
 			"background-opacity": 0.45, "background-color": c.code, "border-style": "solid", "border-width": 1.2, "text-valign": "top", "text-halign": "center", "text-margin-y": 20, "font-size": 12, "font-weight": 600,
 			color: c.soft, "text-wrap": "ellipsis", shape: "round-rectangle", "corner-radius": 12, "border-color": c.line, "z-index": "data(depth)",
@@ -39,8 +39,9 @@ function look() {
 		} },
 		{ selector: "edge.large", style: { "curve-style": "haystack", "target-arrow-shape": "none", width: 0.8, opacity: 0.5 } },
 		{ selector: "edge.near", style: { width: 2, "line-color": c.accent, "target-arrow-color": c.accent, opacity: 1, "z-index": 11 } },
-		{ selector: "edge.lit", style: { width: 3, "line-color": c.stale, "target-arrow-color": c.stale, "arrow-scale": 1.1, opacity: 1, "z-index": 12 } },
-		{ selector: "edge.lit.maybe", style: { "line-color": c.possible, "target-arrow-color": c.possible } },
+		{ selector: "edge.lit", style: { width: 3, "line-color": c.accent, "target-arrow-color": c.accent, "arrow-scale": 1.1, opacity: 1, "z-index": 12 } },
+		{ selector: "edge.lit.stale", style: { "line-color": c.stale, "target-arrow-color": c.stale } },
+		{ selector: "edge.lit.stale.maybe", style: { "line-color": c.possible, "target-arrow-color": c.possible } },
 		{ selector: "edge.lit.unseen", style: { "line-style": "dashed", "line-dash-pattern": [9, 5] } },
 		{ selector: "node.lit", style: { "border-width": 2.6, "z-index": 20 } },
 		{ selector: ".dim", style: { opacity: 0.22 } },
@@ -134,14 +135,15 @@ class Canvas {
 	paint() {
 		const { cy, model } = this;
 		const chosen = this.chosen >= 0 ? String(model.shownAs(this.chosen)) : "";
+		// Before the batch: one of the same name that is added within it would never get its style.
+		cy.edges(".extra").remove();
 		cy.batch(() => {
 			cy.elements().removeClass("lit maybe dim near chosen");
-			cy.edges(".extra").remove();
 			const ends = new Set();
 			cy.edges().forEach((edge) => {
 				const lit = edge.scratch("_edges").filter((id) => this.lit.has(id));
 				if (lit.length) {
-					edge.addClass("lit");
+					edge.addClass("lit").toggleClass("stale", lit.some((id) => model.edges[id].stale));
 					// Where only the content can tell: what is read, or what reads it, is possibly stale.
 					const unsure = (id) => [model.edges[id].source, model.edges[id].target].some((end) => model.nodes[end].state === "possible");
 					if (lit.every(unsure)) edge.addClass("maybe");

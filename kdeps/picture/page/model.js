@@ -146,8 +146,8 @@ class Model {
 		for (const node of this.nodes) {
 			const label = node.label.toLowerCase(), path = node.path.toLowerCase();
 			if (!words.every((word) => label.includes(word) || path.includes(word))) continue;
-			const first = words[0];
-			const rank = (label === first || label.replace(/\.[^.]*$/, "") === first ? 0 : label.startsWith(first) ? 1 : label.includes(first) ? 2 : 3)
+			const first = words[0], name = label.replace(/^.*\//, "");
+			const rank = (label === first || name === first || name.replace(/\.[^.]*$/, "") === first ? 0 : label.startsWith(first) ? 1 : label.includes(first) ? 2 : 3)
 				+ (node.kind === "file" || node.kind === "folder" ? 0.5 : 0) - (node.state !== "fresh" ? 0.3 : 0);
 			scored.push([rank, label.length, node.id]);
 		}

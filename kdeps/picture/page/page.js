@@ -214,7 +214,7 @@ class Page {
 		});
 		cy.on("tap", (event) => { if (event.target === cy) this.letGo(); });
 		cy.on("mouseover", "node", (event) => { byId("graph").style.cursor = "pointer"; byId("graph").title = this.model.nodes[Number(event.target.id())].path || ""; });
-		cy.on("mouseout", "node", () => { byId("graph").style.cursor = ""; });
+		cy.on("mouseout", "node", () => { byId("graph").style.cursor = ""; byId("graph").title = ""; });
 		const query = byId("query");
 		query.addEventListener("input", () => this.results(query.value));
 		query.addEventListener("focus", () => { if (query.value) this.results(query.value); });
