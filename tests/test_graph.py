@@ -186,7 +186,7 @@ def test_the_name_of_the_file_says_the_format(stale: Miniature, kdeps: RunKdeps,
     done = kdeps(stale, "graph", f"--output={tmp_path}/none/x.dot", f"M={MODULE}")
     assert (done.returncode, done.stderr) == (
         2,
-        f"kdeps: error: {tmp_path}/none/x.dot: No such file or directory\n",
+        f"kdeps: error: {tmp_path}/none/x.dot: cannot be written: No such file or directory\n",
     )
 
 

@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import zlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from kdeps.ci.contents import GONE, OUTSIDE, Content, Contents
 from kdeps.errors import KdepsError
 from kdeps.findings import make_variables, read_configuration
 from kdeps.formats.kconfig import parse_symbols
+from kdeps.outfile import write_file
 from kdeps.rules import Action, Problem, Rule
 from kdeps.survey import Survey
 from kdeps.toolchain import version_text
@@ -286,33 +286,6 @@ def _head(body: bytes) -> bytes:
     """What goes before the body: a ledger with one flipped bit must not be believed."""
     checksum = hashlib.blake2b(body, digest_size=20).hexdigest()
     return f'{{\n"schema": "{SCHEMA}",\n"checksum": "{checksum}",\n'.encode("ascii")
-
-
-def write_file(path: str, data: bytes) -> None:
-    """Write a file whole or not at all; what is no plain file (``/dev/stdout``) is written into.
-
-    Raises:
-        KdepsError: It cannot be written.
-    """
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "wb") as file:
-                file.write(data)
-            return
-        folder = os.path.dirname(os.path.abspath(path))
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)[:100]}.", dir=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, os.path.realpath(path))
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise KdepsError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def write_ledger(path: str, ledger: Ledger) -> None:

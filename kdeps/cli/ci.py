@@ -113,7 +113,7 @@ def _look_beyond(inspection: Inspection) -> Inspection:
 
 
 def _write(report: Report, request: Request, cwd: str) -> None:
-    from kdeps.ci.ledger import write_file
+    from kdeps.outfile import write_file
 
     for chosen, path in request.files:
         text = render(report, chosen, cwd, Colour.NEVER, unicode=True)

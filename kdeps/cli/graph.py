@@ -8,6 +8,7 @@ import sys
 
 from kdeps.cli.start import Exit, where
 from kdeps.errors import UsageError
+from kdeps.outfile import write_file
 from kdeps.survey import Survey, survey
 
 SUFFIXES = {
@@ -38,10 +39,11 @@ def run_graph(
     if output is None and chosen == "html" and sys.stdout.isatty():
         raise UsageError("a page is not for a terminal; say --output=FILE, or redirect it")
     text = render(survey(words, cwd, dict(os.environ)), chosen, detail, cwd)
+    data = text.encode("utf-8", "surrogateescape")
     if output is None:
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.write(data)
         return Exit.FRESH
-    _write(output, text)
+    write_file(output, data)
     return Exit.FRESH
 
 
@@ -74,14 +76,3 @@ def render(found: Survey, output_format: str, detail: str, cwd: str) -> str:
 
     draw = {"dot": to_dot, "svg": to_svg, "mermaid": to_mermaid}[output_format]
     return draw(fold_build(found), Detail(detail))
-
-
-def _write(path: str, text: str) -> None:
-    """Write in one rename: a browser may be reading the file."""
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error

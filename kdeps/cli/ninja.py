@@ -11,6 +11,7 @@ from kdeps.errors import UsageError
 from kdeps.ninja.manifest import Place, write_manifest
 from kdeps.ninja.replay import plan_replay
 from kdeps.ninja.run import build_folder, clear_folder, confirm_commands
+from kdeps.outfile import write_file
 from kdeps.printable import printable
 from kdeps.survey import survey
 
@@ -40,7 +41,7 @@ def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str |
     if output is None:
         sys.stdout.write(text)
     else:
-        _replace(file, text)
+        write_file(output, text.encode("utf-8", "surrogateescape"))
     for reason in replay.for_make[:MAX_REASONS]:
         sys.stderr.write(f"kdeps: left to make: {printable(reason)}\n")
     if replay.for_make:
@@ -53,14 +54,3 @@ def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str |
         count = len(replay.steps)
         sys.stderr.write(f"kdeps: {count} step{'s' if count != 1 else ''} to refresh\n")
     return Exit.FRESH
-
-
-def _replace(path: str, text: str) -> None:
-    """Write in one rename: ninja may be reading the file."""
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error

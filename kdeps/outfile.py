@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Write what somebody asked for into the file they named, whatever that is."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from kdeps.errors import KdepsError
+
+_SYSTEM = ("/dev/", "/proc/")
+"""Names here are ways to what is open already; a file put in their place would be a new one."""
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write a file whole or not at all, for somebody may be reading it; a link to one stays a link.
+
+    What is no plain file (``/dev/stdout``, a pipe) is written into.
+
+    Raises:
+        KdepsError: It cannot be written.
+    """
+    if not path:
+        raise KdepsError("an empty name is no file to write to; is a variable of yours empty?")
+    try:
+        if _is_replaceable(path):
+            _replace(os.path.realpath(path), data)
+        else:
+            with open(path, "wb") as file:
+                file.write(data)
+    except OSError as error:
+        raise KdepsError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _is_replaceable(path: str) -> bool:
+    folder = os.path.realpath(os.path.dirname(path) or ".")
+    if f"{folder}/".startswith(_SYSTEM):
+        return False
+    return os.path.isfile(path) or not os.path.exists(path)
+
+
+def _replace(path: str, data: bytes) -> None:
+    folder, name = os.path.split(path)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

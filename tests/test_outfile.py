@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Files that kdeps writes because somebody named them: whole or not at all, and in nobody's place."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.errors import KdepsError
+from kdeps.outfile import write_file
+
+from .conftest import CHECKOUT, RunKdeps
+
+
+def test_a_file_is_new_and_not_written_over(tmp_path: Path) -> None:
+    """Who has the old one open reads it to its end; nothing else is left in the folder."""
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        write_file(str(path), b"new")
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """What it leads to is written, wherever that is, and whether or not it is there yet."""
+    (tmp_path / "far").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("far/x")
+    for data in (b"one", b"two"):
+        write_file(str(link), data)
+        assert link.is_symlink()
+        assert (tmp_path / "far/x").read_bytes() == data
+    assert os.listdir(tmp_path / "far") == ["x"]
+
+
+@pytest.mark.parametrize("name", ["none/x", ".", ""])
+def test_what_cannot_be_written_is_said_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A folder, a folder that is not there, no name at all."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KdepsError):
+        write_file(name, b"x")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", [("graph", "--format=dot"), ("ninja",), ("ci", "--format=json")])
+def test_a_pipe_stays_a_pipe(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """``--output=`` may name what is no file, such as a shell's ``>(…)``."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(fifo.read_bytes()), daemon=True)
+    reader.start()
+    prefix = "json=" if command[0] == "ci" else ""
+    done = kdeps(tree, *command, f"--output={prefix}{fifo}", f"M={MODULE}")
+    reader.join(timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert fifo.is_fifo()
+    assert read[0]
+
+
+def test_standard_output_by_name(tree: Miniature, tmp_path: Path) -> None:
+    """``--output=/dev/stdout`` writes where standard output leads, and not over its name."""
+    words = [sys.executable, "-m", "kdeps", "graph", "--format=dot", "--output=/proc/self/fd/1"]
+    with (tmp_path / "x").open("wb") as file:
+        done = subprocess.run(
+            [*words, *tree.tree_args, f"M={MODULE}"],
+            cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), stdout=file, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0
+    assert (tmp_path / "x").read_bytes().startswith(b"digraph")
