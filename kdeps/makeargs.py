@@ -33,10 +33,11 @@ LONG_OPTIONS = (
 )  # fmt: skip
 """Every long option of make (4.4); make accepts any unambiguous beginning of one."""
 _ASSIGNMENT = re.compile(r"([^\s:=+?!#]+)\s*(:{1,3}|\+|\?|!)?=(.*)", re.DOTALL)
-MODULE_ONLY = frozenset(
+MODULE_LINKING = frozenset(("KBUILD_MODPOST_WARN", "KBUILD_EXTRA_SYMBOLS", "KBUILD_MODPOST_NOFINAL"))
+"""Variables that say how modules are linked, whichever they are."""
+MODULE_ONLY = MODULE_LINKING | frozenset(
     (
-        "M", "MO", "KBUILD_EXTMOD", "KBUILD_EXTMOD_OUTPUT", "KBUILD_MODPOST_WARN", "KBUILD_EXTRA_SYMBOLS",
-        "KBUILD_MODPOST_NOFINAL", "KDIR", "KERNEL_SRC", "KERNELDIR", "KSRC", "SUBDIRS",
+        "M", "MO", "KBUILD_EXTMOD", "KBUILD_EXTMOD_OUTPUT", "KDIR", "KERNEL_SRC", "KERNELDIR", "KSRC", "SUBDIRS",
     )
 )  # fmt: skip
 """Variables that mean a module, not the kernel: they do not belong on a build of the kernel's own artifacts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kdeps.demo.miniature import Miniature
+from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.query.revision import unquoted
 from kdeps.repair.refresh import store_durations
 from kdeps.report import query_json
 from tests.conftest import CHECKOUT, RunKdeps
@@ -195,6 +197,35 @@ def test_names_from_standard_input(tree: Miniature) -> None:
         assert [c["crate"] for c in document["crates"]] == ["kernel"]
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("rust/kernel/io.rs\r\n", "rust/kernel/io.rs"),
+        (r'"rust/kernel/\303\274 \"\\\t.rs"', 'rust/kernel/ü "\\\t.rs'),
+        ("rust/kernel/a\x0cb\u2028c.rs\n", "rust/kernel/a\x0cb\u2028c.rs"),
+        ('"\n', '"'),
+    ],
+)
+def test_a_name_as_git_prints_it(tree: Miniature, line: str, name: str) -> None:
+    """`git diff --name-only` quotes names; only a newline ends one."""
+    words = [sys.executable, "-m", "kdeps", "affected", "--stdin", "--format", "json", *tree.tree_args, NOVA]
+    done = subprocess.run(
+        words, input=os.fsencode(line), cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}),
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == b""
+    assert [c["name"] for c in json.loads(done.stdout)["changes"]] == [name]
+    assert os.fsencode(unquoted(r'"\377\1"')) == b"\xff1"
+
+
+def test_the_commands_link_as_the_given_one(tree: Miniature, kdeps: RunKdeps) -> None:
+    """What says how modules are linked is not lost: without it the command would fail where the user's does not."""
+    said = kdeps(tree, "affected", f"{MODULE}/nova_core.rs", NOVA, "KBUILD_MODPOST_WARN=1").stdout
+    assert said.endswith(f"    make O={tree.objtree} {NOVA} KBUILD_MODPOST_WARN=1\n")
+    said = kdeps(tree, "affected", "rust/kernel/io.rs", NOVA, "KBUILD_MODPOST_WARN=1").stdout
+    assert f"    make O={tree.objtree} modules_prepare &&\n" in said
+
+
 def test_no_names_on_standard_input(tree: Miniature, kdeps: RunKdeps) -> None:
     """As `git diff --name-only` gives them where nothing has changed."""
     done = kdeps(tree, "affected", "--stdin", NOVA)
@@ -243,7 +274,16 @@ def test_since_without_git(tree: Miniature, kdeps: RunKdeps) -> None:
     """A tree that is no work tree has no revisions."""
     done = kdeps(tree, "affected", "--since=HEAD", NOVA, env={"GIT_CEILING_DIRECTORIES": str(tree.root)})
     assert done.returncode == 2
-    assert "not a git work tree" in done.stderr
+    assert re.fullmatch(r"kdeps: error: --since HEAD: .*/linux: not a git repository.*\n", done.stderr)
+
+
+def test_since_in_a_work_tree_that_git_refuses(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A container's root is not who cloned: git says so, and that is not "no work tree"."""
+    _git(tree.srctree, "init", "-q")
+    elsewhere = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
+    done = kdeps(tree, "affected", "--since=HEAD", NOVA, env=elsewhere)
+    assert done.returncode == 2
+    assert "dubious ownership" in done.stderr
 
 
 @pytest.mark.parametrize(

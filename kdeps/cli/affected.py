@@ -62,9 +62,14 @@ def run_affected(
 
 
 def _read_names() -> list[str]:
-    """Read names from standard input: ended by NUL if there is one, else one a line."""
+    """Read names from standard input: ended by NUL if there is one, else one a line and as git quotes them."""
+    from kdeps.query.revision import unquoted
+
     text = os.fsdecode(sys.stdin.buffer.read())
-    return [name for name in (text.split("\0") if "\0" in text else text.splitlines()) if name]
+    if "\0" in text:
+        return [name for name in text.split("\0") if name]
+    lines = (line.removesuffix("\r") for line in text.split("\n"))
+    return [unquoted(line) for line in lines if line]
 
 
 def _print(

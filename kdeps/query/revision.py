@@ -4,10 +4,28 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from kdeps.errors import UsageError
 from kdeps.tree import Tree
+
+_QUOTED = re.compile(rb"\\([0-7]{3}|.)")
+_LETTERS = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r": 13}
+
+
+def unquoted(name: str) -> str:
+    """The name behind one that git printed: ``"rust/\\303\\274.rs"`` is how it writes what is not ASCII."""
+    if len(name) < 2 or not name[0] == name[-1] == '"':
+        return name
+    raw = _QUOTED.sub(lambda found: _byte(found[1]), os.fsencode(name[1:-1]))
+    return os.fsdecode(raw)
+
+
+def _byte(escape: bytes) -> bytes:
+    if len(escape) == 3:
+        return bytes([int(escape, 8) & 0xFF])
+    return bytes([_LETTERS[escape]]) if escape in _LETTERS else escape
 
 
 def changed_since(revision: str, tree: Tree, cwd: str, environ: dict[str, str]) -> list[str]:
@@ -28,20 +46,29 @@ def changed_since(revision: str, tree: Tree, cwd: str, environ: dict[str, str]) 
     """
     if revision.startswith("-"):
         raise UsageError(f"--since {revision}: not a revision")
-    top = next((top for folder in (cwd, tree.srctree) if (top := _top_level(folder, environ))), None)
-    if top is None:
-        raise UsageError(f"{tree.srctree}: not a git work tree, so --since cannot tell what changed there")
+    top, refusal = _top_level(cwd, environ)
+    if not top:
+        top, refusal = _top_level(tree.srctree, environ)
+    if not top:
+        raise UsageError(f"--since {revision}: {tree.srctree}: {refusal}")
     done = _git(("diff", "--name-only", "--no-renames", "-z", revision, "--"), top, environ)
     if done.returncode != 0:
-        said = os.fsdecode(done.stderr).strip().split("\n")[0]
-        raise UsageError(f"--since {revision}: {said.removeprefix('fatal: ') or 'git failed'}")
+        raise UsageError(f"--since {revision}: {_said(done)}")
     names = os.fsdecode(done.stdout).split("\0")
     return [os.path.join(top, name) for name in names if name]
 
 
-def _top_level(folder: str, environ: dict[str, str]) -> str | None:
+def _top_level(folder: str, environ: dict[str, str]) -> tuple[str, str]:
+    """The work tree that a folder lies in, or else what git has against it."""
     done = _git(("rev-parse", "--show-toplevel"), folder, environ)
-    return os.path.realpath(os.fsdecode(done.stdout).rstrip("\n")) if done.returncode == 0 else None
+    if done.returncode != 0:
+        return "", _said(done)
+    return os.path.realpath(os.fsdecode(done.stdout).rstrip("\n")), ""
+
+
+def _said(done: subprocess.CompletedProcess[bytes]) -> str:
+    first = os.fsdecode(done.stderr).strip().split("\n")[0]
+    return first.removeprefix("fatal: ") or "git failed"
 
 
 def _git(words: tuple[str, ...], folder: str, environ: dict[str, str]) -> subprocess.CompletedProcess[bytes]:

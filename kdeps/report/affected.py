@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable
 
 from kdeps.causes import crate_name
+from kdeps.makeargs import MODULE_LINKING
 from kdeps.printable import shell_quoted
 from kdeps.query.affected import Affected, Effect, Estimate, affected_modules
 from kdeps.query.change import Change, Kind
@@ -157,7 +158,8 @@ def module_command(kernel: Tree, tree: Tree, cwd: str) -> list[str]:
     words = kernel_command(kernel, cwd, f"M={module_argument(kernel, tree.module or '')}")
     if tree.module_output != tree.module and tree.module_output is not None:
         words.append(f"MO={tree.module_output}")
-    return words
+    given = kernel.args.variables.items()
+    return [*words, *(f"{name}={value}" for name, value in given if name in MODULE_LINKING)]
 
 
 def _say_estimate(estimate: Estimate) -> str:
