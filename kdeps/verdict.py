@@ -296,7 +296,7 @@ def judge_rule(
             rule.target not in snapshot.dangling
             or bool(rule.prerequisites)
             or any(path in stamps for path in rule.optional)
-            or any(reason.kbuild for reason in _judge_record(rule, 0, version))
+            or any(reason.kbuild for reason in judge_record(rule, 0, version))
         )
         return [Reason(ReasonKind.MISSING_TARGET, seen, rule.target)]
     if rule.action is Action.FILECHK:
@@ -305,7 +305,7 @@ def judge_rule(
         # The pattern rule no longer matches, so make has no recipe for the target
         # and uses it as it is: kbuild-facts, "module root nova_core.rs deleted".
         return [Reason(ReasonKind.MISSING_PREREQUISITE, False, rule.source, None, target)]
-    reasons = list(_judge_record(rule, target, version))
+    reasons = list(judge_record(rule, target, version))
     # tools/build looks for deleted files with $(wildcard), so it needs no help from make.
     sees_missing = notices_deleted or rule.name.startswith("tools/")
     # All at once first: of a thousand prerequisites mostly none is missing or newer.
@@ -331,8 +331,8 @@ def judge_rule(
     return reasons
 
 
-def _judge_record(rule: Rule, target: int, version: tuple[int, int]) -> list[Reason]:
-    """What the state of its record means for a rule whose target exists."""
+def judge_record(rule: Rule, target: int, version: tuple[int, int]) -> list[Reason]:
+    """What the state of its record means for a rule whose target exists; empty where it is whole."""
     if rule.action is not Action.IF_CHANGED or rule.state in (RecordState.COMPLETE, RecordState.COMMAND_ONLY):
         return []
     blind_since = edges.COMMAND_BLIND.get(rule.name)

@@ -162,6 +162,21 @@ def test_one_file_with_two_names(tree: Miniature, kdeps: RunKdeps, tmp_path: Pat
     assert _paths(by_link) == _paths(_json(kdeps, tree, "rust/kernel/io.rs", NOVA)) != set()
 
 
+@pytest.mark.parametrize("left", [0, 0.6])
+def test_a_record_that_does_not_say_what_was_read(tree: Miniature, kdeps: RunKdeps, left: float) -> None:
+    """Nobody knows whether that step reads the file, so it is not said to be left alone."""
+    record = tree.objtree / "rust/.kernel.o.cmd"
+    text = record.read_text(encoding="utf-8")
+    record.write_text(text[: int(len(text) * left)], encoding="utf-8")
+    said = kdeps(tree, "affected", "rust/kernel/io.rs", NOVA).stdout
+    assert "note: ../build/rust/kernel.o may read any of it, for its record does not say: " in said
+    assert "  crates   kernel\n" in said
+    document = _json(kdeps, tree, "rust/Makefile", NOVA)
+    assert [entry["path"] for entry in document["unknown"]] == [f"{tree.objtree}/rust/kernel.o"]
+    assert [crate["crate"] for crate in document["crates"]] == ["kernel"]
+    assert [module["target"] for module in document["modules"]] == ["nova-core.ko"]
+
+
 def test_only_the_folders_of_modules(tree: Miniature, kdeps: RunKdeps) -> None:
     """For a script: what to give M=, one a line."""
     tree.make("M=samples/rust")

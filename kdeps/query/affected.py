@@ -3,7 +3,8 @@
 
 The question is put to the very function that carries staleness along the edges
 for ``kdeps check``: every rule that reads what changes is stale for that reason, nothing else
-is, and what follows is the answer.
+is, and what follows is the answer. Only a rule whose record does not say what it reads
+may read anything: it counts as if it read every change.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from kdeps.query.modules import Whole
 from kdeps.query.why import reads
 from kdeps.rules import Rule, Scope
 from kdeps.tree import Tree
-from kdeps.verdict import Certainty, Reason, ReasonKind, Source, conclude
+from kdeps.verdict import Certainty, Reason, ReasonKind, Source, conclude, judge_record
 
 
 class Effect(NamedTuple):
@@ -39,6 +40,8 @@ class Affected(NamedTuple):
     modules: tuple[Effect, ...]
     """The ``.ko`` files."""
     others: tuple[Effect, ...]
+    unknown: tuple[Reason, ...] = ()
+    """What is wrong with the records that do not say what their step reads; it is among the effects."""
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -61,12 +64,15 @@ def find_affected(whole: Whole, changes: tuple[Change, ...]) -> Affected:
     paths = {path for change in changes for path in change.paths}
     symbols = {symbol for change in changes for symbol in change.symbols}
     again = {at for change in changes for at in change.rules}
-    direct = [
-        ()
-        if whole.tree.prebuilt and rule.scope is Scope.KERNEL
-        else tuple(_direct(rule, at in again, paths, symbols, whole.tree.objtree))
-        for at, rule in enumerate(graph.rules)
-    ]
+    direct: list[tuple[Reason, ...]] = []
+    unknown: list[Reason] = []
+    for at, rule in enumerate(graph.rules):
+        if whole.tree.prebuilt and rule.scope is Scope.KERNEL:
+            direct.append(())
+            continue
+        blind = judge_record(rule, 0, whole.tree.version) if changes else []
+        unknown += [reason._replace(path=rule.target) for reason in blind]
+        direct.append((*blind, *_direct(rule, at in again, paths, symbols, whole.tree.objtree)))
     verdict = conclude(graph, direct, Source.RECORD, (), ())
     states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}
     found: list[Effect] = []
@@ -80,6 +86,7 @@ def find_affected(whole: Whole, changes: tuple[Change, ...]) -> Affected:
         tuple(effect for effect in found if _is_crate(effect)),
         tuple(effect for effect in found if _is_module(effect)),
         tuple(effect for effect in found if not _is_crate(effect) and not _is_module(effect)),
+        tuple(unknown),
     )
 
 

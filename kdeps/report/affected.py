@@ -38,6 +38,7 @@ def write_affected(pen: Pen, whole: Whole, affected: Affected, estimate: Estimat
         pen.lines.append("No change was named, so nothing is rebuilt.")
         return
     _write_changes(pen, affected.changes, every=every)
+    _write_unknown(pen, affected)
     if not affected.effects:
         pen.lines.append("By what the records show, nothing is rebuilt.")
         return
@@ -85,6 +86,18 @@ def _write_changes(pen: Pen, changes: tuple[Change, ...], *, every: bool) -> Non
     if len(shown) < len(noted):
         pen.lines.append(f"… and {len(noted) - len(shown)} more notes (--all shows them)")
     pen.lines.append("")
+
+
+def _write_unknown(pen: Pen, affected: Affected) -> None:
+    for reason in affected.unknown[:MAX_CHANGES]:
+        label = pen.mark("note", "note")
+        file = pen.path(reason.path)
+        pen.lines.append(f"{label}: {file} may read any of it, for its record does not say: {reason.detail}")
+    more = len(affected.unknown) - MAX_CHANGES
+    if more > 0:
+        pen.lines.append(f"… and {more} more without a usable record")
+    if affected.unknown:
+        pen.lines.append("")
 
 
 def _counted(affected: Affected) -> str:
@@ -145,6 +158,8 @@ def _write_time(pen: Pen, whole: Whole, affected: Affected, estimate: Estimate) 
     if any(effect.module is None and effect.noticed for effect in affected.effects):
         commands.append((kernel_command(whole.tree, pen.cwd, REFRESH_GOAL), _say_estimate(estimate)))
     commands += [(module_command(whole.tree, tree, pen.cwd), "") for tree in modules]
+    if not commands:
+        return
     pen.lines.append("")
     pen.lines.append(f"{pen.mark('help', 'help')}: to rebuild it:")
     for number, (words, remark) in enumerate(commands):

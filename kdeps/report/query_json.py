@@ -153,6 +153,7 @@ def affected_json(whole: Whole, affected: Affected, estimate: Estimate, *, modul
         "crates": [{"crate": crate_name(effect.rule), **_effect(effect)} for effect in affected.crates],
         "modules": [_effect(effect) for effect in affected.modules],
         "others": [_effect(effect) for effect in affected.others],
+        "unknown": [{"path": reason.path, "message": reason.detail} for reason in affected.unknown],
         "estimate": {
             "seconds": round(estimate.seconds, 3) if estimate.timed else None,
             "timed": estimate.timed,
