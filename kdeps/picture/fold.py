@@ -123,6 +123,17 @@ class _Folder:
             for rule in survey.graph.rules
             if rule.scope is Scope.MODULE and rule.name.endswith(".ko")
         )
+        self.users: dict[str, list[Rule]] = {}
+        """File → the objects of modules that are made from it.
+
+        What links it comes before what only reads it: another module's object may be
+        compiled against it.
+        """
+        objects = [self.survey.graph.rules[at] for at in self.survey.graph.order]
+        objects = [rule for rule in objects if rule.scope is Scope.MODULE and rule.name.endswith(".o")]
+        for rule in sorted(objects, key=lambda rule: rule.source is not None):
+            for path in rule.prerequisites:
+                self.users.setdefault(path, []).append(rule)
 
     def fold(self) -> Picture:
         blamed = {path for cause in self.causes for path in cause.paths if self._is_source(path)}
@@ -194,16 +205,16 @@ class _Folder:
         return Kind.TOOL, {"basic": "fixdep", "mod": "modpost"}.get(part, part)
 
     def group_of_module(self, rule: Rule) -> tuple[Kind, str]:
-        base = rule.name.rpartition("/")[2]
-        for module in self.modules:
-            if base.startswith((f"{module}.", f"{module}-")) or rule.target.endswith(f"/{module}.o"):
-                return Kind.MODULE, f"{module}.ko"
+        """Find the module that a step makes a part of, through the objects that are made from it."""
         if len(self.modules) == 1:
             return Kind.MODULE, f"{self.modules[0]}.ko"
-        for at in self.survey.graph.order:
-            user = self.survey.graph.rules[at]
-            if user.scope is Scope.MODULE and rule.target in user.prerequisites and user.name.endswith(".o"):
-                return self.group_of_module(user) if user is not rule else (Kind.MODULE, "modules")
+        waiting = [rule]
+        for user in waiting:  # it grows; records may name each other in a circle
+            base = user.name.rpartition("/")[2]
+            for module in self.modules:
+                if base.startswith((f"{module}.", f"{module}-")) or user.target.endswith(f"/{module}.o"):
+                    return Kind.MODULE, f"{module}.ko"
+            waiting += [other for other in self.users.get(user.target, ()) if other not in waiting]
         return Kind.MODULE, "modules"
 
     def group_of_file(self, path: str) -> tuple[Kind, str]:
