@@ -231,6 +231,17 @@ def test_a_full_disk_behind_standard_output_is_no_bug(tree: Miniature) -> None:
     assert done.stderr.startswith("kdeps: error: cannot write the answer")
 
 
+def test_a_closed_standard_output_is_named(tree: Miniature) -> None:
+    """``kdeps check >&-``, as some daemons start their children: one line says what is wrong."""
+    done = subprocess.run(
+        f"{sys.executable} -m kdeps check {' '.join(tree.tree_args)} {M} >&-",
+        shell=True, cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), stderr=subprocess.PIPE,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "kdeps: error: cannot write the answer: standard output is closed\n"
+
+
 def test_every_reason_has_a_sentence() -> None:
     """A new ReasonKind cannot ship without words for it."""
     assert set(SENTENCES) == set(ReasonKind)

@@ -216,6 +216,24 @@ def test_a_changed_command_is_left_to_make(tree: Miniature, kdeps: RunKdeps) -> 
     assert "another command" in written.stderr
 
 
+def test_the_same_bytes_in_every_locale(tree: Miniature) -> None:
+    """What is printed is what would be written, also where the locale has no letters for a name."""
+    module = tree.external.rename(tree.root / "é")
+    tree.make(f"M={module}")
+    tree.touch("rust/kernel/io.rs")
+    words = [sys.executable, "-m", "kdeps", "ninja", *tree.tree_args, f"M={module}"]
+    said = set()
+    for utf8 in ("0", "1"):
+        env = {"PYTHONPATH": str(CHECKOUT), "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": utf8}
+        done = subprocess.run(
+            words, cwd=tree.srctree, env=tree.environment(env), capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        said.add(done.stdout)
+    assert len(said) == 1
+    assert os.fsencode(module) in said.pop()
+
+
 def test_many_reasons_are_counted(tree: Miniature, kdeps: RunKdeps) -> None:
     """Another compiler changes every command; five of them tell the story."""
     written = write(tree, kdeps, tree.root / "build.ninja", "KRUSTFLAGS=-Cdebuginfo=1")

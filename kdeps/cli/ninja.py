@@ -38,10 +38,11 @@ def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str |
     file = os.path.abspath(output) if output is not None else ""
     text = write_manifest(replay, found.tree, Place(folder, cwd, words, file if everything else ""))
     clear_folder(folder)
+    data = text.encode("utf-8", "surrogateescape")
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.buffer.write(data)  # the very bytes of every name, whatever the locale
     else:
-        write_file(output, text.encode("utf-8", "surrogateescape"))
+        write_file(output, data)
     for reason in replay.for_make[:MAX_REASONS]:
         sys.stderr.write(f"kdeps: left to make: {printable(reason)}\n")
     if replay.for_make:

@@ -98,7 +98,8 @@ def guard(action: Callable[[], int]) -> int:
     except Exception as error:
         if _is_output_error(error):
             _give_up_output()
-            print(f"kdeps: error: cannot write the answer: {error}", file=sys.stderr)
+            why = "standard output is closed" if sys.stdout is None else error
+            print(f"kdeps: error: cannot write the answer: {why}", file=sys.stderr)
             return Exit.ERROR
         from kdeps.errors import KdepsError
         from kdeps.printable import printable

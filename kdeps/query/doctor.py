@@ -289,7 +289,7 @@ def _examine_caches(environ: dict[str, str]) -> Iterator[Observation]:
             "caches",
             State.GOOD,
             "folder",
-            f"{folder}: {len(files)} files, {size // 1024} kB ({shares or 'empty'})",
+            f"{folder}: {len(files)} file{'s' * (len(files) != 1)}, {size // 1024} kB ({shares or 'empty'})",
         )
 
 
