@@ -176,6 +176,14 @@ def test_who_uses_a_file(tree: Miniature, kdeps: RunKdeps) -> None:
     assert distances == sorted(distances)
 
 
+def test_a_user_that_is_only_possibly_stale_is_said_to_be_that(tree: Miniature, kdeps: RunKdeps) -> None:
+    """modpost leaves its .mod.c alone where nothing in it changes, and then what is made from that is fresh."""
+    tree.touch("rust/kernel/io.rs")
+    said = kdeps(tree, "why", "--used-by", "rust/kernel/io.rs", NOVA).stdout
+    assert re.search(r"nova-core\.ko  stale$", said, re.MULTILINE)
+    assert re.search(r"nova-core\.mod\.o  possibly stale$", said, re.MULTILINE)
+
+
 def test_all_modules_use_it_where_none_is_named(tree: Miniature, kdeps: RunKdeps) -> None:
     """Without M= every module that has a record is among the users."""
     tree.make("M=samples/rust")

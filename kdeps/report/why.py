@@ -251,10 +251,11 @@ def _is_certain(survey: Survey, rule: Rule) -> bool:
 
 
 def _mark_of(writer: Writer, rule: Rule) -> str:
-    """Say that a rule is stale, where it is."""
+    """Say that a rule is stale, or only possibly, where it is."""
     stale = any(state.rule.target == rule.target for state in writer.survey.verdict.stale)
     pending = any(state.rule.target == rule.target for state in writer.survey.verdict.pending)
-    return f"  {writer.mark('error', 'stale')}" if stale else "  to be rebuilt" if pending else ""
+    perhaps = "" if _is_certain(writer.survey, rule) else "possibly "
+    return f"  {perhaps}{writer.mark('error', 'stale')}" if stale else "  to be rebuilt" if pending else ""
 
 
 def _write_fresh(writer: Writer, target: Named, name: str) -> None:
