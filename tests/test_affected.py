@@ -307,6 +307,7 @@ def test_since_in_a_work_tree_that_git_refuses(tree: Miniature, kdeps: RunKdeps)
         ((), "affected: which files?"),
         (("",), "an empty name means nothing"),
         (("kernl",), "kernl: no such file, crate or module in this build; did you mean kernel"),
+        (("PCI",), "PCI: no such file, crate or module in this build; did you mean CONFIG_PCI"),
         (("CONFIG_PCJ",), "nothing that is built here depends on this symbol; did you mean CONFIG_PCI"),
         (("rust/kernel/io.rs", "M=nowhere"), "M= names no folder"),
     ],

@@ -192,6 +192,13 @@ def test_all_modules_use_it_where_none_is_named(tree: Miniature, kdeps: RunKdeps
     assert "rust_minimal.ko" in said
 
 
+def test_neighbours_are_those_of_every_module(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Without M= a mistyped object of a module is told like one of the kernel."""
+    done = kdeps(tree, "why", "nova_cor.o")
+    assert done.returncode == 2
+    assert "; did you mean nova_core.o" in done.stderr
+
+
 def test_the_module_of_a_target_is_found(tree: Miniature, kdeps: RunKdeps) -> None:
     """Without M= the module is found by its records, and named as M= takes it."""
     tree.touch("rust/kernel/io.rs")

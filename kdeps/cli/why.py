@@ -83,13 +83,9 @@ def _find_build(
     known = Names(found.tree, found.graph)
     if found.tree.module is not None:
         return found, known
-    if used_by:
-        from kdeps.query.modules import read_whole, survey_whole
-
-        whole = read_whole(words, cwd, environ)
-        everything = survey_whole(whole, environ)._replace(tree=found.tree)
-        return everything, Names(found.tree, whole.graph, whole.folders)
-    if known.find(name, cwd) is None:
+    if not used_by:
+        if known.find(name, cwd) is not None:
+            return found, known
         from kdeps.query.modules import find_modules, is_built_against, module_argument
         from kdeps.rules import Scope
 
@@ -99,7 +95,12 @@ def _find_build(
             names = Names(other.tree, other.graph)
             if is_built_against(other.tree.objtree, own) and names.find(name, cwd) is not None:
                 return other, names
-    return found, known
+    # A name that none of them has may have its neighbours in any.
+    from kdeps.query.modules import read_whole, survey_whole
+
+    whole = read_whole(words, cwd, environ)
+    everything = survey_whole(whole, environ)._replace(tree=found.tree)
+    return everything, Names(found.tree, whole.graph, whole.folders)
 
 
 def _answer_why(

@@ -32,7 +32,8 @@ from kdeps.rules import Rule
 from kdeps.tree import Tree
 
 MAX_SUGGESTIONS = 4
-_SIMILAR = 0.6
+_SIMILAR = 0.7
+"""At 0.6 ``newheader.h`` is like ``wchar.h``."""
 _CRATE_SUFFIXES = (".rmeta", ".so", ".rlib")
 _SYMBOL_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
@@ -233,7 +234,8 @@ class Names:
             for path in (*self.read, *self.made):
                 pool[path.rpartition("/")[2]] = path
         close = difflib.get_close_matches(wanted, pool, n=MAX_SUGGESTIONS, cutoff=_SIMILAR)
-        return [alike if pool[alike] == alike else self.shown(pool[alike]) for alike in close]
+        found = [alike if pool[alike] == alike else self.shown(pool[alike]) for alike in close]
+        return [f"CONFIG_{name}", *found[: MAX_SUGGESTIONS - 1]] if name in self.symbols else found
 
     def shown(self, path: str) -> str:
         """Write a file as briefly as it can be typed back: relative to the tree it lies in."""
