@@ -93,6 +93,17 @@ def test_a_folder_that_is_replaced_is_watched_again(inotify: Inotify, tmp_path: 
     assert not inotify.read()
 
 
+def test_a_folder_that_is_opened_again_is_walked_again(inotify: Inotify, tmp_path: Path) -> None:
+    """While a folder may not be entered, what lies below it cannot be found, nor watched."""
+    folder = tmp_path / "a"
+    folder.mkdir()
+    inotify.watch(interest_in(folder / "b/file"), refresh=False)
+    folder.chmod(0o600)
+    assert inotify.read().moved
+    folder.chmod(0o700)
+    assert inotify.read().moved
+
+
 def test_what_is_of_interest_no_more_is_not_watched(inotify: Inotify, tmp_path: Path) -> None:
     """The number of watches follows the graph down as well as up."""
     for name in ("a", "b"):

@@ -58,7 +58,7 @@ class Events(NamedTuple):
     lost: bool
     """Events were lost: anything may have changed."""
     moved: bool
-    """Folders or links came, went or moved, so that paths may lead elsewhere now."""
+    """Folders or links came, went, moved or got another mode, so that paths may lead elsewhere now."""
 
     def __bool__(self) -> bool:
         """Whether anything of interest happened."""
@@ -188,9 +188,10 @@ class Inotify:
             path = f"{folder}/{name}" if folder != "/" else f"/{name}"
             changed.pop(path, None)
             changed[path] = None
-            # A file that comes may be a link; one that goes leads nowhere any more.
+            # A file that comes may be a link; one that goes leads nowhere any more. A folder's
+            # new mode may open the way to what could not be found for as long as it was closed.
             moved = moved or bool(
-                mask & _COMING_AND_GOING
+                mask & (_COMING_AND_GOING | _ATTRIB)
                 if mask & _ISDIR
                 else mask & (_CREATE | _MOVED_TO) and os.path.islink(path)
             )
