@@ -39,6 +39,7 @@ from kdeps.watch.polling import Mount, Poller, find_eventless, find_mount, read_
 from kdeps.watch.runtime import Post, Server
 from kdeps.watch.service import unit_text
 from kdeps.watch.show import Lines
+from kdeps.watch.sources import name_some
 from kdeps.watch.view import State, View, parse_view, say, view_json
 from kdeps.watch.where import runtime_directory
 from tests.conftest import CHECKOUT
@@ -114,6 +115,15 @@ def test_what_is_of_interest_no_more_is_not_watched(inotify: Inotify, tmp_path: 
     assert len(inotify) == before - 1
     (tmp_path / "b/f").touch()
     assert not inotify.read()
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [(["/a"], "/a"), (["/a", "/b"], "/a and 1 more folder"), (["/a", "/b", "/c"], "/a and 2 more folders")],
+)
+def test_of_some_folders_one_is_named(paths: list[str], said: str) -> None:
+    """Nobody is told of "0 more folders"."""
+    assert name_some(paths, "folder") == said
 
 
 # -- polling -------------------------------------------------------------------

@@ -12,7 +12,7 @@ from kdeps.report.verdict_json import Json
 from kdeps.watch.busy import Writers, find_repository
 from kdeps.watch.interest import Paths
 from kdeps.watch.modules import Watchlist
-from kdeps.watch.sources import Sources
+from kdeps.watch.sources import Sources, name_some
 from kdeps.watch.target import Look
 from kdeps.watch.watched import Watched
 
@@ -95,9 +95,8 @@ class Looker:
             if all(os.path.realpath(os.path.dirname(path)) in self.sources.poller for path in paths):
                 continue  # the next poll would have found them; or it is no file, but what a compiler says of itself
             self.missed += 1
-            self.log(
-                f"{one.target.name}: {_some(paths)} changed and no event came; polling there from now on"
-            )
+            some = name_some(sorted(paths), "file")
+            self.log(f"{one.target.name}: {some} changed and no event came; polling there from now on")
             self.sources.distrust(paths)
 
     def about(self) -> Json:
@@ -109,8 +108,3 @@ class Looker:
             "watched": 0 if inotify is None else len(inotify),
             "polled": len(self.sources.poller),
         }
-
-
-def _some(paths: list[str]) -> str:
-    first = min(paths, default="something")
-    return first if len(paths) < 2 else f"{first} and {len(paths) - 1} more files"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kdeps.watch.inotify import INSTANCE_LIMIT, USER_LIMIT, Events, Inotify
@@ -96,9 +97,7 @@ class Sources:
                 f"reached: raise the sysctl {USER_LIMIT}{f' (now {value})' if value else ''}"
             )
         elif unwatched:
-            notes.append(
-                f"{unwatched[0]} and {len(unwatched) - 1} more folders cannot be watched, and are polled"
-            )
+            notes.append(f"{name_some(unwatched, 'folder')} cannot be watched; polling there")
         if eventless:
             mount = find_mount(eventless[0], self._mounts)
             notes.append(f"{mount.point} ({mount.kind}) sends no events: {len(eventless)} folders are polled")
@@ -148,6 +147,12 @@ class Sources:
         if self._mount_file is not None:
             os.close(self._mount_file)
             self._mount_file = None
+
+
+def name_some(paths: Sequence[str], what: str) -> str:
+    """Name the first of some paths, and count the others."""
+    others = len(paths) - 1
+    return f"{paths[0]} and {others} more {what}{'s' if others > 1 else ''}" if others else paths[0]
 
 
 def _read_number(path: str) -> str:
