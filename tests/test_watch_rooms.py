@@ -31,6 +31,7 @@ from kdeps.watch.busy import (
     identify,
     is_checking_out,
 )
+from kdeps.watch.execute import Executor
 from kdeps.watch.follow import follow
 from kdeps.watch.inotify import Inotify
 from kdeps.watch.interest import Interest, Paths, find_interest
@@ -323,6 +324,49 @@ def test_a_socket_that_is_not_there_cannot_be_followed(tmp_path: Path) -> None:
     assert not follow(1, [], {"XDG_RUNTIME_DIR": str(tmp_path)}, Lines(io.StringIO()))
 
 
+# -- a command of the user's own -------------------------------------------------
+
+
+@pytest.fixture
+def logged() -> list[str]:
+    """What was logged."""
+    return []
+
+
+@pytest.fixture
+def executor(tmp_path: Path, logged: list[str]) -> Iterator[Executor]:
+    """One whose command is the verdict's name."""
+    one = Executor('eval "$KDEPS_MODULE"', dict(os.environ), str(tmp_path), logged.append)
+    yield one
+    one.stop()
+
+
+def run_to_end(executor: Executor, command: str) -> None:
+    """Run a command, and read what it prints meanwhile."""
+    executor.run("{}", View(command, "stale", "", 0, 0.0))
+    until = time.monotonic() + PATIENCE_S
+    while executor.running:
+        assert time.monotonic() < until
+        executor.read()
+        executor.reap()
+
+
+def test_what_a_command_prints_is_logged(executor: Executor, logged: list[str]) -> None:
+    """Both its outputs, line by line; also a line without an end, and more than a pipe holds."""
+    run_to_end(executor, "echo one; echo two >&2; printf three")
+    assert logged == ["  one", "  two", "  three"]
+    logged.clear()
+    run_to_end(executor, "seq 100000")
+    assert logged == [f"  {number}" for number in range(1, 100001)]
+
+
+def test_a_command_that_cannot_be_run_is_told(executor: Executor, logged: list[str], tmp_path: Path) -> None:
+    """The folder of the watch is gone, or there is no room for the verdict: the watch goes on."""
+    tmp_path.rmdir()
+    run_to_end(executor, "true")
+    assert logged == [f"the command of --exec cannot be run: {tmp_path}: No such file or directory"]
+
+
 # -- the terminal ----------------------------------------------------------------
 
 
@@ -389,6 +433,15 @@ def test_a_line_in_place_below_a_log_and_the_terminal_given_back(
         screen.process.send_signal(signal.Signals[how])
     assert screen.process.wait(PATIENCE_S) == (0 if how in ("SIGTERM", "SIGHUP") else 130)
     assert termios.tcgetattr(screen.slave) == screen.before
+
+
+def test_a_command_does_not_tear_the_lines_apart(tree: Miniature, tmp_path: Path) -> None:
+    """What it prints scrolls away above them."""
+    screen = Screen(tree, tmp_path, "--exec=echo said")
+    try:
+        screen.wait_for(r"\r\x1b\[J\d\d:\d\d:\d\d    said\r\n" + re.escape(MODULE))
+    finally:
+        screen.close()
 
 
 @pytest.mark.parametrize("columns", [40, 20, 12])

@@ -85,7 +85,7 @@ class Watch:
         self.settle = Settle(options.quiet_s)
         self.writers = Writers()
         self.looker = Looker(self.modules, self.sources, self.writers, show.log)
-        self.executor = Executor(options.command, environ, cwd)
+        self.executor = Executor(options.command, environ, cwd, show.log)
         self.teller = Teller(
             self.modules, environ, show, self.executor, notify=options.notify, about=self.looker.about
         )
@@ -145,6 +145,7 @@ class Watch:
         for descriptor, client in server.clients.items():
             reactor.register(descriptor, READABLE | (WRITABLE if client.waiting else 0))
         reactor.register(self.refresher.fileno(), READABLE)
+        reactor.register(self.executor.descriptor, READABLE)
         reactor.register(self.writers.descriptor, READABLE)
         ready = reactor.wait(self._wake_at() - time.monotonic())
         now = time.monotonic()
@@ -163,6 +164,8 @@ class Watch:
                 reactor.unregister(descriptor)
                 self.writers.forget()
                 self.settle.note_end(now)
+            elif descriptor == self.executor.descriptor:
+                self.executor.read()
             else:
                 reactor.unregister(descriptor)
                 if descriptor == self.refresher.fileno():
