@@ -377,6 +377,17 @@ def test_a_desktop_notification_where_the_verdict_changes(tree: Miniature, dog: 
     assert lines[3].startswith("stale: crate `kernel` is older than rust/kernel/io.rs")
 
 
+def test_a_notification_that_cannot_be_sent_is_no_loss(tree: Miniature, dog: StartDog) -> None:
+    """The program is gone for a moment, as in an upgrade: the watch goes on."""
+    program = tree.toolchain / "bin/notify-send"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    watch = dog(options=("--notify",))
+    program.unlink()
+    tree.touch("rust/kernel/io.rs")
+    wait(lambda: verdict(watch) == "stale")
+
+
 # -- acting --------------------------------------------------------------------
 
 

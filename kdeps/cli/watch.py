@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -116,10 +117,11 @@ def _notifier(environ: dict[str, str]) -> Callable[[View], None] | None:
 
     def notify(view: View) -> None:
         urgency = "normal" if view.status == "fresh" else "critical"
-        subprocess.Popen(
-            [program, "--app-name=kdeps", f"--urgency={urgency}", f"kdeps: {view.name}", say(view)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        with contextlib.suppress(OSError):  # it is being replaced, or there is no process to be had
+            subprocess.Popen(
+                [program, "--app-name=kdeps", f"--urgency={urgency}", f"kdeps: {view.name}", say(view)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
 
     return notify
 
