@@ -209,6 +209,19 @@ def test_a_closed_pipe_is_no_bug(tree: Miniature) -> None:
     assert done.stderr == ""
 
 
+def test_a_reader_that_has_gone_is_no_verdict(tree: Miniature) -> None:
+    """More than fits into a buffer, to nobody: the exit status does not say stale."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "kdeps", "graph", "--format=json", *tree.tree_args, M],
+        cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), stdout=writer, stderr=subprocess.PIPE,
+        check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (2, b"")
+
+
 def test_many_edits_of_one_crate_are_one_message(tree: Miniature, kdeps: RunKdeps) -> None:
     """Two edited files that make the same rule stale: one cause, the later named, the other counted."""
     tree.touch("rust/kernel/io.rs")

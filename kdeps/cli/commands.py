@@ -23,7 +23,11 @@ __all__ = ["build_commands", "cli", "own_commands", "question_commands", "run"]
 def run(words: Sequence[str]) -> int:
     """Parse the command line, run its command, and return the exit status."""
     try:
-        status = cli.main(args=list(words), prog_name="kdeps", standalone_mode=False)
+        # Not ``main``: for a reader that has gone it exits with 1, which means stale here.
+        with cli.make_context("kdeps", list(words)) as context:
+            status = cli.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # by name: click 8.1 does not have it
             click.echo(error.format_message())
