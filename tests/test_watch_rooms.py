@@ -296,6 +296,41 @@ def test_a_file_that_can_neither_be_replaced_nor_removed_is_not_vouched_for(tmp_
     post.close()
 
 
+def test_a_folder_that_comes_back_is_moved_into(tmp_path: Path) -> None:
+    """The last session has ended, and another began: who looks there finds the watch again."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    post, server = Post("key", environ), Server(environ, lambda: [])
+    names = {"key.lock", "key.line", "key.json", f"{os.getpid()}.socket"}
+    for _ in range(2):
+        post.write("fresh", "{}")
+        server.tell("{}")
+        assert {path.name for path in (tmp_path / "kdeps").iterdir()} == names
+        shutil.rmtree(tmp_path / "kdeps")
+    post.close()
+    server.close()
+
+
+def test_what_another_has_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """In the folder that came back another watch was quicker: its files are its own."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    post = Post("key", environ)
+    shutil.rmtree(tmp_path / "kdeps")
+    code = (
+        "import os, sys\nfrom kdeps.watch.runtime import Post\npost = Post('key', dict(os.environ))\n"
+        "post.write('theirs', '{}'); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, **environ, "PYTHONPATH": str(CHECKOUT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        other.stdout.readline()
+        for _ in range(2):
+            post.write("ours", "{}")
+        post.close()
+        assert (tmp_path / "kdeps/key.line").read_text() == "theirs\n"
+
+
 def test_the_socket_of_a_killed_watch_goes_when_the_next_one_starts(tmp_path: Path) -> None:
     """Of a dead one nothing stays; one that lives keeps its own, and what is no socket is left alone."""
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}

@@ -10,6 +10,9 @@ All of it lies in a folder of the user's own under ``XDG_RUNTIME_DIR``:
 
 KEY is made from the object tree and the module. A watch that was killed leaves files
 behind, but no lock; so who reads them asks for the lock.
+
+The folder goes with the user's last session, and comes back with the next; what runs on
+in tmux meanwhile moves to where it is looked for now.
 """
 
 from __future__ import annotations
@@ -59,12 +62,16 @@ class Post:
     """
 
     def __init__(self, key: str, environ: dict[str, str]) -> None:
+        self._key, self._environ = key, environ
         self._base: str | None = None
         self._lock: int | None = None
-        folder = runtime_directory(environ, create=True)
+        self._take()
+
+    def _take(self) -> None:
+        folder = runtime_directory(self._environ, create=True)
         if folder is None:
             return
-        base = f"{folder}/{key}"
+        base = f"{folder}/{self._key}"
         try:
             lock = os.open(f"{base}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError:
@@ -87,6 +94,10 @@ class Post:
 
         What cannot be replaced goes: nobody shall take the last verdict for that of this moment.
         """
+        if self._lock is not None and not self._holds(f"{runtime_directory(self._environ)}/{self._key}"):
+            self.close()
+            with contextlib.suppress(Taken):
+                self._take()
         if self._base is None:
             return
         for suffix, text in (("line", line), ("json", document)):
@@ -103,6 +114,13 @@ class Post:
                     self._let_go()  # nobody believes a file whose lock is free
                     return
 
+    def _holds(self, base: str) -> bool:
+        """Whether the lock that others find there is the one that is held."""
+        try:
+            return self._lock is not None and os.path.samestat(os.stat(f"{base}.lock"), os.fstat(self._lock))
+        except OSError:
+            return False
+
     def _let_go(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
@@ -112,9 +130,10 @@ class Post:
         """Take the files away, but for the lock: two could then hold one of that name."""
         if self._base is None or self._lock is None:
             return
-        for suffix in ("line", "json"):
-            with contextlib.suppress(OSError):
-                os.unlink(f"{self._base}.{suffix}")
+        if self._holds(self._base):  # else they are another's by now
+            for suffix in ("line", "json"):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{self._base}.{suffix}")
         with contextlib.suppress(OSError):
             os.ftruncate(self._lock, 0)
         self._let_go()
@@ -128,11 +147,14 @@ class Server:
     """The socket. Never waits for a client."""
 
     def __init__(self, environ: dict[str, str], greeting: Callable[[], list[str]]) -> None:
-        self._greeting = greeting
+        self._environ, self._greeting = environ, greeting
         self._listener: socket.socket | None = None
         self.clients: dict[int, _Client] = {}
         self.path = ""
-        folder = runtime_directory(environ, create=True)
+        self._listen()
+
+    def _listen(self) -> None:
+        folder = runtime_directory(self._environ, create=True)
         if folder is None:
             return
         _drop_orphans(folder)
@@ -180,6 +202,9 @@ class Server:
 
     def tell(self, line: str) -> None:
         """Send a line to everybody."""
+        if self._listener is not None and not self._is_seen():
+            self._stop_listening()
+            self._listen()
         for client in self.clients.values():
             client.queue(line)
 
@@ -201,6 +226,13 @@ class Server:
         """Say nothing any more, to nobody."""
         for descriptor in list(self.clients):
             self.drop(descriptor)
+        self._stop_listening()
+
+    def _is_seen(self) -> bool:
+        """Whether the socket is where others look for it."""
+        return os.path.dirname(self.path) == runtime_directory(self._environ) and os.path.lexists(self.path)
+
+    def _stop_listening(self) -> None:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
