@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.repair.lock import take_lock
 from tests.conftest import CHECKOUT
 from tests.watch.dog import Document, Dog, check
 
@@ -185,6 +186,19 @@ def test_no_answer_while_make_runs(tree: Miniature, env: dict[str, str], dog: St
     assert all(said.state != "current" for said in watch.take_said())
     gate.write_text("go on\n")
     assert make.wait(PATIENCE_S) == 0
+    wait(lambda: verdict(watch) == "stale")
+    assert same_as_check(watch, tree, env)
+
+
+def test_no_answer_while_another_kdeps_refreshes(tree: Miniature, env: dict[str, str], dog: StartDog) -> None:
+    """By ninja, say, which does not stand in the tree: whoever holds the lock and lives is waited for."""
+    watch = dog()
+    lock = take_lock(os.path.realpath(tree.objtree), env, lambda _pid: None)
+    tree.touch("rust/kernel/io.rs")
+    wait(lambda: (watch.status(MODULE) or {})["watch"]["state"] == "building")
+    assert (watch.status(MODULE) or {})["watch"]["detail"] == f"kdeps make (pid {os.getpid()})"
+    assert all('"verdict": "stale"' not in said.answer for said in watch.take_said())
+    lock.release()
     wait(lambda: verdict(watch) == "stale")
     assert same_as_check(watch, tree, env)
 

@@ -60,13 +60,10 @@ def take_lock(objtree: str, environ: dict[str, str], on_wait: Callable[[int], No
         on_wait: Called once, with the process waited for, if there is one. Raises what it
             raises, for somebody who would rather not wait.
     """
-    folder = os.path.join(cache_directory(environ), "locks")
-    name = f"{os.path.basename(objtree)}-{zlib.crc32(os.fsencode(objtree)):08x}"
+    path = _path(objtree, environ)
     try:
-        os.makedirs(folder, exist_ok=True)
-        descriptor = os.open(
-            os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError:
         return Lock(None, False)
     waited = False
@@ -98,6 +95,37 @@ def take_lock(objtree: str, environ: dict[str, str], on_wait: Callable[[int], No
         lock.note_holder(os.getpid())
         os.set_inheritable(descriptor, True)
         return lock
+
+
+def find_refresher(objtree: str, environ: dict[str, str]) -> int:
+    """Find who refreshes an object tree, without asking for the lock; 0: nobody.
+
+    Of several processes it is the one that was started last: kdeps waits for it.
+    """
+    try:
+        descriptor = os.open(_path(objtree, environ), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        lock, holders = os.fstat(descriptor), _holders(descriptor)
+    finally:
+        os.close(descriptor)  # before looking who has it open: perhaps we had it ourselves
+    return next((pid for pid in reversed(holders) if _has_open(pid, lock)), 0)
+
+
+def _path(objtree: str, environ: dict[str, str]) -> str:
+    name = f"{os.path.basename(objtree)}-{zlib.crc32(os.fsencode(objtree)):08x}"
+    return os.path.join(cache_directory(environ), "locks", name)
+
+
+def _has_open(pid: int, file: os.stat_result) -> bool:
+    """Whether a process has a file open; one that became make has closed it, and is still who it was."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/{pid}/fd/{name}"), file):
+                    return True
+    return False
 
 
 def _holders(descriptor: int) -> list[int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Who is still writing: a make that builds in these trees, a git that checks out.
+"""Who is still writing: a make that builds in these trees, another kdeps, a git that checks out.
 
 An answer in the middle of either would be true of no state that anybody wanted.
 The kernel tells when a process ends (``pidfd``) and when a lock file goes (an
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from kdeps.repair.lock import find_refresher
 from kdeps.tree import Tree
 from kdeps.watch.settle import Busy
 
@@ -28,11 +29,11 @@ FolderId = tuple[int, int]
 
 
 class Make(NamedTuple):
-    """A make that builds in one of our folders."""
+    """A make that builds in one of our folders, or what does its work."""
 
     pid: int
-    goals: str
-    """Its arguments, for people."""
+    name: str
+    """It and its arguments, for people."""
 
 
 class Repository(NamedTuple):
@@ -51,7 +52,8 @@ class Repository(NamedTuple):
 class Writers:
     """Who writes to some trees, asked from time to time."""
 
-    def __init__(self) -> None:
+    def __init__(self, environ: dict[str, str]) -> None:
+        self._environ = environ
         self.repository: Repository | None = None
         self.make: Make | None = None
         """The make that was found last; it may have ended since."""
@@ -63,13 +65,21 @@ class Writers:
         self.forget()
         if self.repository is not None and is_checking_out(self.repository):
             return Busy.GIT
+        trees = tuple(trees)
         folders = {path for tree in trees for path in (tree.objtree, tree.module, tree.module_output) if path}
-        self.make = find_make(identify(folders))
+        self.make = find_make(identify(folders)) or self._find_refresher(trees)
         if self.make is None:
             return Busy.NOBODY
         with contextlib.suppress(OSError):  # it has just ended, or this kernel is older than 5.3
             self.descriptor = os.pidfd_open(self.make.pid)
         return Busy.MAKE
+
+    def _find_refresher(self, trees: Iterable[Tree]) -> Make | None:
+        """Find another kdeps that refreshes one of the trees: by ninja, which stands anywhere."""
+        for objtree in {tree.objtree for tree in trees}:
+            if pid := find_refresher(objtree, self._environ):
+                return Make(pid, "kdeps make")
+        return None
 
     def forget(self) -> None:
         """Give the descriptor back."""
@@ -115,7 +125,7 @@ def find_make(folders: frozenset[FolderId], *, proc: str = "/proc") -> Make | No
         except (OSError, ValueError):
             continue  # ended meanwhile, or somebody else's
         if not any(word in _TALKS for word in words[1:]):
-            return Make(int(number), " ".join(words[1:]))
+            return Make(int(number), " ".join(("make", *words[1:])))
     return None
 
 

@@ -83,7 +83,7 @@ class Watch:
         self.modules = Watchlist(lines, cwd, environ, all_modules=options.all_modules, log=show.log)
         self.sources = Sources(only_poll=options.only_poll)
         self.settle = Settle(options.quiet_s)
-        self.writers = Writers()
+        self.writers = Writers(environ)
         self.looker = Looker(self.modules, self.sources, self.writers, show.log)
         self.executor = Executor(options.command, environ, cwd, show.log)
         self.teller = Teller(
@@ -330,7 +330,7 @@ class Watch:
             return Situation(State.CURRENT)
         make = self.writers.make
         if self.settle.busy is Busy.MAKE and make is not None:
-            return Situation(State.MAKE, f"make {make.goals} (pid {make.pid})".replace("  ", " "))
+            return Situation(State.MAKE, f"{make.name} (pid {make.pid})")
         return Situation(_STATES[self.settle.busy])
 
     def _draw(self) -> None:
