@@ -328,10 +328,12 @@ def test_the_status_of_a_watch_that_does_not_follow_is_not_believed(
     watch.process.send_signal(signal.SIGCONT)
     wait(lambda: run(tree, env, "--status").returncode == 1)
     (line,) = (watch.runtime / "kdeps").glob("*.line")
-    os.utime(line, (time.time() - 3600, time.time() - 3600))
-    done = run(tree, env, "--status")
-    assert done.returncode == 2
-    assert done.stdout == f"{MODULE}: unknown: the watch (pid {pid}) has said nothing for 60 minutes\n"
+    for state in ("current", "settling"):
+        line.write_text(line.read_text().replace("\tcurrent\t", f"\t{state}\t"))
+        os.utime(line, (time.time() - 3600, time.time() - 3600))
+        done = run(tree, env, "--status")
+        assert done.returncode == 2
+        assert done.stdout == f"{MODULE}: unknown: the watch (pid {pid}) has said nothing for 60 minutes\n"
 
 
 def test_the_files_are_the_users_own(dog: StartDog) -> None:

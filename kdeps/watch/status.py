@@ -19,7 +19,8 @@ _FLOCK = struct.Struct("hhqqi4x")
 """``struct flock`` of 64-bit Linux: type, whence, start, length, pid."""
 EXITS = {"fresh": 0, "stale": 1}
 MAX_AGE_S = 900.0
-"""A watch at rest looks, and says so, more often than three times in this time; one that did not hangs."""
+"""A watch at rest looks, and says so, more often than three times in this time, and one that has noticed a change
+does within seconds; one that did not hangs, perhaps for nobody reads what it prints."""
 
 
 def print_status(words: list[str], *, json: bool = False) -> int:
@@ -100,7 +101,7 @@ def _find_silence(path: str, pid: int, state: str) -> str:
         age_s = time.time() - os.stat(path).st_mtime
     except OSError:
         return ""
-    if state == "current" and age_s > MAX_AGE_S:
+    if state in ("current", "settling") and age_s > MAX_AGE_S:
         return f"the watch (pid {pid}) has said nothing for {age_s / 60:.0f} minutes"
     return ""
 
