@@ -479,6 +479,24 @@ def test_a_command_does_not_tear_the_lines_apart(tree: Miniature, tmp_path: Path
         screen.close()
 
 
+def test_the_terminal_is_not_taken_before_it_can_be_given_back() -> None:
+    """While the modules are looked for, a signal still ends the process on the spot."""
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    code = (
+        "import fcntl, termios\nfcntl.ioctl(1, termios.TIOCSCTTY, 0)\n"
+        "from kdeps.cli.check import Colour, Format\nfrom kdeps.cli.watch import _show\n"
+        "_show(Format.TEXT, Colour.NEVER)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(CHECKOUT), "TERM": "xterm"},
+        stdin=slave, stdout=slave, check=True, start_new_session=True,
+    )  # fmt: skip
+    assert termios.tcgetattr(slave) == before
+    os.close(master)
+    os.close(slave)
+
+
 @pytest.mark.parametrize("columns", [40, 20, 12])
 def test_a_window_of_another_size_is_drawn_again(screen: Screen, columns: int) -> None:
     """No line is longer than the window; what is left out is marked, and the verdict never is."""

@@ -118,7 +118,6 @@ class Terminal:
         self._columns = 80
         self._closed = False
         self._drawing = self._resized = False
-        self.resume()
 
     def tell(self, view: View, document: str) -> None:
         """Log a verdict."""
@@ -134,7 +133,9 @@ class Terminal:
         """Draw the modules' lines again, if one of them differs."""
         self._views = views
         if self._modes is None:
-            self.resume()  # ``fg`` of a job that runs sends no signal
+            # For the first time, when signals are handled and it will be given back; and ``fg`` of
+            # a job that runs sends none.
+            self.resume()
         lines = self._lines()
         if lines != self._drawn:
             with self._undisturbed():
