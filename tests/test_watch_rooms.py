@@ -188,6 +188,24 @@ def test_a_make_is_found_where_it_stands(tmp_path: Path) -> None:
     assert find_make(here) is None
 
 
+def test_in_a_modules_folder_only_the_kernels_make_builds(tmp_path: Path) -> None:
+    """``make run`` there may boot a machine for hours; Kbuild enters the folder with ``-f KERNEL/Makefile``."""
+    (tmp_path / "Makefile").write_text("run:\n\t@touch runs; sleep 60\n")
+    here = identify([str(tmp_path)])
+    for words, counts in (((), False), (("-f", "Makefile"), True)):
+        (tmp_path / "runs").unlink(missing_ok=True)
+        make = subprocess.Popen(["make", *words, "run"], cwd=tmp_path, start_new_session=True)
+        until = time.monotonic() + PATIENCE_S
+        while not (tmp_path / "runs").exists():
+            assert time.monotonic() < until
+        assert (find_make(frozenset(), here) is not None) == counts
+        os.killpg(make.pid, signal.SIGSTOP)
+        while find_make(here) is not None:  # stopped: it may stay that way for days
+            assert time.monotonic() < until
+        os.killpg(make.pid, signal.SIGKILL)
+        make.wait()
+
+
 def test_gits_lock_is_believed_unless_it_was_left_behind(tmp_path: Path) -> None:
     """A fresh lock is a checkout; an old one with no git at work is what a crash has left."""
     (tmp_path / ".git").mkdir()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdeps.watch.settle import EARLY_LOOKS, EARLY_S, GIT_QUIET_S, MAX_WAIT_S, Busy, Settle
+from kdeps.watch.settle import EARLY_LOOKS, EARLY_S, GIT_QUIET_S, MAX_WAIT_S, SILENT_S, Busy, Settle
 
 
 def test_it_waits_for_the_quiet_after_the_last_change() -> None:
@@ -45,6 +45,26 @@ def test_nothing_is_looked_at_while_make_runs_and_the_quiet_begins_when_it_ends(
     assert not settle.is_due(10.05)
     assert settle.is_due(10.1)
     assert settle.found_busy(Busy.NOBODY, 10.1)
+
+
+def test_a_make_that_changes_nothing_for_long_is_looked_past() -> None:
+    """It may run what was built, for hours; but each change begins the silence anew, and its end is waited for."""
+    settle = Settle(0.1)
+    settle.note_change(1.0)
+    assert not settle.found_busy(Busy.MAKE, 1.1)
+    settle.note_change(20.0)
+    assert not settle.found_busy(Busy.MAKE, 20.0 + SILENT_S - 1)
+    assert settle.found_busy(Busy.MAKE, 20.0 + SILENT_S)
+    settle.looked(81.0, still_changing=False)
+    assert settle.pending
+    assert not settle.found_busy(Busy.MAKE, 82.0)
+    assert not settle.found_busy(Busy.REFRESH, 1000.0)
+    settle.note_end(1001.0)
+    assert not settle.found_busy(Busy.NOBODY, 1001.0)
+    assert settle.is_due(1001.2)
+    assert settle.found_busy(Busy.NOBODY, 1001.2)
+    settle.looked(1001.3, still_changing=False)
+    assert not settle.pending
 
 
 def test_between_the_steps_of_a_rebase_it_waits_longer() -> None:

@@ -21,6 +21,7 @@ from kdeps.watch.settle import Busy
 _MAKES = frozenset(("make", "gmake", "gnumake"))
 _TALKS = ("menuconfig", "nconfig", "xconfig", "gconfig", "config", "oldconfig", "help")
 """Goals of a make that waits for a person: meanwhile it writes nothing."""
+_OTHER_MAKEFILE = ("-f", "--file", "--makefile")
 STALE_LOCK_S = 10.0
 """An ``index.lock`` older than this, with no git at work, was left behind by one that crashed."""
 
@@ -66,8 +67,9 @@ class Writers:
         if self.repository is not None and is_checking_out(self.repository):
             return Busy.GIT
         trees = tuple(trees)
-        folders = {path for tree in trees for path in (tree.objtree, tree.module, tree.module_output) if path}
-        self.make = find_make(identify(folders)) or self._find_refresher(trees)
+        objtrees = identify(tree.objtree for tree in trees)
+        modules = identify(path for tree in trees for path in (tree.module, tree.module_output) if path)
+        self.make = find_make(objtrees, modules) or self._find_refresher(trees)
         if self.make is None:
             return Busy.NOBODY
         with contextlib.suppress(OSError):  # it has just ended, or this kernel is older than 5.3
@@ -98,14 +100,19 @@ def identify(folders: Iterable[str]) -> frozenset[FolderId]:
     return frozenset(found)
 
 
-def find_make(folders: frozenset[FolderId], *, proc: str = "/proc") -> Make | None:
+def find_make(
+    objtrees: frozenset[FolderId], modules: frozenset[FolderId] = frozenset(), *, proc: str = "/proc"
+) -> Make | None:
     """Find a make that stands in one of the folders; make stands where it builds.
 
     The make that was called stands where the user did, and starts one that stands
-    in the object tree, or (``M=``, from 6.13 on) in the module's output.
+    in the object tree, or (``M=``, from 6.13 on) in the module's output; the latter with
+    ``-f KERNEL/Makefile``. One that runs the module's own Makefile builds by such
+    another one, or does not build: ``make run`` may boot a machine that runs for hours.
 
     Args:
-        folders: Object tree and module outputs.
+        objtrees: Where any make counts.
+        modules: Where one counts that was told its Makefile.
         proc: Where to look.
     """
     try:
@@ -118,20 +125,23 @@ def find_make(folders: frozenset[FolderId], *, proc: str = "/proc") -> Make | No
                 if file.read(16).rstrip("\n") not in _MAKES:
                     continue
             stands = os.stat(f"{proc}/{number}/cwd")
-            if (stands.st_dev, stands.st_ino) not in folders or _has_ended(f"{proc}/{number}/stat"):
+            where = (stands.st_dev, stands.st_ino)
+            if where not in objtrees | modules or not _is_at_work(f"{proc}/{number}/stat"):
                 continue
             with open(f"{proc}/{number}/cmdline", encoding="utf-8", errors="replace") as file:
                 words = file.read(1 << 16).rstrip("\0").split("\0")
         except (OSError, ValueError):
             continue  # ended meanwhile, or somebody else's
-        if not any(word in _TALKS for word in words[1:]):
+        is_kernels = where in objtrees or any(word.startswith(_OTHER_MAKEFILE) for word in words[1:])
+        if is_kernels and not any(word in _TALKS for word in words[1:]):
             return Make(int(number), " ".join(("make", *words[1:])))
     return None
 
 
-def _has_ended(path: str) -> bool:
+def _is_at_work(path: str) -> bool:
+    """Whether a process has neither ended nor been stopped (Ctrl-Z), which it may stay for days."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read(4096).rpartition(")")[2].split()[0] in "ZX"
+        return file.read(4096).rpartition(")")[2].split()[0] not in "ZXTt"
 
 
 def find_repository(folder: str) -> Repository | None:

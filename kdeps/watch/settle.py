@@ -10,6 +10,8 @@ Pure: every method is told the time (seconds of any clock that never goes back).
 * While git checks out or make builds, wait for it to end, and then for the quiet:
   there may be a next step (a rebase, the module's make after the kernel's).
 * A stream of changes that never ends is looked at every ``MAX_WAIT_S`` all the same.
+* A make under whose hands nothing changes for ``SILENT_S`` is perhaps none that builds (it may
+  boot what was built); then a look is true of what lies there, and the end is waited for all the same.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ EARLY_SHARE = 3.0
 GIT_QUIET_S = 0.4
 """Between the steps of a rebase git lets go of its lock for a moment."""
 MAX_WAIT_S = 2.0
+SILENT_S = 60.0
+"""The slowest steps of the crates take some 30 s on two cores, and write when they end."""
 RECHECK_S = 0.25
 """How often to ask whether somebody is still writing, where nothing tells."""
 SLOW_RECHECK_S = 2.0
@@ -128,7 +132,7 @@ class Settle:
         if busy is not Busy.NOBODY:
             self.changes += 1
             self._recheck_at = now + recheck_s
-            return False
+            return busy is Busy.MAKE and now >= self._last + SILENT_S
         if was is Busy.NOBODY:
             return True
         self._first = self._last = now  # it has just ended: the quiet begins
@@ -141,3 +145,5 @@ class Settle:
         self._early_looks = 0
         if still_changing:
             self.note_change(now)
+        elif self.busy is not Busy.NOBODY:
+            self._first = self._last = now  # whoever it is will end
