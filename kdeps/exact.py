@@ -44,6 +44,7 @@ from typing import NamedTuple
 from kdeps.errors import KbuildError
 from kdeps.formats.cmdfile import RecordState, unescape
 from kdeps.graph import build_graph
+from kdeps.makeenv import kernel_environment
 from kdeps.rules import Action, Problem, Rule, Rules, Scope
 from kdeps.survey import Survey
 from kdeps.tree import Tree
@@ -69,6 +70,8 @@ _REPLACED = {
     **dict.fromkeys((f"QUIET_{step}" for step in _QUIET_STEPS), f"{_PRINTS_PLAIN}@exit 0; "),
     "echo-cmd": f"{_PRINTS_PLAIN}exit 0; ",
 }
+_CHANGES_THE_ANSWER = str.maketrans("", "", "Bnqt")
+"""An outer make's ``-B`` would call everything stale; under ``-n`` the skipped rules count as run."""
 _NO_SYNC = {"may-sync-config": "", "need-compiler": "1"}
 
 
@@ -180,7 +183,7 @@ def run_question(scope: Scope, arguments: list[str], directory: str, environ: di
         with open(os.path.join(folder, "ask.mk"), "w", encoding="utf-8") as file:
             file.writelines(f"override {name} = {value}\n" for name, value in replaced.items())
         command = ["make", "-k", "-s", *arguments]
-        return _parse_answer(*_run(command, directory, _environment(environ, folder)))
+        return _parse_answer(*_run(command, directory, _environment(environ, folder, scope)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -217,14 +220,16 @@ def _run(command: list[str], directory: str, environ: dict[str, str]) -> tuple[s
     return output.decode("utf-8", "surrogateescape"), messages.decode("utf-8", "surrogateescape")
 
 
-def _environment(environ: dict[str, str], folder: str) -> dict[str, str]:
-    changed = dict(environ)
+def _environment(environ: dict[str, str], folder: str, scope: Scope) -> dict[str, str]:
+    changed = kernel_environment(environ) if scope is Scope.KERNEL else dict(environ)
     changed["PATH"] = f"{folder}:{environ.get('PATH', os.defpath)}"
-    flags = environ.get("MAKEFLAGS", "").split(" ")
+    letters, *flags = changed.get("MAKEFLAGS", "").split(" ")
+    if letters.isalpha():
+        letters = letters.translate(_CHANGES_THE_ANSWER)
     # With -j the lines of several makes would be torn apart; and a job server of
     # an outer make is not ours to read from.
     changed["MAKEFLAGS"] = " ".join(
-        f for f in flags if not f.startswith(("-j", "--jobserver", "--sync", "-O"))
+        f for f in (letters, *flags) if not f.startswith(("-j", "--jobserver", "--sync", "-O"))
     )
     changed["MAKEFILES"] = f"{environ.get('MAKEFILES', '')} {folder}/ask.mk".strip()
     changed.pop("MAKELEVEL", None)

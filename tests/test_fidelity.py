@@ -165,6 +165,20 @@ def test_a_flag_on_the_command_line_is_seen_by_exact_only(tree: Miniature, kdeps
     assert all(r["added"] == ["-Cdebuginfo=1"] and r["removed"] == [] for r in reasons)
 
 
+@pytest.mark.parametrize(
+    "env", [{"KBUILD_EXTMOD": MODULE}, {"MAKEFLAGS": f" -- M={MODULE}"}, {"MAKEFLAGS": "Bkn"}]
+)
+def test_exact_asks_about_the_kernel_whatever_make_inherits(
+    env: dict[str, str], tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """A module in the environment is no part of that question, nor is that an outer make rebuilds all, or nothing."""
+    tree.touch("rust/kernel/lib.rs")
+    kernel = set(tree.kernel_answer("modules_prepare"))
+    words = () if "KBUILD_EXTMOD" in env else (M,)
+    done = kdeps(tree, "check", "--exact", "--format=json", *words, env=env)
+    assert direct(json.loads(done.stdout), "kernel") == kernel
+
+
 def test_exact_does_not_sync_the_configuration(tree: Miniature, kdeps: RunKdeps) -> None:
     """An edited ``.config`` is said to be unsynced; asking Kbuild does not sync it behind one's back."""
     tree.set_config(DEBUG_FS="y")

@@ -19,8 +19,9 @@ from kdeps.cli.saying import (
     shown,
 )
 from kdeps.cli.start import Exit
+from kdeps.makeenv import kernel_environment
 from kdeps.repair.judging import judge
-from kdeps.repair.request import Request, kernel_environment
+from kdeps.repair.request import Request
 
 if TYPE_CHECKING:
     from kdeps.repair.lock import Lock

@@ -16,12 +16,12 @@ import zlib
 from typing import NamedTuple
 
 from kdeps.exact import ask_kbuild
+from kdeps.makeenv import kernel_environment
 from kdeps.ninja.manifest import Place, write_manifest
 from kdeps.ninja.replay import Replay, plan_replay
 from kdeps.ninja.settle import STAMP
 from kdeps.repair.memory import confirm, is_confirmed, take_inputs
 from kdeps.repair.plan import CannotRefresh, kernel_words
-from kdeps.repair.request import kernel_environment
 from kdeps.rules import Scope
 from kdeps.survey import Survey
 from kdeps.toolchain import cache_directory

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdeps.repair.request import Request, kernel_environment
+from kdeps.makeenv import kernel_environment
+from kdeps.repair.request import Request
 
 if TYPE_CHECKING:
     from kdeps.survey import Survey

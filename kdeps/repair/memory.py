@@ -39,8 +39,8 @@ from typing import NamedTuple
 
 from kdeps import __version__
 from kdeps.findings import make_variables
+from kdeps.makeenv import split_flags
 from kdeps.repair.plan import kernel_words
-from kdeps.repair.request import split_flags
 from kdeps.rules import Action, Scope
 from kdeps.survey import Survey
 from kdeps.toolchain import cache_directory

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kdeps.errors import KdepsError
+from kdeps.makeenv import kernel_environment
 from kdeps.printable import printable
 from kdeps.repair.lock import Lock, take_lock
 from kdeps.repair.memory import Confirmation, confirm, take_inputs
 from kdeps.repair.plan import kernel_command, plan_repair
 from kdeps.repair.refresh import remove_files
-from kdeps.repair.request import kernel_environment
 from kdeps.rules import Rule, Scope
 from kdeps.survey import Survey, survey
 from kdeps.verdict import Status
