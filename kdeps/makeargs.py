@@ -59,11 +59,13 @@ class MakeArgs(NamedTuple):
     """The options and assignments that also belong on a build of the kernel's own artifacts."""
     incomplete: str = ""
     """An option at the end that lacks its value: make would refuse it."""
+    files: tuple[str, ...] = ()
+    """Values of ``-f``, in order: what make reads instead of the folder's own Makefile."""
 
 
 def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
     """Take a make command line apart. Never raises: what make would refuse, make shall refuse."""
-    directories: list[str] = []
+    values: dict[str, list[str]] = {"-C": [], "-f": []}
     variables: dict[str, str] = {}
     goals: list[str] = []
     kept: list[str] = []
@@ -76,8 +78,8 @@ def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
                 kept.append(word)
                 continue
         if waiting:
-            if waiting == "-C":
-                directories.append(word)
+            if waiting in values:
+                values[waiting].append(word)
             kept.append(word)
             waiting = ""
         elif only_goals or not word.startswith("-") or word == "-":
@@ -97,27 +99,28 @@ def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
         elif word.startswith("--"):
             kept.append(word)
             given, equals, value = word.partition("=")
-            name = _whole_option(given)
-            if name == "--directory" and equals:
-                directories.append(value)
-            elif not equals:
-                waiting = _LONG_WITH_VALUE.get(name, "")
+            name = _LONG_WITH_VALUE.get(_whole_option(given), "")
+            if not equals:
+                waiting = name
+            elif name in values:
+                values[name].append(value)
         else:
             kept.append(word)
-            waiting = _short_options(word, directories)
+            waiting = _short_options(word, values)
     incomplete = words[-1] if waiting and waiting not in _LOOKS_AHEAD else ""
-    return MakeArgs(words, tuple(directories), variables, tuple(goals), tuple(kept), incomplete)
+    directories, files = (tuple(found) for found in values.values())
+    return MakeArgs(words, directories, variables, tuple(goals), tuple(kept), incomplete, files)
 
 
-def _short_options(word: str, directories: list[str]) -> str:
+def _short_options(word: str, values: dict[str, list[str]]) -> str:
     """Read one word of short options (``-sC dir``, ``-j8``); the option that takes the next word, or empty."""
     for at, letter in enumerate(word[1:], start=1):
         if letter in _WITH_VALUE:
             value = word[at + 1 :]
             if not value:
                 return f"-{letter}"
-            if letter == "C":
-                directories.append(value)
+            if f"-{letter}" in values:
+                values[f"-{letter}"].append(value)
             return ""
         if letter in "jlO":
             return f"-{letter}" if letter != "O" and at + 1 == len(word) else ""
@@ -160,3 +163,17 @@ def working_directory(args: MakeArgs, cwd: str) -> str:
     if ".." in cwd.split("/"):
         return os.path.realpath(cwd)  # `..` of a link is where the link leads to
     return os.path.normpath(cwd) if args.directories else cwd
+
+
+def without_place(words: tuple[str, ...]) -> tuple[str, ...]:
+    """make's words without those that say where it stands and what Makefile it reads."""
+    kept: list[str] = []
+    before = parse_make_args(())
+    for at, word in enumerate(words):
+        args = parse_make_args(words[: at + 1])
+        if (args.directories, args.files) == (before.directories, before.files):
+            kept.append(word)
+        elif before.incomplete:
+            kept.pop()  # the option; this was its value
+        before = args
+    return tuple(kept)

@@ -10,6 +10,7 @@ The layouts, and what tells them apart:
 * in-source: ``Makefile`` names ``VERSION``/``PATCHLEVEL``, objects lie beside the sources
 * ``O=``: the object tree's own ``Makefile`` says ``include SRCTREE/Makefile``, and ``source`` links there
 * installed headers (``/lib/modules/…/build``): the same, but the sources it includes were never shipped
+* ``make -f KERNEL/Makefile M=…`` in any folder: from 6.13 on the module is built into that folder, as by ``MO=``
 * external module: any folder whose ``Kbuild`` or ``Makefile`` has ``obj-m``; ``MO=`` builds it elsewhere
 
 Source: linux ``Makefile`` (the lines between ``KBUILD_EXTMOD`` and ``sub_make_done``),
@@ -25,9 +26,12 @@ from typing import NamedTuple
 
 from kdeps.errors import NoTree, Unreadable, UsageError
 from kdeps.formats.words import BLANKS, split_words
-from kdeps.makeargs import MakeArgs, parse_make_args, working_directory
+from kdeps.makeargs import MakeArgs, parse_make_args, without_place, working_directory
+from kdeps.makeenv import inherited_words
 
 _KDIR_NAMES = ("KDIR", "KERNEL_SRC", "KERNELDIR", "KSRC", "KERNEL_DIR")
+_MODULE_FOLDERS = frozenset(("M", "KBUILD_EXTMOD", "MO", "KBUILD_EXTMOD_OUTPUT"))
+_FOLDERS = _MODULE_FOLDERS | {"O", "KBUILD_OUTPUT"}
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL)\s*=\s*(\d+)\s*$", re.MULTILINE)
 _INCLUDE = re.compile(r"^include\s+(\S+)/Makefile\s*$", re.MULTILINE)
 _SETTING = re.compile(r"^(?:export\s+|override\s+)*(KBUILD_\w+)\s*:?=\s*(\S+)\s*$", re.MULTILINE)
@@ -97,7 +101,7 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
         UsageError: ``M=`` names no folder, or several; an option lacks its value.
         Unreadable: A Makefile on the way cannot be read.
     """
-    args = parse_make_args(words)
+    args = parse_make_args((*inherited_words(words, environ), *words))
     if args.incomplete:
         raise UsageError(f"{args.incomplete}: make wants a value behind it")
     start = working_directory(args, cwd)
@@ -105,17 +109,22 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
         os.stat(f"{start}/.")
     except OSError as error:
         raise NoTree(f"{start}: {error.strerror}; make -C would fail there") from error
-    variables = args.variables
     module = _named_module(args, environ)
     found = _read_makefile(start)
+    named = _find_named_makefile(args, start)
+    if named is not None:
+        found, args = named[1], _as_called_there(args, environ, start, *named)
+        start, module = named[0], _named_module(args, environ)
     stand = start
     if found is None:
         stand, found, module = _find_kernel(start, args, environ, module)
         if start.startswith(stand + "/"):
             args = _as_called_in(args, start, stand, module)
-            variables = args.variables
+        else:
+            args = parse_make_args(_spelled_out(args.words, start, _MODULE_FOLDERS))
+    variables = args.variables
     settings = {**{k: environ[k] for k in ("KBUILD_OUTPUT",) if k in environ}, **found.settings}
-    output = variables.get("O") or settings.get("KBUILD_OUTPUT") or ""
+    output = _named_output(variables) or settings.get("KBUILD_OUTPUT") or ""
     objtree = _real(os.path.join(stand, output)) if output else (stand if found.settings else found.srctree)
     objtree = _real(objtree)
     srctree = _real(found.srctree)
@@ -127,9 +136,7 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
     if module:
         base = stand if version >= (6, 13) else objtree
         module_path = _existing_folder(module, base, version)
-        mo = (
-            variables.get("MO") or settings.get("KBUILD_EXTMOD_OUTPUT") or environ.get("KBUILD_EXTMOD_OUTPUT")
-        )
+        mo = _named_module_output(variables, environ) or settings.get("KBUILD_EXTMOD_OUTPUT")
         output_path = _real(os.path.join(stand, mo)) if mo and version >= (6, 13) else module_path
     _require_configured(objtree, srctree, output)
     return Tree(
@@ -153,19 +160,55 @@ def _as_called_in(args: MakeArgs, start: str, stand: str, module: str | None) ->
 
     Nobody can call make there, so they mean what they say seen from where the user stands.
     """
-    words = ["-C", stand]
-    skip = False
-    for word in args.words:
-        name, equals, value = word.partition("=")
-        if skip or word in ("-C", "--directory"):
-            skip = not skip
-        elif equals and name in ("O", "M", "MO") and value:
-            words.append(f"{name}={os.path.normpath(os.path.join(start, value))}")
-        elif not word.startswith(("-C", "--directory=")):
-            words.append(word)
+    words = ["-C", stand, *_spelled_out(without_place(args.words), start, _FOLDERS)]
     if module is not None and not {"M", "KBUILD_EXTMOD"} & args.variables.keys():
         words.append(f"M={os.path.relpath(module, stand)}")
     return parse_make_args(tuple(words))
+
+
+def _find_named_makefile(args: MakeArgs, start: str) -> tuple[str, _Makefile] | None:
+    """Find the kernel whose Makefile ``-f`` names, where that is not the one that make would read anyway."""
+    if not args.files:
+        return None
+    kernel = os.path.normpath(os.path.join(start, os.path.dirname(args.files[-1])))
+    found = _read_makefile(kernel)
+    return None if found is None or _real(kernel) == _real(start) else (kernel, found)
+
+
+def _as_called_there(
+    args: MakeArgs, environ: dict[str, str], start: str, kernel: str, found: _Makefile
+) -> MakeArgs:
+    """Rewrite ``make -f KERNEL/Makefile`` as the ``make -C KERNEL`` that does the same.
+
+    What the top Makefile does not find named it takes to be the folder where make stands: the
+    module's output, or, before 6.13 and without a module, the object tree.
+    """
+    words = ["-C", kernel, *_spelled_out(without_place(args.words), start, _FOLDERS)]
+    variables = args.variables
+    output = _named_output(variables) or found.settings.get("KBUILD_OUTPUT", "")
+    if not output and environ.get("KBUILD_OUTPUT"):
+        output = os.path.join(start, environ["KBUILD_OUTPUT"])
+        words.append(f"O={output}")
+    module = _named_module(args, environ)
+    if module is None or found.version < (6, 13):
+        return parse_make_args((*words, *(() if output else (f"O={start}",))))
+    objtree = os.path.join(start, output) if output else found.srctree
+    stands_there = _real(start) in (_real(objtree), _real(found.srctree))
+    stands_there = stands_there or _real(start) == _real(os.path.join(start, module))
+    if not stands_there and not _named_module_output(variables, environ):
+        words.append(f"MO={start}")
+    return parse_make_args(tuple(words))
+
+
+def _spelled_out(words: tuple[str, ...], start: str, names: frozenset[str]) -> tuple[str, ...]:
+    """make's words with some folders absolute, so that they mean the same wherever make stands."""
+    parts = (word.partition("=") for word in words)
+    return tuple(
+        f"{name}={os.path.normpath(os.path.join(start, value))}"
+        if name in names and value
+        else f"{name}{equals}{value}"
+        for name, equals, value in parts
+    )
 
 
 def builds_objects(folder: str) -> bool:
@@ -175,6 +218,21 @@ def builds_objects(folder: str) -> bool:
         if text:
             return _OBJECTS.search(text) is not None  # Kbuild wins over Makefile, as in Makefile.build
     return False
+
+
+def _named_output(variables: dict[str, str]) -> str:
+    """The object tree as the command line names it; the Makefile's ``KBUILD_OUTPUT := $(O)`` loses against it."""
+    return variables.get("KBUILD_OUTPUT") or variables.get("O") or ""
+
+
+def _named_module_output(variables: dict[str, str], environ: dict[str, str]) -> str:
+    """The module's output folder as the user names it."""
+    return (
+        variables.get("KBUILD_EXTMOD_OUTPUT")
+        or variables.get("MO")
+        or environ.get("KBUILD_EXTMOD_OUTPUT")
+        or ""
+    )
 
 
 def _named_module(args: MakeArgs, environ: dict[str, str]) -> str | None:

@@ -105,6 +105,26 @@ def slow_rustc(tree: Miniature) -> None:
     )
 
 
+# -- however make is called -----------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["-f", "KBUILD_OUTPUT="])
+def test_the_kernel_is_found_as_make_finds_it(call: str, make: Wrapped) -> None:
+    """``make -f KERNEL/Makefile`` in the module's folder (6.13), ``KBUILD_OUTPUT=`` on the command line."""
+    tree = make.tree
+    words = ["-f", f"{tree.objtree}/Makefile", f"M={tree.external}"]
+    if call != "-f":
+        words = ["-C", str(tree.srctree), f"KBUILD_OUTPUT={tree.objtree}", f"M={tree.external}"]
+    tree.append("rust/kernel/time.rs", f"pub fn {NEW}() {{}}\n")
+    done = subprocess.run(
+        [*KDEPS, *words], cwd=tree.external, env=make.environment(), capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert NEW in (tree.external / "hello.ko").read_text()
+    assert tree.kernel_answer("modules_prepare") == []
+
+
 # -- nothing is stale: nobody notices ------------------------------------------
 
 

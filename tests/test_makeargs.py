@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdeps.makeargs import MakeArgs, parse_make_args, working_directory
+from kdeps.makeargs import MakeArgs, parse_make_args, without_place, working_directory
 from tests.make_reads import MAKE, REASON
 
 needs_make = pytest.mark.skipif(MAKE is None, reason=REASON)
@@ -49,6 +49,13 @@ def test_a_usual_command_line_is_taken_apart() -> None:
 def test_nothing_at_all() -> None:
     """Plain ``make``."""
     assert parse() == MakeArgs((), (), {}, (), ())
+
+
+def test_what_make_reads_and_where_it_stands() -> None:
+    """``-f`` in all its spellings; a command for somebody who stands elsewhere has neither it nor ``-C``."""
+    words = ("-f", "a", "-sfb", "--file=c", "--makefile", "d", "-fe", "-C", "f", "V=1", "all")
+    assert parse(*words).files == ("a", "b", "c", "d", "e")
+    assert without_place((*words, "-kC", "g", "-Ih", "-I", "-C")) == ("V=1", "all", "-Ih", "-I", "-C")
 
 
 @pytest.mark.parametrize(

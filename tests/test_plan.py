@@ -10,8 +10,9 @@ import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature, has_deletion_sense
 from kdeps.makeargs import parse_make_args
+from kdeps.makeenv import kernel_environment, split_flags
 from kdeps.repair.plan import Plan, find_new_flags, kernel_command, kernel_words, plan_repair
-from kdeps.repair.request import kernel_environment, read_request, split_flags
+from kdeps.repair.request import read_request
 from kdeps.survey import Survey, survey
 from kdeps.verdict import ReasonKind, Status
 
@@ -123,6 +124,14 @@ def test_the_kernels_make_hears_nothing_of_a_module() -> None:
         "PATH": "/bin", "LLVM": "1", "MAKEFLAGS": "k -j4 --jobserver-auth=3,4 -- LLVM=1",
     }  # fmt: skip
     assert kernel_environment({"MAKEFLAGS": " -- M=/m"}) == {"MAKEFLAGS": " "}
+
+
+def test_a_makefile_of_the_modules_own_stays_with_the_module(tree: Miniature) -> None:
+    """``-f`` names it from the module's folder; a make that stands in the kernel would not find it."""
+    words = ("-f", "own.mk", f"KDIR={tree.objtree}", f"M={tree.external}", "-k")
+    found = survey(words, str(tree.external), tree.environment())
+    command = kernel_command(found.tree, str(tree.external), "modules_prepare")
+    assert command == ["make", "-C", str(tree.objtree), "-k", "modules_prepare"]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,10 @@ def test_an_object_tree_apart_is_named_by_o(disk: Disk) -> None:
         ((f"O={disk.build}",), {}),
         (("O=../build-7.2/",), {}),
         ((), {"KBUILD_OUTPUT": "../build-7.2"}),
+        (("KBUILD_OUTPUT=../build-7.2",), {"KBUILD_OUTPUT": "/elsewhere"}),
+        (("KBUILD_OUTPUT=../build-7.2", "O=/elsewhere"), {}),
+        ((), {"MAKEFLAGS": "k -j2 -- O=../build-7.2"}),
+        (("O=../build-7.2",), {"MAKEFLAGS": " -- O=/elsewhere"}),
         (("O=../build-7.2",), {"KBUILD_OUTPUT": "/elsewhere"}),
     ):
         found = find(disk.source, *words, **environ)
@@ -223,6 +227,38 @@ def test_make_c_with_m_is_what_a_modules_makefile_says(disk: Disk) -> None:
     assert found == expected(disk, found, module=disk.module, stands=disk.build)
     found = find(disk.module, "-C", str(disk.source), f"O={disk.build}", f"M={disk.module}")
     assert found == expected(disk, found, module=disk.module)
+
+
+def test_a_module_named_from_its_folder_is_the_same_for_make(disk: Disk) -> None:
+    """With KDIR= make will stand in the kernel; ``M=.`` there would be the kernel itself, built without end."""
+    found = find(disk.module, "KDIR=../build-7.2", "M=.", "MO=../my-module")
+    assert found == expected(disk, found, module=disk.module, stands=disk.build)
+    assert found.args.variables["M"] == found.args.variables["MO"] == str(disk.module)
+
+
+def test_make_f_reads_the_kernels_makefile_from_anywhere(disk: Disk) -> None:
+    """``make -f $(KDIR)/Makefile M=…`` (6.13): what is not named is where make stands, and ``-C`` has to name it."""
+    output, nova = disk.root / "out", disk.source / NOVA
+    output.mkdir()
+    for where, words, module, built, stands in (
+        (disk.module, ("-f", "../build-7.2/Makefile", "M=."), disk.module, disk.module, disk.build),
+        (disk.module, (f"-f{disk.build}/Makefile", f"M={disk.module}"), disk.module, disk.module, disk.build),
+        (output, ("--file=../build-7.2/Makefile", "M=../my-module"), disk.module, output, disk.build),
+        (output, ("-C", "../my-module", "--makefile", "../linux-7.2/Makefile", "O=../build-7.2", "M=."), disk.module, disk.module, disk.source),
+        (output, ("-f", "../linux-7.2/Makefile", "KBUILD_OUTPUT=../build-7.2", "M=../my-module"), disk.module, output, disk.source),
+        (disk.root, ("-f", "linux-7.2/Makefile", "O=build-7.2", f"M=linux-7.2/{NOVA}", "MO=out"), nova, output, disk.source),
+        (disk.source, ("-f", "Makefile", "O=../build-7.2", f"M={NOVA}"), nova, nova, disk.source),
+        (disk.build, ("-f", "../linux-7.2/Makefile", "O=.", "M=../my-module"), disk.module, disk.module, disk.source),
+        (disk.build, ("-f", "../linux-7.2/Makefile"), None, None, disk.source),
+    ):  # fmt: skip
+        found = find(where, *words)
+        assert found == expected(disk, found, module=module, output=built, stands=stands), words
+        again = find(where, *found.args.words)
+        assert again == found._replace(args=again.args), words
+    found = find(disk.source, "-f", "wrapper.mk", "O=../build-7.2")
+    assert found == expected(disk, found), "the wrapper's own business"
+    found = find(disk.old_build, "-f", "../linux-6.12/Makefile", "M=../my-module")
+    assert (found.objtree, found.module_output) == (str(disk.old_build), str(disk.module))
 
 
 def test_a_module_output_is_apart_from_its_sources(disk: Disk) -> None:

@@ -16,7 +16,7 @@ import os
 from typing import NamedTuple
 
 from kdeps.errors import KdepsError
-from kdeps.makeargs import LINT_ONLY, working_directory
+from kdeps.makeargs import LINT_ONLY, without_place, working_directory
 from kdeps.rules import Rules, Scope
 from kdeps.survey import Survey
 from kdeps.tree import Tree
@@ -126,25 +126,14 @@ def kernel_command(tree: Tree, cwd: str, goal: str, *, in_job_server: bool = Fal
     """
     words = kernel_words(tree)
     if in_job_server:
-        words = _without(words, ("-j", "--jobs"))
+        words = _without_jobs(words)
     if os.path.realpath(working_directory(tree.args, cwd)) != os.path.realpath(tree.make_directory):
-        words = ("-C", tree.make_directory, *_without(words, ("-C", "--directory")))
+        words = ("-C", tree.make_directory, *without_place(words))
     return ["make", *words, goal]
 
 
-def _without(words: tuple[str, ...], options: tuple[str, str]) -> tuple[str, ...]:
-    """Leave out an option with its value, given as one word or as two."""
-    short, long = options
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word in (short, long) and short == "-C":
-            skip = True
-        elif word != long and not word.startswith((short, f"{long}=")):
-            kept.append(word)
-    return tuple(kept)
+def _without_jobs(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in words if not word.startswith(("-j", "--jobs")))
 
 
 def find_new_flags(survey: Survey, environ: dict[str, str]) -> tuple[NewFlags, ...]:

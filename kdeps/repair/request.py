@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What a make command line asks for, before any record is looked at.
-
-Inside a recipe part of the command line is in ``MAKEFLAGS``: ``make LLVM=1`` in a
-module's folder hands ``LLVM=1`` to the make its Makefile calls that way, and Kbuild
-takes it for an argument. So it is read from there, too.
-
-Source: GNU make 4.4 ``src/main.c`` (``decode_env_switches``, ``define_makeflags``).
-"""
+"""What a make command line asks for, before any record is looked at."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from kdeps.makeargs import LINT_ONLY, MODULE_ONLY, MakeArgs, parse_make_args, working_directory
-from kdeps.tree import builds_objects
+from kdeps.makeargs import MakeArgs, parse_make_args, working_directory
+from kdeps.makeenv import inherited_words, split_flags
+from kdeps.tree import builds_objects, open_nonblocking
 
-_NOT_FOR_THE_KERNEL = MODULE_ONLY | LINT_ONLY
 _KERNEL = re.compile(
     r"^[ \t]*(KDIR|KERNEL_SRC|KERNELDIR|KSRC|KERNEL_DIR)[ \t]*(\?=|:=|::=|=)[ \t]*([^#\n]*)", re.MULTILINE
 )
+_READ_BY_MAKE = ("GNUmakefile", "makefile", "Makefile")
+"""In this order, the first that exists."""
 _MODULE_NAMES = ("M", "KBUILD_EXTMOD")
 _WITH_VALUE = "CfIWoEjlO"
 _ASKS_ONLY = {
@@ -63,8 +59,7 @@ def read_request(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> R
         asks (``-n``, ``-q``), where everything is to be left alone.
     """
     flags = split_flags(f"{environ.get('GNUMAKEFLAGS', '')} {environ.get('MAKEFLAGS', '')}")
-    inherited = parse_make_args(tuple(flags))
-    told = (*(f"{name}={value}" for name, value in inherited.variables.items()), *words)
+    told = (*inherited_words(words, environ), *words)
     args = parse_make_args(told)
     named = any(name in args.variables for name in _MODULE_NAMES) or environ.get("KBUILD_EXTMOD")
     if _only_asks((*flags, *words)):
@@ -80,17 +75,24 @@ def read_request(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> R
     return Request(told, args, any(flag.startswith("--jobserver") for flag in flags))
 
 
+def _read_first(paths: Iterable[str]) -> str:
+    """Read the first file that is there; empty where none is."""
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape", opener=open_nonblocking) as file:
+                return file.read(1 << 16)
+        except OSError:
+            continue
+    return ""
+
+
 def _named_kernel(folder: str, args: MakeArgs, environ: dict[str, str]) -> str | None:
     """The kernel that the Makefile of a module's own folder builds against; ``None``: it does not say so plainly.
 
     Only an assignment whose value is a path, or is given from outside, is understood.
     Judging (and refreshing) another kernel than make will use would be worse than none.
     """
-    try:
-        with open(os.path.join(folder, "Makefile"), encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read(1 << 16)
-    except OSError:
-        return None
+    text = _read_first(os.path.join(folder, name) for name in args.files[-1:] or _READ_BY_MAKE)
     found = _KERNEL.search(text)
     if found is None or not builds_objects(folder):
         return None
@@ -101,46 +103,6 @@ def _named_kernel(folder: str, args: MakeArgs, environ: dict[str, str]) -> str |
         value = environ[name]
     value = value.strip().replace("$(shell uname -r)", os.uname().release)
     return None if "$" in value or not value else value
-
-
-def split_flags(text: str) -> list[str]:
-    """Split the value of ``MAKEFLAGS`` into words as they would stand on a command line."""
-    words = [
-        re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL).replace("$$", "$")
-        for word in re.findall(r"(?:\\.|[^\s\\])+", text, flags=re.DOTALL)
-    ]
-    if words and not words[0].startswith("-") and "=" not in words[0]:
-        words[0] = f"-{words[0]}"  # make writes its one-letter options first and without a dash
-    return words
-
-
-def kernel_environment(environ: dict[str, str]) -> dict[str, str]:
-    """The environment for a make of the kernel itself: nothing in it says that a module is built.
-
-    ``MAKEFLAGS`` keeps everything but assignments meant for the module; above all
-    its job server. ``-B`` goes as well: it asks to remake the module, not the kernel.
-    """
-    changed = {name: value for name, value in environ.items() if name not in _NOT_FOR_THE_KERNEL}
-    changed.pop("MAKEOVERRIDES", None)
-    for name in ("MAKEFLAGS", "GNUMAKEFLAGS"):
-        if name in changed:
-            changed[name] = _without_module(changed[name])
-    return changed
-
-
-def _without_module(flags: str) -> str:
-    kept: list[str] = []
-    for at, word in enumerate(re.findall(r"(?:\\.|[^\s\\])+", flags, flags=re.DOTALL)):
-        name = word.partition("=")[0].rstrip(":+?!")
-        if "=" in word and name in _NOT_FOR_THE_KERNEL:
-            continue
-        if at == 0 and word.isalpha() and not flags[:1].isspace():
-            word = word.replace("B", "")
-        kept.append(word)
-    if kept[-1:] == ["--"]:
-        kept.pop()
-    # A leading blank tells make that there are no one-letter options.
-    return f" {' '.join(kept)}" if flags[:1].isspace() else " ".join(kept)
 
 
 def _only_asks(words: tuple[str, ...]) -> bool:
