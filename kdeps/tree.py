@@ -310,6 +310,11 @@ def _is_module_folder(folder: str) -> bool:
     return "modules.order" in names or any(name.endswith(".rs") for name in names)
 
 
+def is_kernel_makefile(path: str) -> bool:
+    """Tell whether a Makefile is the one at the top of a kernel's source or object tree."""
+    return os.path.basename(path) == "Makefile" and _read_makefile(os.path.dirname(path)) is not None
+
+
 def _read_makefile(folder: str) -> _Makefile | None:
     """Tell whether a folder is a kernel's source or object tree; ``None``: neither."""
     settings: dict[str, str] = {}

@@ -581,6 +581,29 @@ def test_a_bad_choice_is_refused(make: Wrapped) -> None:
     assert make.makes() == []
 
 
+def test_a_makefile_that_hides_the_tools_is_believed(make: Wrapped) -> None:
+    """What it tells the kernel's make is not known for sure, so nothing is refreshed, and nobody kept from building."""
+    tree = make.tree
+    (tree.external / "Kbuild").unlink()
+    (tree.external / "Makefile").write_text(
+        f"ifneq ($(KERNELRELEASE),)\nobj-m := hello.o\nelse\nKDIR := {tree.objtree}\n"
+        "ifdef NEVER\nexport LLVM := 1\nendif\nall: ; $(MAKE) -C $(KDIR) M=$(CURDIR)\nendif\n"
+    )
+    tree.append("rust/kernel/time.rs", f"pub fn {NEW}() {{}}\n")
+    done = subprocess.run(
+        KDEPS,
+        cwd=tree.external,
+        env=make.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "kdeps: warning: not refreshed: the Makefile here may choose other tools" in done.stderr
+    assert (tree.external / "hello.ko").exists()
+
+
 def test_a_forgotten_tool_family_does_not_reconfigure_the_kernel(make: Wrapped) -> None:
     """``LLVM=1`` where the kernel was configured without: a slip to point out, not to carry out."""
     before = (make.tree.objtree / "include/config/auto.conf").read_text()

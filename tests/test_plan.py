@@ -159,6 +159,26 @@ def test_only_what_compiles_a_module_is_a_request(
     assert (request is not None) == builds
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("all:\n\tmake -C $(KDIR) LLVM=1 M=$(CURDIR)\n", ["LLVM=1"]),
+        ("export ARCH := arm64\nCROSS_COMPILE ?= a-\n", ["ARCH=arm64", "CROSS_COMPILE=a-"]),
+        ("MY_LLVM=1\n# make LLVM=1\nARCH ?= $(shell uname -m)\nLLVM=$(X)\n", []),
+        ("LLVM = -19\nLLVM = 1\n", []),
+        ("ARCH = arm\nCROSS_COMPILE ?= b-\n", ["CROSS_COMPILE=b-"]),
+    ],
+)
+def test_a_makefile_may_choose_the_tools(text: str, told: list[str], tmp_path: Path) -> None:
+    """What the module's own Makefile plainly writes is told to the kernel's make; the command line wins."""
+    (tmp_path / "Makefile").write_text(f"KDIR := /k\nobj-m := m.o\n{text}")
+    words = ("ARCH=x86",) if "ARCH = arm\n" in text else ()
+    request = read_request(words, str(tmp_path), {})
+    assert request is not None
+    assert request.indirect
+    assert sorted(request.words) == sorted([*words, "KDIR=/k", *told])
+
+
 def test_inherited_assignments_come_before_the_words(tmp_path: Path) -> None:
     """So that what the user typed wins, as with make."""
     request = read_request(

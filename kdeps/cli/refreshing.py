@@ -73,6 +73,11 @@ def _refresh_locked(found: Survey, request: Request, cwd: str, environ: dict[str
             say_all("warning", find_headlines(found, cwd))
             say("it was just rebuilt; make will do so every time until that file is touched")
             return
+        if request.indirect and any(f.kind is ReasonKind.CONFIG_NOT_SYNCED for f in plan.by_hand):
+            say(
+                "warning: not refreshed: the Makefile here may choose other tools, and does not plainly say so"
+            )
+            return
         if plan.by_hand or plan.empty or plan in done or len(done) == MAX_ROUNDS:
             say_left(found, cwd, refreshed=bool(done))
             raise Stop(Exit.STALE)

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from kdeps.makeargs import MakeArgs, parse_make_args, working_directory
 from kdeps.makeenv import inherited_words, split_flags
-from kdeps.tree import builds_objects, open_nonblocking
+from kdeps.tree import builds_objects, is_kernel_makefile, open_nonblocking
 
 _KERNEL = re.compile(
     r"^[ \t]*(KDIR|KERNEL_SRC|KERNELDIR|KSRC|KERNEL_DIR)[ \t]*(\?=|:=|::=|=)[ \t]*([^#\n]*)", re.MULTILINE
 )
 _READ_BY_MAKE = ("GNUmakefile", "makefile", "Makefile")
 """In this order, the first that exists."""
+_TOOLS = re.compile(r"(?<![\w$({])(LLVM|ARCH|CROSS_COMPILE)[ \t]*(\?|:{1,3}|)=[ \t]*([^\s$;\\]+)(?![^\s;\\])")
+"""In an assignment of its own, or given to a make in a recipe; of a value that is spelled out."""
 _MODULE_NAMES = ("M", "KBUILD_EXTMOD")
 _WITH_VALUE = "CfIWoEjlO"
 _ASKS_ONLY = {
@@ -42,6 +43,8 @@ class Request(NamedTuple):
     """Of ``words``."""
     in_job_server: bool
     """An outer make lends its job slots."""
+    indirect: bool = False
+    """make reads a Makefile of the user's own first, which may tell the kernel's make more than is known here."""
     by_ninja: bool = False
     """A refresh shall be ninja's work where it can be."""
 
@@ -64,35 +67,53 @@ def read_request(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> R
     named = any(name in args.variables for name in _MODULE_NAMES) or environ.get("KBUILD_EXTMOD")
     if _only_asks((*flags, *words)):
         return None
+    folder = working_directory(args, cwd)
+    own = _read_own_makefile(folder, args)
     if not named:
-        kernel = _named_kernel(working_directory(args, cwd), args, environ)
+        kernel = _named_kernel(folder, own, args, environ)
         if kernel is None:
             return None
         told = (*told, f"KDIR={kernel}")
-        args = parse_make_args(told)
+    told = (*told, *_written_tools(own, args, environ))
+    args = parse_make_args(told)
     if args.goals and all(goal in _BUILDS_NOTHING for goal in args.goals):
         return None
-    return Request(told, args, any(flag.startswith("--jobserver") for flag in flags))
+    in_job_server = any(flag.startswith("--jobserver") for flag in flags)
+    return Request(told, args, in_job_server, indirect=bool(own))
 
 
-def _read_first(paths: Iterable[str]) -> str:
-    """Read the first file that is there; empty where none is."""
-    for path in paths:
+def _read_own_makefile(folder: str, args: MakeArgs) -> str:
+    """What make reads before the kernel's Makefile, without comments; empty where it reads that at once."""
+    for name in args.files[-1:] or _READ_BY_MAKE:
+        path = os.path.join(folder, name)
         try:
             with open(path, encoding="utf-8", errors="surrogateescape", opener=open_nonblocking) as file:
-                return file.read(1 << 16)
+                text = file.read(1 << 16)
         except OSError:
             continue
+        return "" if is_kernel_makefile(path) else re.sub(r"#.*", "", text)
     return ""
 
 
-def _named_kernel(folder: str, args: MakeArgs, environ: dict[str, str]) -> str | None:
+def _written_tools(own: str, args: MakeArgs, environ: dict[str, str]) -> list[str]:
+    """The assignments by which the user's own Makefile chooses the kernel's tools, where it says just one thing."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for name, operator, value in _TOOLS.findall(own):
+        found.setdefault(name, set()).add((operator, value))
+    return [
+        f"{name}={value}"
+        for name, written in found.items()
+        for operator, value in written
+        if len(written) == 1 and name not in args.variables and not (operator == "?" and name in environ)
+    ]
+
+
+def _named_kernel(folder: str, text: str, args: MakeArgs, environ: dict[str, str]) -> str | None:
     """The kernel that the Makefile of a module's own folder builds against; ``None``: it does not say so plainly.
 
     Only an assignment whose value is a path, or is given from outside, is understood.
     Judging (and refreshing) another kernel than make will use would be worse than none.
     """
-    text = _read_first(os.path.join(folder, name) for name in args.files[-1:] or _READ_BY_MAKE)
     found = _KERNEL.search(text)
     if found is None or not builds_objects(folder):
         return None
