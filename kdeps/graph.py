@@ -60,7 +60,11 @@ def build_graph(rules: Rules, objtree: str) -> Graph:
             else ()
         )
     order, cycles = _sort(feeds)
-    used = frozenset(range(len(ordered))) if rules.whole else _find_used(ordered, feeds, producers, objtree)
+    used = (
+        frozenset(range(len(ordered)))
+        if rules.whole
+        else _find_used(ordered, feeds, producers, objtree, any_crate=rules.any_crate)
+    )
     return Graph(ordered, producers, tuple(feeds), order, cycles, used)
 
 
@@ -107,7 +111,12 @@ def _find_cycle(left: list[int], feeds: list[tuple[Feed, ...]]) -> list[int]:
 
 
 def _find_used(
-    rules: tuple[Rule, ...], feeds: list[tuple[Feed, ...]], producers: dict[str, int], objtree: str
+    rules: tuple[Rule, ...],
+    feeds: list[tuple[Feed, ...]],
+    producers: dict[str, int],
+    objtree: str,
+    *,
+    any_crate: bool,
 ) -> frozenset[int]:
     """Find the kernel rules that the module build reads from."""
     starts: list[int] = []
@@ -116,9 +125,11 @@ def _find_used(
         if rule.scope is Scope.MODULE and rule.record is not None:
             built = True
             starts += [feed.producer for feed in feeds[at]]
-    if not built:
+    if any_crate or not built:
         starts += [
-            at for at, rule in enumerate(rules) if rule.name.startswith("rust/") and ".rmeta" in rule.command
+            at
+            for at, rule in enumerate(rules)
+            if rule.name.startswith("rust/") and any(output.endswith(".rmeta") for output in rule.outputs)
         ]
     for name in edges.MODULE_TOOLS:
         at_tool = producers.get(f"{objtree}/{name}")

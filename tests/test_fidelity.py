@@ -153,6 +153,41 @@ def test_what_is_said_to_be_stale_is_what_make_rebuilds(name: str, tree: Miniatu
     assert judged(kdeps, tree, M)["verdict"] == "fresh"
 
 
+@pytest.mark.parametrize("option", [(), ("--exact",)])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        (),
+        (".nova_core.o.cmd",),
+        (".nova_core.o.cmd", "nova_core.o"),
+        (".nova-core.mod.cmd",),
+        (".nova-core.mod.cmd", "nova_core.o"),
+        (".nova-core.mod.cmd", "nova-core.mod", ".nova-core.o.cmd"),
+        (".modules.order.cmd", "modules.order", ".nova_core.o.cmd", ".nova-core.ko.cmd"),
+    ],
+)
+def test_a_module_whose_records_do_not_name_its_crates_uses_them_all_the_same(
+    damage: tuple[str, ...], option: tuple[str, ...], tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """A first build that failed, or one that was broken off, leaves some records and not the one that counts."""
+    for name in damage:
+        (tree.module / name).unlink()
+    tree.touch("rust/kernel/lib.rs")
+    assert judged(kdeps, tree, *option, M)["verdict"] == "stale"
+
+
+@pytest.mark.parametrize("size", [0, 20, 200])
+def test_a_cut_off_record_of_a_module_hides_no_stale_crate(
+    size: int, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """Empty, within its command, within its list."""
+    record = tree.module / ".nova_core.o.cmd"
+    text = record.read_bytes()
+    record.write_bytes(text[: size if size < 200 else text.index(b"deps_") + 20])
+    tree.touch("rust/kernel/lib.rs")
+    assert judged(kdeps, tree, M)["verdict"] == "stale"
+
+
 def test_a_flag_on_the_command_line_is_seen_by_exact_only(tree: Miniature, kdeps: RunKdeps) -> None:
     """``KRUSTFLAGS=`` changes commands, which no record shows; --exact says which words differ."""
     assert judged(kdeps, tree, M, "KRUSTFLAGS=-Cdebuginfo=1")["verdict"] == "fresh"

@@ -56,5 +56,9 @@ def read_rules(tree: Tree, *, whole: bool = False) -> Rules:
 def gather(reader: Reader) -> Rules:
     """Everything that a reader has read."""
     return Rules(
-        tuple(reader.rules.values()), tuple(reader.problems), frozenset(reader.leftovers), reader.whole
+        tuple(reader.rules.values()),
+        tuple(reader.problems),
+        frozenset(reader.leftovers),
+        reader.any_crate,
+        reader.whole,
     )

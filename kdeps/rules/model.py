@@ -85,5 +85,7 @@ class Rules(NamedTuple):
     problems: tuple[Problem, ...]
     leftovers: frozenset[str]
     """``.d`` files seen beside the records."""
+    any_crate: bool = False
+    """What the module is built from is not all recorded; it may be any of the kernel's crates."""
     whole: bool = False
     """They are those of plain ``make``: the whole kernel with all its modules."""

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
+from kdeps.formats.cmdfile import RecordState
 from kdeps.rules.crates import add_module_crates
 from kdeps.rules.model import Action, Rule, Scope
 from kdeps.rules.reader import path_of_target
@@ -35,7 +37,8 @@ def read_module(reader: Reader) -> None:
         reader.read_module_record(path_of_target(path))
     objects = _module_objects(reader, output)
     if objects is None:
-        return  # never built, or cleaned
+        reader.any_crate = True
+        return  # never built to the end, or cleaned
     wanted = [f"{output}/modules.order", f"{output}/Module.symvers"]
     generated: list[str] = []
     for obj in objects:
@@ -52,7 +55,23 @@ def read_module(reader: Reader) -> None:
     for target, rule in list(reader.rules.items()):
         if rule.scope is Scope.MODULE and target not in reached:
             del reader.rules[target]
+    reader.any_crate = any(_hides_crates(reader, reader.rules[t]) for t in reached & reader.rules.keys())
     add_module_crates(reader)
+
+
+def _hides_crates(reader: Reader, rule: Rule) -> bool:
+    """Whether a step of the module may read crates, and its record does not say which."""
+    if rule.scope is not Scope.MODULE or rule.state in (RecordState.COMPLETE, RecordState.COMMAND_ONLY):
+        return False
+    source = f"{reader.tree.module}/{rule.name}"
+    if rule.name.endswith(".o"):
+        return os.path.exists(f"{source[:-2]}.rs")
+    if not rule.name.endswith(".mod") or reader.members(rule):
+        return False
+    try:
+        return any(name.endswith(".rs") for name in os.listdir(os.path.dirname(source)))
+    except OSError:
+        return True
 
 
 def _module_objects(reader: Reader, output: str) -> list[str] | None:
@@ -100,9 +119,9 @@ def _reach(reader: Reader, wanted: list[str]) -> set[str]:
         reached.add(target)
         rule = reader.rules.get(target) or reader.read_module_record(target)
         if rule is None:
-            if output and target.startswith(output + "/") and _MODULE_TARGETS.search(target):
-                reader.add_bare(target, Action.IF_CHANGED, (), Scope.MODULE)
-            continue
+            if not output or not target.startswith(output + "/") or not _MODULE_TARGETS.search(target):
+                continue
+            rule = reader.add_bare(target, Action.IF_CHANGED, (), Scope.MODULE)
         if rule.scope is not Scope.MODULE:
             continue
         wanted += rule.prerequisites

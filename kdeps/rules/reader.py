@@ -27,6 +27,7 @@ class Reader:
     def __init__(self, tree: Tree, *, whole: bool = False) -> None:
         self.tree = tree
         self.whole = whole
+        self.any_crate = False
         self.folders: dict[str, tuple[int, int]] = {}
         self.problems: list[Problem] = []
         self.leftovers: set[str] = set()
