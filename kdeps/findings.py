@@ -17,7 +17,7 @@ from kdeps.linked import judge_linked_kernel
 from kdeps.rules import Rules, Scope
 from kdeps.rustc_errors import WRONG_COMPILER
 from kdeps.toolchain import version_text
-from kdeps.tree import Tree, builds_objects, open_nonblocking
+from kdeps.tree import Tree, builds_objects, machine_srcarch, open_nonblocking
 from kdeps.verdict import Cure, Finding, ReasonKind, Status
 
 _VERSION_LINE = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(.*)$", re.MULTILINE)
@@ -253,6 +253,8 @@ def make_variables(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
     arch = given.get("ARCH", environ.get("ARCH", ""))
     if arch:
         values["ARCH"] = arch
+    elif machine := machine_srcarch(tree.srctree):
+        values["SRCARCH"] = machine
     return values
 
 

@@ -368,6 +368,12 @@ def _size_of_file(path: str) -> int:
     return found.st_size
 
 
+def machine_srcarch(srctree: str) -> str | None:
+    """The folder under arch/ that make takes where nobody names ARCH; ``None``: not known, or not there."""
+    found = _MACHINES.get(os.uname().machine)
+    return found if found and os.path.isdir(f"{srctree}/arch/{found}") else None
+
+
 def _find_srcarch(args: MakeArgs, environ: dict[str, str], objtree: str) -> str:
     """The folder under arch/: what the configuration was made for, else ARCH, else this machine."""
     text = _read_text(os.path.join(objtree, "include/config/auto.conf.cmd"), missing="")

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
-from tests.conftest import RunKdeps
+from tests.conftest import CHECKOUT, RunKdeps
 from tests.test_fidelity import judged
 
 M = f"M={MODULE}"
@@ -34,6 +35,25 @@ def test_a_touched_configuration_is_unsynced_until_prepare(tree: Miniature, kdep
     tree.make(M)
 
     assert judged(kdeps, tree, M)["verdict"] == "fresh"
+
+
+def test_a_forgotten_arch_is_a_slip_to_point_out(tree: Miniature) -> None:
+    """A cross-built tree without ``ARCH=``: a refresh would configure it for this machine, whatever the compiler."""
+    (tree.srctree / "arch/x86").mkdir(parents=True, exist_ok=True)
+    inputs = tree.objtree / "include/config/auto.conf.cmd"
+    inputs.write_text(inputs.read_text().replace('"$(SRCARCH)" "x86"', '"$(SRCARCH)" "mips"'))
+    script = (
+        "import os, sys; from kdeps.cli.start import main; found = os.uname();"
+        "os.uname = lambda: os.uname_result((*found[:4], 'x86_64')); main(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "check", *tree.tree_args, M], cwd=tree.srctree,
+        env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "configured with SRCARCH=mips, this make would use SRCARCH=x86" in done.stdout
+    assert "help: the tree was configured with ARCH=mips" in done.stdout
+    assert "modules_prepare" not in done.stdout
 
 
 def test_a_new_kconfig_file_asks_for_a_sync(tree: Miniature, kdeps: RunKdeps) -> None:
