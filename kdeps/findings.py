@@ -189,12 +189,20 @@ def _judge_sync(tree: Tree, configuration: Configuration, environ: dict[str, str
             same = now is None or now == recorded
         if not same:
             message = f"configured with {name}={recorded}, this make would use {name}={now}"
-            hint = _tool_hint(name, recorded)
             # With other tools a refresh would configure the whole kernel anew, for what is a slip.
-            cure = Cure.REFRESH if name in ("KERNELVERSION", "srctree") else Cure.BY_HAND
+            slip = name not in ("KERNELVERSION", "srctree") and not _is_same_arch(
+                {recorded, now}, configuration
+            )
+            hint = _tool_hint(name, recorded) if slip else ""
+            cure = Cure.BY_HAND if slip else Cure.REFRESH
             found.append(Finding(ReasonKind.CONFIG_NOT_SYNCED, auto_conf, message, hint, Status.STALE, cure))
             break  # one wrong tool family shows in CC, LD, NM, AR …: say it once
     return found
+
+
+def _is_same_arch(names: set[str | None], configuration: Configuration) -> bool:
+    """Whether two values of ARCH configure the same kernel: arch/x86/Kconfig asks x86 about 64BIT, and x86_64 has it."""
+    return names == {"x86", "x86_64"} and parse_value(configuration.auto_conf, "64BIT") == "y"
 
 
 def _tool_hint(name: str, recorded: str) -> str:

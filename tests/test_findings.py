@@ -56,6 +56,18 @@ def test_a_forgotten_arch_is_a_slip_to_point_out(tree: Miniature) -> None:
     assert "modules_prepare" not in done.stdout
 
 
+def test_x86_64_is_no_other_architecture(tree: Miniature, kdeps: RunKdeps) -> None:
+    """DKMS exports ARCH=x86_64. make syncs the configuration for it, and a 64-bit kernel stays what it is."""
+    config = tree.objtree / "include/config/auto.conf"
+    text = config.read_text()
+    for synced, cure in ((text, True), (text.replace("CONFIG_64BIT=y\n", ""), False)):
+        tree.edit(config, synced)
+        done = kdeps(tree, "check", M, env={"ARCH": "x86_64"})
+        assert "configured with ARCH=x86, this make would use ARCH=x86_64" in done.stdout
+        assert ("modules_prepare" in done.stdout) == cure
+        assert ("help: the tree was configured with ARCH=x86" in done.stdout) != cure
+
+
 def test_a_new_kconfig_file_asks_for_a_sync(tree: Miniature, kdeps: RunKdeps) -> None:
     """A pulled Kconfig file newer than the synced configuration makes anything but M= sync it."""
     tree.touch("Kconfig")
