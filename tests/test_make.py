@@ -604,6 +604,14 @@ def test_a_makefile_that_hides_the_tools_is_believed(make: Wrapped) -> None:
     assert (tree.external / "hello.ko").exists()
 
 
+def test_an_option_of_kdeps_behind_makes_words_is_pointed_out(make: Wrapped) -> None:
+    """make would print its whole usage, and in a stale tree so would the refresh."""
+    done = make.run(M, "--with=make")
+    assert done.returncode == Exit.ERROR
+    assert "--with=make: options of kdeps stand before the make arguments" in done.stderr
+    assert make.makes() == []
+
+
 def test_a_forgotten_tool_family_does_not_reconfigure_the_kernel(make: Wrapped) -> None:
     """``LLVM=1`` where the kernel was configured without: a slip to point out, not to carry out."""
     before = (make.tree.objtree / "include/config/auto.conf").read_text()

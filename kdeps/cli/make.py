@@ -55,6 +55,10 @@ def run_make(words: tuple[str, ...], *, on_stale: OnStale | None = None, with_: 
         The exit status, where make does not run.
     """
     environ = given_environment()
+    for word in words:
+        if word.partition("=")[0] in ("--on-stale", "--with"):
+            say(f"error: {word}: options of kdeps stand before the make arguments")
+            return Exit.ERROR
     if on_stale is None and environ.get(VARIABLE):
         try:
             on_stale = OnStale(environ[VARIABLE])
