@@ -17,7 +17,7 @@ from kdeps.linked import judge_linked_kernel
 from kdeps.rules import Rules, Scope
 from kdeps.rustc_errors import WRONG_COMPILER
 from kdeps.toolchain import version_text
-from kdeps.tree import Tree, builds_objects, machine_srcarch, open_nonblocking
+from kdeps.tree import Tree, builds_objects, machine_arch, open_nonblocking
 from kdeps.verdict import Cure, Finding, ReasonKind, Status
 
 _VERSION_LINE = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(.*)$", re.MULTILINE)
@@ -258,11 +258,9 @@ def make_variables(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
     for name in list(values):
         if name in given:
             values[name] = given[name]
-    arch = given.get("ARCH", environ.get("ARCH", ""))
+    arch = given.get("ARCH", environ.get("ARCH", "")) or machine_arch(tree.srctree)
     if arch:
         values["ARCH"] = arch
-    elif machine := machine_srcarch(tree.srctree):
-        values["SRCARCH"] = machine
     return values
 
 

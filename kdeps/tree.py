@@ -368,8 +368,11 @@ def _size_of_file(path: str) -> int:
     return found.st_size
 
 
-def machine_srcarch(srctree: str) -> str | None:
-    """The folder under arch/ that make takes where nobody names ARCH; ``None``: not known, or not there."""
+def machine_arch(srctree: str) -> str | None:
+    """What make takes for ARCH where nobody names one; ``None``: not known, or not there.
+
+    Source: linux ``scripts/subarch.include``.
+    """
     found = _MACHINES.get(os.uname().machine)
     return found if found and os.path.isdir(f"{srctree}/arch/{found}") else None
 

@@ -41,7 +41,7 @@ def test_a_forgotten_arch_is_a_slip_to_point_out(tree: Miniature) -> None:
     """A cross-built tree without ``ARCH=``: a refresh would configure it for this machine, whatever the compiler."""
     (tree.srctree / "arch/x86").mkdir(parents=True, exist_ok=True)
     inputs = tree.objtree / "include/config/auto.conf.cmd"
-    inputs.write_text(inputs.read_text().replace('"$(SRCARCH)" "x86"', '"$(SRCARCH)" "mips"'))
+    inputs.write_text(inputs.read_text().replace('ARCH)" "x86"', 'ARCH)" "mips"'))
     script = (
         "import os, sys; from kdeps.cli.start import main; found = os.uname();"
         "os.uname = lambda: os.uname_result((*found[:4], 'x86_64')); main(sys.argv[1:])"
@@ -51,7 +51,7 @@ def test_a_forgotten_arch_is_a_slip_to_point_out(tree: Miniature) -> None:
         env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "configured with SRCARCH=mips, this make would use SRCARCH=x86" in done.stdout
+    assert "configured with ARCH=mips, this make would use ARCH=x86" in done.stdout
     assert "help: the tree was configured with ARCH=mips" in done.stdout
     assert "modules_prepare" not in done.stdout
 
