@@ -604,6 +604,15 @@ def test_a_makefile_that_hides_the_tools_is_believed(make: Wrapped) -> None:
     assert (tree.external / "hello.ko").exists()
 
 
+@pytest.mark.parametrize("policy", ["warn", "fail"])
+def test_no_refresh_with_other_tools_is_advised(policy: str, make: Wrapped) -> None:
+    """Pasted, it would configure the whole kernel anew for a forgotten (or one too many) ``LLVM=1``."""
+    make.tree.touch("rust/kernel/io.rs")
+    done = make.run(f"--on-stale={policy}", M, "LLVM=1")
+    assert "modules_prepare" not in done.stderr
+    assert "kdeps: help: the tree was configured without LLVM=" in done.stderr
+
+
 def test_an_option_of_kdeps_behind_makes_words_is_pointed_out(make: Wrapped) -> None:
     """make would print its whole usage, and in a stale tree so would the refresh."""
     done = make.run(M, "--with=make")

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from kdeps.cli.ending import Stop, become_make, given_environment
-from kdeps.cli.saying import describe_bug, find_advice, find_headlines, refuse, say, say_all
+from kdeps.cli.saying import describe_bug, find_advice, find_headlines, refuse, say, say_all, say_helps
 from kdeps.cli.start import Exit
 from kdeps.errors import KdepsError, NoTree, UsageError
 from kdeps.repair.judging import judge
@@ -106,9 +106,11 @@ def _make_sure(
         return
     if policy is OnStale.FAIL:
         say_all("stale", lines)
+        say_helps(found)
         raise Stop(refuse("the build is stale (--on-stale=fail)", find_advice(found, cwd)))
     if policy is OnStale.WARN or found.tree.prebuilt:
         say_all("warning: stale", lines)
+        say_helps(found)
         advice = find_advice(found, cwd)
         if advice:
             say(f"not refreshed; to do so: {advice}")

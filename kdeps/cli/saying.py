@@ -37,22 +37,30 @@ def find_notes(found: Survey, cwd: str) -> list[str]:
 
 
 def find_advice(found: Survey, cwd: str) -> str:
-    """The commands that cure it, but for the user's own."""
+    """The commands that cure it, but for the user's own; none where a person must do something first."""
+    from kdeps.repair.plan import plan_repair
     from kdeps.report.text import cure
 
+    if plan_repair(found).by_hand:
+        return ""
     lines = cure(found, cwd)
     return "; ".join(lines[:-1] if found.tree.module is not None else lines)
 
 
-def say_left(found: Survey, cwd: str, *, refreshed: bool) -> None:
-    """Say what a refresh has not cured, or cannot."""
+def say_helps(found: Survey) -> None:
+    """Say what only a person can do."""
     from kdeps.verdict import Status
 
-    if refreshed:
-        say_all("error: refreshed, but still stale", find_headlines(found, cwd))
     for finding in found.verdict.findings:
         if finding.help and finding.status is not Status.FRESH:
             say(f"help: {finding.help}")
+
+
+def say_left(found: Survey, cwd: str, *, refreshed: bool) -> None:
+    """Say what a refresh has not cured, or cannot."""
+    if refreshed:
+        say_all("error: refreshed, but still stale", find_headlines(found, cwd))
+    say_helps(found)
     what = (
         "the module was not built" if refreshed else "a refresh cannot help here, so the module was not built"
     )
