@@ -300,3 +300,11 @@ def test_networkx_is_not_needed(tree: Miniature) -> None:
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+
+
+def test_no_refresh_with_other_tools_is_advised(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Pasted, it would configure the whole kernel anew for one ``LLVM=1`` too many."""
+    tree.touch("rust/kernel/io.rs")
+    done = kdeps(tree, "why", "nova-core.ko", f"M={MODULE}", "LLVM=1")
+    assert "modules_prepare" not in done.stdout
+    assert "help: the tree was configured without LLVM=" in done.stdout

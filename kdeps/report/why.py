@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kdeps.causes import Cause, crate_name
 from kdeps.query.names import Named
 from kdeps.query.why import Chain, Step, User, choose, is_taken
+from kdeps.repair.plan import plan_repair
 from kdeps.report.text import cure
 from kdeps.report.words import (
     SENTENCES,
@@ -292,6 +293,10 @@ def _write_consequence(writer: Writer, state: Stale, *, missed: bool) -> None:
     if survey.tree.module is not None and not _write_use(writer, state, missed=missed):
         return
     if survey.verdict.status is not Status.STALE:
+        return
+    by_hand = plan_repair(survey).by_hand
+    if by_hand:  # before that a refresh does harm
+        writer.lines += [f"{writer.mark('help', 'help')}: {found.help}" for found in by_hand if found.help]
         return
     commands = cure(survey, writer.cwd)
     if commands:
