@@ -220,6 +220,15 @@ def builds_objects(folder: str) -> bool:
     return False
 
 
+def read_object_names(folder: str) -> set[str]:
+    """The objects that a folder's Kbuild or Makefile spells out, whatever for."""
+    for name in ("Kbuild", "Makefile"):
+        text = _read_text(os.path.join(folder, name), missing="")
+        if text:
+            return set(re.findall(r"[\w.-]+\.o\b", re.sub(r"#.*", "", text)))
+    return set()
+
+
 def _named_output(variables: dict[str, str]) -> str:
     """The object tree as the command line names it; the Makefile's ``KBUILD_OUTPUT := $(O)`` loses against it."""
     return variables.get("KBUILD_OUTPUT") or variables.get("O") or ""

@@ -188,6 +188,23 @@ def test_a_cut_off_record_of_a_module_hides_no_stale_crate(
     assert judged(kdeps, tree, M)["verdict"] == "stale"
 
 
+@pytest.mark.parametrize(("line", "verdict"), [("obj-m += new.o", "stale"), ("# new.o", "fresh")])
+def test_the_first_rust_object_of_a_c_module_uses_crates(
+    line: str, verdict: str, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """It has no record yet, and make builds it on whatever crates there are."""
+    order = tree.module / ".modules.order.cmd"
+    order.write_text(
+        "savedcmd_modules.order := {:; } > modules.order\n"
+    )  # only C, of which the miniature has none
+    tree.edit(tree.module / "modules.order", "")
+    (tree.module / "nova_core.rs").rename(tree.module / "new.rs")
+    tree.edit(tree.module / "Makefile", f"obj-m := c.o\n{line}\n")
+    tree.touch("rust/kernel/lib.rs")
+    done = kdeps(tree, "check", "--format=json", M)
+    assert json.loads(done.stdout)["verdict"] == verdict
+
+
 def test_a_flag_on_the_command_line_is_seen_by_exact_only(tree: Miniature, kdeps: RunKdeps) -> None:
     """``KRUSTFLAGS=`` changes commands, which no record shows; --exact says which words differ."""
     assert judged(kdeps, tree, M, "KRUSTFLAGS=-Cdebuginfo=1")["verdict"] == "fresh"

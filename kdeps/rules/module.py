@@ -11,7 +11,7 @@ from kdeps.formats.cmdfile import RecordState
 from kdeps.rules.crates import add_module_crates
 from kdeps.rules.model import Action, Rule, Scope
 from kdeps.rules.reader import path_of_target
-from kdeps.tree import open_nonblocking
+from kdeps.tree import open_nonblocking, read_object_names
 
 if TYPE_CHECKING:
     from kdeps.rules.reader import Reader
@@ -55,7 +55,8 @@ def read_module(reader: Reader) -> None:
     for target, rule in list(reader.rules.items()):
         if rule.scope is Scope.MODULE and target not in reached:
             del reader.rules[target]
-    reader.any_crate = any(_hides_crates(reader, reader.rules[t]) for t in reached & reader.rules.keys())
+    hidden = any(_hides_crates(reader, reader.rules[t]) for t in reached & reader.rules.keys())
+    reader.any_crate = hidden or _has_new_crate(reader)
     add_module_crates(reader)
 
 
@@ -72,6 +73,21 @@ def _hides_crates(reader: Reader, rule: Rule) -> bool:
         return any(name.endswith(".rs") for name in os.listdir(os.path.dirname(source)))
     except OSError:
         return True
+
+
+def _has_new_crate(reader: Reader) -> bool:
+    """Whether the module's Makefile names a Rust object that was never built: the first one beside C."""
+    folder = reader.tree.module
+    try:
+        sources = [name for name in os.listdir(folder) if name.endswith(".rs")]
+    except OSError:
+        return False
+    new = [
+        f"{name[:-3]}.o"
+        for name in sources
+        if f"{reader.tree.module_output}/{name[:-3]}.o" not in reader.rules
+    ]
+    return bool(new) and not set(new).isdisjoint(read_object_names(folder or ""))
 
 
 def _module_objects(reader: Reader, output: str) -> list[str] | None:
