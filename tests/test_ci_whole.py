@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,14 +200,20 @@ CHANGES: dict[str, Callable[[Miniature], object]] = {
     "a prerequisite is a folder that cannot be entered": lambda tree: (tree.srctree / "alpha").rename(
         tree.srctree / "alpha-away"
     ),
+    "a stray crate lies beside the crates": lambda tree: shutil.copy(
+        tree.objtree / "rust/libkernel.rmeta", tree.objtree / "rust/libkernel-2.rmeta"
+    ),
+    "an artifact that was looked into is another, its time kept": lambda tree: truncate(
+        tree.objtree / "include/generated/autoconf.h", keep=1
+    ),
     "the configuration is newer": lambda tree: tree.edit(tree.objtree / ".config", "CONFIG_NEW=y\n"),
 }  # fmt: skip
 
 
-def truncate(path: Path) -> None:
-    """Empty a file and put its time back: nothing that compares times can notice."""
+def truncate(path: Path, keep: int = 0) -> None:
+    """Cut a file off after so many lines and put its time back: nothing that compares times can notice."""
     before = path.stat()
-    path.write_bytes(b"")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:keep]))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 

@@ -38,10 +38,15 @@ _GIVEN_BY_LINKER = frozenset(("_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC.")
 _MAX_SYMVERS = 64 << 20
 
 
-def look_beyond(survey: Survey) -> tuple[Discovery, ...]:
-    """Look for what the artifacts of a build say of themselves that does not fit."""
+def look_beyond(survey: Survey, fence: Fence | None = None) -> tuple[Discovery, ...]:
+    """Look for what the artifacts of a build say of themselves that does not fit.
+
+    Args:
+        survey: With its verdict.
+        fence: What may be read; without it the trees of the build.
+    """
     tree = survey.tree
-    fence = Fence(roots_of((tree,)))
+    fence = fence or Fence(roots_of((tree,)))
     symbols = parse_symbols(read_configuration(tree).auto_conf)
     whole = survey.rules.whole
     artifacts = [

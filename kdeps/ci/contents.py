@@ -54,11 +54,13 @@ OUTSIDE = Content("outside")
 
 
 class Fence:
-    """Tells what lies below some roots, symbolic links resolved."""
+    """Tells what lies below some roots, symbolic links resolved, and remembers what was read there."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
         self._roots = tuple(f"{root.rstrip('/')}/" for root in roots)
         self._folders: dict[str, str] = {}
+        self.looked: dict[str, int | None] = {}
+        """Path → its ctime before it was read first; ``None``: it could not be opened."""
 
     def encloses(self, path: str) -> bool:
         folder, _, name = path.rpartition("/")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from kdeps.tree import Tree
 
 _MAGIC = b"kdepsidx"
-_FORMAT = 3
+_FORMAT = 4
 _HEADER = struct.Struct("<8sIIQIQI")
 """Magic, format, checksum of the name, lengths and checksums of the two parts."""
 _PART = struct.Struct("<QQc")
@@ -57,7 +57,7 @@ class Stamps(NamedTuple):
     """How files looked; two of the same paths are equal where nothing changed that an answer rests on."""
 
     records: array[int]
-    """ctime in nanoseconds: their content counts."""
+    """ctime in nanoseconds: their content counts. Records, and the artifacts that were read."""
     outputs: array[int]
     """mtime in nanoseconds, twice; one more for a file that is empty and must not be."""
     others: array[int]

@@ -24,11 +24,14 @@ def opened(path: str, fence: Fence) -> Iterator[int | None]:
     try:
         if fence.encloses(path):
             descriptor = open_nonblocking(path, os.O_RDONLY)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            found = os.fstat(descriptor)
+            fence.looked.setdefault(path, found.st_ctime_ns)
+            if not stat.S_ISREG(found.st_mode):
                 os.close(descriptor)
                 descriptor = None
     except (OSError, ValueError):
         descriptor = None
+    fence.looked.setdefault(path, None)
     try:
         yield descriptor
     finally:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import NamedTuple
 
 from kdeps.ci.beyond import look_beyond
+from kdeps.ci.contents import Fence
 from kdeps.ci.discovery import Discovery
 from kdeps.ci.index import (
     GONE,
@@ -31,6 +32,7 @@ from kdeps.ci.index import (
     modified_ns,
     output_stamp,
 )
+from kdeps.ci.ledger import roots_of
 from kdeps.edges import MODULE_TOOLS
 from kdeps.findings import find_findings
 from kdeps.formats.cmdfile import Record, RecordState
@@ -45,6 +47,8 @@ from kdeps.verdict import Source, Status, Verdict
 
 _ASKED = frozenset(("rust/core.o", *MODULE_TOOLS))
 """Rules that are asked for by name when the build as a whole is judged."""
+_READ = ("auto.conf", "kernel.release")
+"""What every look reads of the configuration, besides the stamps."""
 
 
 class Whole(NamedTuple):
@@ -97,17 +101,18 @@ def _survey_whole(tree: Tree, environ: dict[str, str], started: float, *, rules_
     # Before anything is read: what changes meanwhile shall look changed next time.
     configuration = f"{tree.objtree}/include/config"
     before = modified_ns(configuration), _digest(tree, configuration) or 0
-    synced = f"{configuration}/auto.conf"
-    others = {synced: modified_ns(synced)}
+    read = {path: _ctime_ns(path) for path in (f"{configuration}/{name}" for name in _READ)}
     kept = _read(reader, index.load_rules())
     reader.folders[configuration] = before
-    others.update((path, modified_ns(path)) for path in reader.leftovers)
+    leftovers = {path: modified_ns(path) for path in reader.leftovers}
     rules = gather(reader)
     found = judge_rules(tree, rules, environ, started)
     files = len(found.snapshot.mtime_ns)
-    discoveries = look_beyond(found)
+    fence = Fence(roots_of((tree,)))
+    discoveries = look_beyond(found, fence)
     if kept is not None and not tree.prebuilt:
-        index.store(_answer(found, reader, kept, others, discoveries), kept)
+        read.update((path, GONE if ctime is None else ctime) for path, ctime in fence.looked.items())
+        index.store(_answer(found, reader, kept, read, leftovers, discoveries), kept)
     return Whole(found, len(rules.rules), files, discoveries, kept=False)
 
 
@@ -159,7 +164,7 @@ def _digest(tree: Tree, folder: str) -> int | None:
     """The names in a folder that matter; of the configuration's stamps all of them."""
     try:
         if folder == f"{tree.objtree}/include/config":
-            return Listing([], [], os.listdir(folder), []).digest
+            return Listing([], [], [], [], os.listdir(folder)).digest
         listing = list_folder(folder, own=folder == tree.objtree)
     except OSError:
         return None
@@ -170,6 +175,7 @@ def _answer(
     found: Survey,
     reader: Reader,
     kept: dict[str, Kept],
+    contents: dict[str, int],
     more: dict[str, int],
     discoveries: tuple[Discovery, ...],
 ) -> Answer | None:
@@ -178,9 +184,11 @@ def _answer(
     if verdict.stale or verdict.pending or verdict.problems or found.tree.prebuilt:
         return None
     # Not the records of rules that were dropped: a list has to change for make to come to them.
-    records = sorted(rule.record for rule in rules if rule.record is not None)
-    changed = [kept[path].ctime_ns for path in records]
-    if 0 in changed:
+    stamps = {rule.record: kept[rule.record].ctime_ns for rule in rules if rule.record is not None}
+    stamps.update(contents)
+    records = sorted(stamps)
+    changed = [stamps[path] for path in records]
+    if not all(ctime_ns == GONE or is_settled(ctime_ns) for ctime_ns in changed):
         return None  # one of them could change again without its stamp telling
     outputs = sorted({output for rule in rules for output in rule.outputs})
     read: set[str] = set()

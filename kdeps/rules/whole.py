@@ -55,13 +55,15 @@ class Listing(NamedTuple):
     """Files of the kinds that have records."""
     below: list[str]
     """Folders."""
+    others: list[str]
+    """Everything else: what has no record may be a stray, or what a record without its file lacks."""
 
     @property
     def digest(self) -> int:
-        """The same for the same names, whatever else came and went."""
-        return zlib.crc32(
-            "\0".join(sorted(name for names in self for name in names)).encode(errors="surrogateescape")
-        )
+        """The same for the same names, whatever came and went."""
+        files = (*self.records, *self.leftovers, *self.present, *self.others)
+        names = sorted((*files, *(f"{name}/" for name in self.below)))
+        return zlib.crc32("\0".join(names).encode(errors="surrogateescape"))
 
 
 def find_records(reader: Reader) -> list[str]:
@@ -100,7 +102,7 @@ def list_folder(folder: str, *, own: bool = False) -> Listing | None:
     Raises:
         OSError: It cannot be read.
     """
-    listing = Listing([], [], [], [])
+    listing = Listing([], [], [], [], [])
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
@@ -111,10 +113,14 @@ def list_folder(folder: str, *, own: bool = False) -> Listing | None:
                     listing.leftovers.append(name)
                 elif name == ".config" and not own:
                     return None
+                else:
+                    listing.others.append(name)
             elif name.endswith(edges.WHOLE_SUFFIXES):
                 listing.present.append(name)
             elif entry.is_dir(follow_symlinks=False):
                 listing.below.append(name)
+            else:
+                listing.others.append(name)
     return listing
 
 
