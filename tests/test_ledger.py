@@ -324,6 +324,27 @@ def test_record_and_against_from_the_command_line(tree: Miniature, kdeps: RunKde
     assert kdeps(tree, "ci", f"--against={path}", f"M={MODULE}").returncode == 0
 
 
+def test_a_source_that_leads_out_of_the_trees_now_is_unknown(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """The ledger has its content and nobody looks there: not fresh, and --outside says what it is."""
+    path = tmp_path / "ledger"
+    assert kdeps(tree, "ci", f"--record={path}", "--outside", f"M={MODULE}").returncode == 0
+    source, elsewhere = tree.path("rust/kernel/io.rs"), tmp_path / "io.rs"
+    shutil.copy2(source, elsewhere)
+    edited_with_the_old_time(elsewhere, random.Random(1))
+    source.unlink()
+    source.symlink_to(elsewhere)
+    done = kdeps(tree, "ci", "--format=json", f"--against={path}", f"M={MODULE}")
+    assert done.returncode == 2
+    (issue,) = read_json(done.stdout)["issues"]
+    assert "rust/kernel/io.rs" in issue["paths"][0]["path"]
+    assert "--outside" in issue["message"]
+    done = kdeps(tree, "ci", "--format=json", f"--against={path}", "--outside", f"M={MODULE}")
+    assert done.returncode == 1
+    assert [issue["kind"] for issue in read_json(done.stdout)["issues"]] == ["content-changed"]
+
+
 def test_the_ledger_of_another_build_makes_nothing_fresh(
     tree: Miniature, kdeps: RunKdeps, tmp_path: Path
 ) -> None:

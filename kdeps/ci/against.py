@@ -40,6 +40,7 @@ from kdeps.tree import Tree
 from kdeps.verdict import Cure, Finding, Reason, ReasonKind, Status, conclude
 
 _BY_TIME = (ReasonKind.NEWER_PREREQUISITE, ReasonKind.CONFIG_NOT_FOLLOWED, ReasonKind.INTERRUPTED)
+_LEADS_OUT = "leads out of the trees, and the ledger has its content: cannot tell whether it changed; --outside looks there"
 
 
 class Judgement(NamedTuple):
@@ -82,7 +83,11 @@ class _Judge:
         name = self.roots.name(path)
         then = self.ledger.files.get(name) if name in inputs else None
         now = self.now(path)
-        if then is None or not now.digest or now is OUTSIDE:
+        if then is None or not now.digest:
+            return None
+        if now is OUTSIDE:
+            if name != path:
+                self.problems.setdefault(path, Problem(path, _LEADS_OUT))
             return None
         if then == now:
             return ""
