@@ -145,13 +145,15 @@ def _judge_generated(survey: Survey, fence: Fence, symbols: dict[str, str]) -> l
     switched = {name: value for name, value in symbols.items() if value in ("y", "m")}
     found = []
     header = f"{tree.objtree}/include/generated/autoconf.h"
-    defined = set(_DEFINED.findall(_text(header, fence)))
-    if defined:
+    text = _text(header, fence)
+    if text is not None:
+        defined = set(_DEFINED.findall(text))
         expected = {f"{n}_MODULE" if value == "m" else n for n, value in symbols.items() if value != "n"}
         found += _generated(survey, header, sorted(defined ^ expected), "C objects", ())
     listed = f"{tree.objtree}/include/generated/rustc_cfg"
-    configured = dict(_CONFIGURED.findall(_text(listed, fence)))
-    if configured:
+    text = _text(listed, fence)
+    if text is not None:
+        configured = dict(_CONFIGURED.findall(text))
         others = sorted(
             name for name in configured.keys() | switched.keys() if configured.get(name) != switched.get(name)
             and name in {*symbols, *configured} and symbols.get(name, "n") in ("y", "m", "n")
@@ -187,10 +189,10 @@ def _generated(
     return [Discovery(Kind.FLAGS_DIFFER, path, message, "", Status.STALE, (path, *built))]
 
 
-def _text(path: str, fence: Fence) -> str:
+def _text(path: str, fence: Fence) -> str | None:
+    """What is in a file; ``None`` where there is none, of which others tell. An empty one is another configuration."""
     with opened(path, fence) as descriptor:
-        data = pread(descriptor, 0, _MAX_GENERATED) if descriptor is not None else b""
-    return data.decode("utf-8", "replace")
+        return None if descriptor is None else pread(descriptor, 0, _MAX_GENERATED).decode("utf-8", "replace")
 
 
 # -- C ----------------------------------------------------------------------------
