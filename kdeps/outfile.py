@@ -15,7 +15,8 @@ _SYSTEM = ("/dev/", "/proc/")
 def write_file(path: str, data: bytes) -> None:
     """Write a file whole or not at all, for somebody may be reading it; a link to one stays a link.
 
-    What is no plain file (``/dev/stdout``, a pipe) is written into.
+    What is no plain file (a device, a pipe) is written into, and what is this program's own output
+    (``/dev/stderr``, even where that is a log with the words of others in it) is written on.
 
     Raises:
         KdepsError: It cannot be written.
@@ -23,13 +24,25 @@ def write_file(path: str, data: bytes) -> None:
     if not path:
         raise KdepsError("an empty name is no file to write to; is a variable of yours empty?")
     try:
-        if _is_replaceable(path):
+        own = _own_output(path)
+        if own is None and _is_replaceable(path):
             _replace(os.path.realpath(path), data)
         else:
-            with open(path, "wb") as file:
+            with open(path if own is None else own, "wb", closefd=own is None) as file:
                 file.write(data)
     except OSError as error:
         raise KdepsError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _own_output(path: str) -> int | None:
+    """Which of our own outputs a path leads to."""
+    for descriptor in (1, 2):
+        try:
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                return descriptor
+        except OSError:
+            continue
+    return None
 
 
 def _is_replaceable(path: str) -> bool:

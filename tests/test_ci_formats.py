@@ -6,6 +6,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -176,10 +179,13 @@ def test_the_repository_is_where_the_pipeline_says(tree: Miniature, kdeps: RunKd
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("--output=html=x", "no such format"), ("--output=sarif", "wants FORMAT=FILE"), ("--output=json=", "wants")],
+    [
+        ("--output=html=x", "no such format"), ("--output=sarif", "wants FORMAT=FILE"), ("--output=json=", "wants"),
+        ("--record=", "--record: wants"), ("--against=", "--against: wants"), ("--root=/no/such", "no such folder"),
+    ],
 )  # fmt: skip
 def test_a_wrong_output_is_refused(tree: Miniature, kdeps: RunKdeps, word: str, hint: str) -> None:
-    """Before anything is judged, with the formats there are."""
+    """Before anything is judged, with the formats there are; so is a variable of the pipeline that is empty."""
     done = kdeps(tree, "ci", word, f"M={MODULE}")
     assert done.returncode == 2
     assert re.fullmatch(rf"kdeps: error: .*{hint}.*\n", done.stderr)
@@ -198,3 +204,36 @@ def test_a_report_may_go_to_a_device(tree: Miniature, kdeps: RunKdeps) -> None:
     """``/dev/null`` stays a device."""
     assert kdeps(tree, "ci", "--output=sarif=/dev/null", f"M={MODULE}").returncode == 0
     assert not Path("/dev/null").is_file()
+
+
+def test_a_report_may_go_through_a_link(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """To where it leads, on another file system as well; the link stays."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        link = tmp_path / "report.json"
+        link.symlink_to(f"{folder}/real.json")
+        for _ in range(2):
+            assert kdeps(tree, "ci", f"--output=json={link}", f"M={MODULE}").returncode == 0
+            assert read_json(Path(folder, "real.json").read_text())["verdict"] == "fresh"
+        assert link.is_symlink()
+        assert os.listdir(folder) == ["real.json"]
+
+
+def test_a_report_on_standard_error_replaces_no_log(tree: Miniature, tmp_path: Path) -> None:
+    """``/dev/stderr`` may be a plain file, with the words of others in it."""
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    command = [
+        sys.executable,
+        "-m",
+        "kdeps",
+        "ci",
+        "--output=github=/dev/stderr",
+        *tree.tree_args,
+        f"M={MODULE}",
+    ]
+    with log.open("a") as stderr:
+        subprocess.run(
+            command, cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), check=True,
+            stdout=subprocess.DEVNULL, stderr=stderr,
+        )  # fmt: skip
+    assert log.read_text().startswith("before\n::group::")

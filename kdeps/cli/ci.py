@@ -60,9 +60,18 @@ def parse_output(text: str) -> tuple[CiFormat, str]:
 
 
 def run_ci(request: Request) -> int:
-    """Judge, write every report that was asked for, and return the exit status."""
+    """Judge, write every report that was asked for, and return the exit status.
+
+    Raises:
+        UsageError: A file or folder that was named cannot be one.
+    """
     cwd = where()
     environ = dict(os.environ)
+    if request.root and not os.path.isdir(request.root):
+        raise UsageError(f"--root {request.root}: no such folder")
+    for option, name in (("--record", request.record), ("--against", request.against)):
+        if name == "":
+            raise UsageError(f"{option}: wants the name of a file")
     rules_needed = request.exact or request.record is not None or request.against is not None
     inspection = inspect_build(request.words, request.extent, cwd, environ, rules_needed=rules_needed)
     if request.exact:
