@@ -202,6 +202,9 @@ def test_the_modules_of_a_range_split_into_parts(inside: Miniature, run: Run) ->
         ["--since", base, "--shard", "3/2"],
         ["--diff", "main"],
         ["--since", base, "--format", "sarif"],
+        ["--since", base, "--output", "json=since.json"],
+        ["--since", base, "--scope", "tree"],
+        ["--compare", "one", "two", "--format", "json"],
     ):
         done = run("kdeps", "ci", *wrong, "O=build", check=False)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)

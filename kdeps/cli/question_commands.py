@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import click
+from click.core import ParameterSource
 
 from kdeps.ci.options import CiFormat, Extent
 from kdeps.cli.check import Colour, Format, Source
 from kdeps.cli.group import MAKE_ARGS, cli, refuse_unknown_options
 from kdeps.cli.query import QueryCommand
+from kdeps.errors import UsageError
 
 
 @cli.command(cls=QueryCommand, context_settings=MAKE_ARGS)
@@ -89,11 +91,17 @@ def ci(
     from kdeps.cli.ci import Request, parse_output, run_ci
 
     refuse_unknown_options(make_args)
+    extent = Extent(scope)
     if compare is not None:
+        _refuse_beside("--compare", ("compare", "bisect", "color", "make_args"))
         from kdeps.cli.ledger import run_compare
 
         return run_compare(*compare)
     if since is not None or diff is not None or shard is not None:
+        modules = () if extent is Extent.TREE else ("scope",)
+        _refuse_beside(
+            "--since", ("since", "diff", "shard", "output", "bisect", "color", "make_args", *modules)
+        )
         from kdeps.cli.ci_affected import run_ci_affected
 
         return run_ci_affected(
@@ -102,10 +110,19 @@ def ci(
     del bisect  # kdeps.cli.start turns the exit status, even that of a mistake in these words
     return run_ci(
         Request(
-            make_args, Extent(scope), CiFormat(output), tuple(map(parse_output, outputs)), Colour(color), root,
+            make_args, extent, CiFormat(output), tuple(map(parse_output, outputs)), Colour(color), root,
             record, against, outside, exact, built,
         )
     )  # fmt: skip
+
+
+def _refuse_beside(chosen: str, names: tuple[str, ...]) -> None:
+    """Refuse options that would be passed over: a pipeline that waits for a file shall not wait in vain."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in names and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{parameter.opts[0]}: has no meaning beside {chosen}, which judges no build")
 
 
 @cli.command(cls=QueryCommand, context_settings=MAKE_ARGS)
