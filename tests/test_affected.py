@@ -285,6 +285,36 @@ def test_since_a_revision(tree: Miniature, kdeps: RunKdeps) -> None:
         assert done.stderr.startswith(f"kdeps: error: --since {revision}: ")
 
 
+def test_since_sees_a_submodule_that_git_is_told_to_ignore(tree: Miniature, kdeps: RunKdeps) -> None:
+    """The sources of a module may be one: that it moved on is a change of the whole folder."""
+    _git(tree.module, "init", "-q")
+    _git(tree.module, "add", "gpu.rs")
+    _git(tree.module, "commit", "-qm", "one")
+    _git(tree.srctree, "init", "-q")
+    settings = tree.srctree / ".gitmodules"
+    settings.write_text(f'[submodule "nova"]\n\tpath = {MODULE}\n\turl = x\n\tignore = all\n')
+    _git(tree.srctree, "add", ".gitmodules", MODULE)
+    _git(tree.srctree, "commit", "-qm", "one")
+    assert kdeps(tree, "ci", "--since=HEAD", "--shard=1/1").stdout == ""
+    _git(tree.module, "commit", "-q", "--allow-empty", "-m", "two")
+    assert kdeps(tree, "ci", "--since=HEAD", "--shard=1/1").stdout == f"{MODULE}\n"
+
+
+@pytest.mark.parametrize("harm", ["emptied", "cut", "gone"])
+def test_what_is_not_known_is_affected(tree: Miniature, kdeps: RunKdeps, harm: str) -> None:
+    """A record that does not say what its step reads, a module without any: in the list, and told."""
+    record = tree.module / ".nova_core.o.cmd"
+    text = record.read_bytes()
+    record.write_bytes(b"" if harm == "emptied" else text[: text.index(b"gpu.rs") + 3])
+    if harm == "gone":
+        record.unlink()
+    done = kdeps(tree, "affected", "--modules-only", "rust/kernel/io.rs", NOVA, "M=samples/rust")
+    assert done.stdout.split() == [MODULE, "samples/rust"]
+    assert "nova_core.o" in done.stderr
+    assert "not known" in done.stderr
+    assert kdeps(tree, "affected", NOVA, "M=samples/rust", "rust/kernel/io.rs").stdout.count("not known") == 1
+
+
 def test_since_without_git(tree: Miniature, kdeps: RunKdeps) -> None:
     """A tree that is no work tree has no revisions."""
     done = kdeps(tree, "affected", "--since=HEAD", NOVA, env={"GIT_CEILING_DIRECTORIES": str(tree.root)})

@@ -10,10 +10,16 @@ from kdeps.cli.check import Colour, Format
 from kdeps.cli.query import make_pen, print_json, print_lines, split_names
 from kdeps.cli.start import Exit, where
 from kdeps.errors import UsageError
+from kdeps.printable import printable
 from kdeps.query.affected import Affected, Estimate, affected_modules, estimate, find_affected
 from kdeps.query.change import Origin, understand
 from kdeps.query.modules import Whole, read_whole
 from kdeps.query.names import Names
+from kdeps.report.words import Pen
+from kdeps.rules import Problem
+from kdeps.verdict import Reason
+
+_UNKNOWN = "no usable record, so what it reads is not known; it counts as affected"
 
 
 def run_affected(
@@ -57,8 +63,17 @@ def run_affected(
     from kdeps.repair.refresh import load_durations
 
     cost = estimate(answer, load_durations(whole.tree.objtree, environ))
+    # Of the longer answers the steps whose reading is not known are a part.
+    warn(whole, make_pen(cwd, colour), answer.unknown if modules_only and output is Format.TEXT else ())
     _print(whole, answer, cost, cwd, output, colour, modules_only=modules_only, every=every)
     return Exit.FRESH
+
+
+def warn(whole: Whole, pen: Pen, unread: tuple[Reason, ...]) -> None:
+    """Say on standard error what could not be read, and of which steps it is not known what they read."""
+    unknown = [Problem(reason.path, _UNKNOWN) for reason in unread]
+    for problem in (*whole.rules.problems, *unknown):
+        print(printable(f"kdeps: warning: {pen.path(problem.path)}: {problem.message}"), file=sys.stderr)
 
 
 def _read_names() -> list[str]:
@@ -95,7 +110,5 @@ def _print(
         folders = [pen.path(tree.module or "") for tree in affected_modules(answer)]
         print_lines(folders, colour)
         return
-    for problem in whole.rules.problems:
-        print(f"kdeps: warning: {pen.path(problem.path)}: {problem.message}", file=sys.stderr)
     write_affected(pen, whole, answer, cost, every=every)
     print_lines(pen.lines, colour)

@@ -53,6 +53,8 @@ def run_ci_affected(
 
 def _print_shard(words: tuple[str, ...], revision: str, shard: str, colour: Colour) -> int:
     """Every N-th module, beginning with the I-th: all parts together are all modules, each once."""
+    from kdeps.cli.affected import warn
+    from kdeps.cli.query import make_pen
     from kdeps.query.affected import affected_modules, find_affected
     from kdeps.query.change import Origin, understand
     from kdeps.query.modules import module_argument, read_whole
@@ -67,6 +69,7 @@ def _print_shard(words: tuple[str, ...], revision: str, shard: str, colour: Colo
     names = Names(whole.tree, whole.graph, whole.folders)
     listed = changed_since(revision, whole.tree, cwd, environ)
     answer = find_affected(whole, tuple(understand(names, name, cwd, Origin.LIST) for name in listed))
+    warn(whole, make_pen(cwd, colour), answer.unknown)
     folders = [module_argument(tree, tree.module or "") for tree in affected_modules(answer)]
     print_lines(folders[int(numbers[1]) - 1 :: int(numbers[2])], colour)
     return Exit.FRESH

@@ -40,6 +40,8 @@ class Affected(NamedTuple):
     modules: tuple[Effect, ...]
     """The ``.ko`` files."""
     others: tuple[Effect, ...]
+    unbuilt: tuple[Tree, ...] = ()
+    """Modules that were named and have no record at all: nobody knows what they read."""
     unknown: tuple[Reason, ...] = ()
     """What is wrong with the records that do not say what their step reads; it is among the effects."""
 
@@ -86,8 +88,15 @@ def find_affected(whole: Whole, changes: tuple[Change, ...]) -> Affected:
         tuple(effect for effect in found if _is_crate(effect)),
         tuple(effect for effect in found if _is_module(effect)),
         tuple(effect for effect in found if not _is_crate(effect) and not _is_module(effect)),
+        _find_unbuilt(whole) if changes else (),
         tuple(unknown),
     )
+
+
+def _find_unbuilt(whole: Whole) -> tuple[Tree, ...]:
+    owners = (_module_of(whole, rule) for rule in whole.rules.rules)
+    built = {tree.module_output for tree in owners if tree is not None}
+    return tuple(tree for tree in whole.modules if tree.module_output not in built)
 
 
 def _is_crate(effect: Effect) -> bool:
@@ -132,8 +141,9 @@ def _module_of(whole: Whole, rule: Rule) -> Tree | None:
 
 
 def affected_modules(affected: Affected) -> tuple[Tree, ...]:
-    """The modules of which at least one step runs again, in the order of their folders."""
-    found = {e.module.module or "": e.module for e in affected.effects if e.module is not None}
+    """The modules of which at least one step runs again, or may for all that is known, in the order of their folders."""
+    found = {tree.module or "": tree for tree in affected.unbuilt}
+    found.update((e.module.module or "", e.module) for e in affected.effects if e.module is not None)
     return tuple(found[folder] for folder in sorted(found))
 
 

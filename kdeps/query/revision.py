@@ -51,7 +51,9 @@ def changed_since(revision: str, tree: Tree, cwd: str, environ: dict[str, str]) 
         top, refusal = _top_level(tree.srctree, environ)
     if not top:
         raise UsageError(f"--since {revision}: {tree.srctree}: {refusal}")
-    done = _git(("diff", "--name-only", "--no-renames", "-z", revision, "--"), top, environ)
+    # A submodule is a folder of sources, whatever its configuration says of it.
+    words = ("diff", "--name-only", "--no-renames", "--ignore-submodules=untracked", "-z", revision, "--")
+    done = _git(words, top, environ)
     if done.returncode != 0:
         raise UsageError(f"--since {revision}: {_said(done)}")
     names = os.fsdecode(done.stdout).split("\0")

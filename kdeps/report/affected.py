@@ -39,18 +39,21 @@ def write_affected(pen: Pen, whole: Whole, affected: Affected, estimate: Estimat
         return
     _write_changes(pen, affected.changes, every=every)
     _write_unknown(pen, affected)
-    if not affected.effects:
+    if not affected.effects and not affected.unbuilt:
         pen.lines.append("By what the records show, nothing is rebuilt.")
         return
     before = len(pen.lines)
-    pen.lines.append(pen.mark("bold", f"{_counted(affected)} to rebuild"))
+    counted = f"{_counted(affected)} to rebuild" if affected.effects else ""
+    unbuilt = f"{_count(len(affected.unbuilt), 'module')} to build" if affected.unbuilt else ""
+    pen.lines.append(pen.mark("bold", ", ".join(filter(None, (counted, unbuilt)))))
     pen.lines.append("")
     _write_list(pen, "crates", [_crate(effect) for effect in affected.crates])
     for number, tree in enumerate(affected_modules(affected)):
         kos = [effect for effect in affected.modules if effect.module is tree]
         names = [f"{effect.rule.name}{_doubt(effect)}" for effect in kos]
         folder = pen.path(tree.module or "")
-        _write_list(pen, "" if number else "modules", [f"{folder}: {', '.join(names) or 'no .ko of it'}"])
+        without = "never built, so what it reads is not known" if tree in affected.unbuilt else "no .ko of it"
+        _write_list(pen, "" if number else "modules", [f"{folder}: {', '.join(names) or without}"])
     others = [f"{_other(pen, effect)}{_doubt(effect)}" for effect in affected.others]
     if not every and len(others) > MAX_OTHERS:
         others = [*others[: MAX_OTHERS - 1], f"and {len(others) - MAX_OTHERS + 1} more (--all lists them)"]
