@@ -59,6 +59,8 @@ def test_a_generated_configuration_of_another_build(tree: Miniature, kdeps: RunK
     )
     put(path, more.encode())
     assert "CONFIG_MORE" in stale_of(kdeps, tree)[1][0]["message"]
+    put(path, re.sub(r"(CONFIG_LOG_BUF_SHIFT\W+)17", r"\g<1>18", text).encode())
+    assert "CONFIG_LOG_BUF_SHIFT" in stale_of(kdeps, tree)[1][0]["message"]
     put(path, b"")
     assert symbol in stale_of(kdeps, tree)[1][0]["message"]
     put(path, text.encode())

@@ -5,7 +5,7 @@ configuration from the artifacts themselves.
 * A module's Rust objects and every crate agree with the crate ``kernel`` on what makes an ABI.
 * Each crate holds the target's JSON file that it was compiled for; that is ``scripts/target.json`` still.
 * ``rustc_cfg`` (the ``@file`` of every rustc) and ``autoconf.h`` (of every C compiler) are one configuration, that of
-  ``auto.conf``. Their mtimes say nothing: every syncconfig writes them anew. (A ledger has their contents, and tells
+  ``auto.conf``, symbol for symbol and value for value. Their mtimes say nothing: every syncconfig writes them anew. (A ledger has their contents, and tells
   when they were others than the crates were built with.)
 * What Kbuild compiles for every module (``X.mod.o``) agrees with the kernel's C objects on what makes an ABI.
   A Makefile may give a single object other flags (lkdtm does), so a member that differs is a note.
@@ -47,8 +47,8 @@ _BOTH = (
 _KERNEL_OBJECTS = ("rust/helpers/helpers.o", "kernel/bounds.s")
 """C that ``modules_prepare`` compiles as the kernel's own."""
 _COMPILER = re.compile(r"(?:.*/)?(?:[\w.+-]*-)?(clang|gcc)(?:-[\d.]+)?")
-_DEFINED = re.compile(r"^#define (CONFIG_\w+) ", re.MULTILINE)
-_CONFIGURED = re.compile(r'^--cfg=(CONFIG_\w+)="([ym])"$', re.MULTILINE)
+_DEFINED = re.compile(r"^#define (CONFIG_\w+) (.*)$", re.MULTILINE)
+_CONFIGURED = re.compile(r'^--cfg=(CONFIG_\w+)="(.*)"$', re.MULTILINE)
 _MAX_GENERATED = 4 << 20
 _MAX_SHOWN = 3
 
@@ -142,22 +142,18 @@ def _judge_generated(survey: Survey, fence: Fence, symbols: dict[str, str]) -> l
     tree = survey.tree
     if tree.prebuilt or not symbols:
         return []
-    switched = {name: value for name, value in symbols.items() if value in ("y", "m")}
+    values = {name: _plain(value) for name, value in symbols.items() if value != "n"}
     found = []
     header = f"{tree.objtree}/include/generated/autoconf.h"
     text = _text(header, fence)
     if text is not None:
-        defined = set(_DEFINED.findall(text))
-        expected = {f"{n}_MODULE" if value == "m" else n for n, value in symbols.items() if value != "n"}
-        found += _generated(survey, header, sorted(defined ^ expected), "C objects", ())
+        switched = {"y": "1", "m": "1"}
+        expected = {f"{n}_MODULE" if v == "m" else n: switched.get(v, v) for n, v in values.items()}
+        found += _generated(survey, header, _differing(_DEFINED, text, expected), "C objects", ())
     listed = f"{tree.objtree}/include/generated/rustc_cfg"
     text = _text(listed, fence)
     if text is not None:
-        configured = dict(_CONFIGURED.findall(text))
-        others = sorted(
-            name for name in configured.keys() | switched.keys() if configured.get(name) != switched.get(name)
-            and name in {*symbols, *configured} and symbols.get(name, "n") in ("y", "m", "n")
-        )  # fmt: skip
+        others = _differing(_CONFIGURED, text, values)
         given = survey.snapshot.mtime_ns
         since = _mtime(listed)
         crates = tuple(
@@ -167,6 +163,20 @@ def _judge_generated(survey: Survey, fence: Fence, symbols: dict[str, str]) -> l
         )
         found += _generated(survey, listed, others, "crates", crates)
     return found
+
+
+def _differing(line: re.Pattern[str], text: str, expected: dict[str, str]) -> list[str]:
+    """The symbols that one file gives another value than the configuration has, or none."""
+    given = {name: _plain(value) for name, value in line.findall(text)}
+    return sorted(name for name in given.keys() | expected.keys() if given.get(name) != expected.get(name))
+
+
+def _plain(value: str) -> str:
+    """A value as ``auto.conf`` has it, whoever wrote it.
+
+    Source: linux ``scripts/kconfig/confdata.c``: for C and Rust a string is quoted and escaped, and hex begins with 0x.
+    """
+    return re.sub(r"\\(.)", r"\1", value.strip('"')).removeprefix("0x").removeprefix("0X")
 
 
 def _mtime(path: str) -> int:
@@ -192,7 +202,11 @@ def _generated(
 def _text(path: str, fence: Fence) -> str | None:
     """What is in a file; ``None`` where there is none, of which others tell. An empty one is another configuration."""
     with opened(path, fence) as descriptor:
-        return None if descriptor is None else pread(descriptor, 0, _MAX_GENERATED).decode("utf-8", "replace")
+        return (
+            None
+            if descriptor is None
+            else pread(descriptor, 0, _MAX_GENERATED).decode("utf-8", "surrogateescape")
+        )
 
 
 # -- C ----------------------------------------------------------------------------
