@@ -345,6 +345,23 @@ def test_a_source_that_leads_out_of_the_trees_now_is_unknown(
     assert [issue["kind"] for issue in read_json(done.stdout)["issues"]] == ["content-changed"]
 
 
+def test_an_input_that_the_record_lost_still_counts(tree: Miniature, tmp_path: Path) -> None:
+    """A record from a cache, shorter than the one the ledger was written of, hides nothing."""
+    ledger = record(tree, tmp_path)
+    path = tree.objtree / "rust/.kernel.o.cmd"
+    times = path.stat()
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.endswith("rust/kernel/io.rs \\\n")))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert len(path.read_text()) < times.st_size
+    assert against(tree, ledger, tmp_path).survey.verdict.status is Status.FRESH
+    source = tree.path("rust/kernel/io.rs")
+    edited_with_the_old_time(source, random.Random(1))
+    assert ("rust/kernel.o", str(source)) in [
+        (os.path.relpath(target, tree.objtree), path) for target, path in against(tree, ledger, tmp_path).changed
+    ]  # fmt: skip
+
+
 def test_the_ledger_of_another_build_makes_nothing_fresh(
     tree: Miniature, kdeps: RunKdeps, tmp_path: Path
 ) -> None:

@@ -125,10 +125,11 @@ class _Judge:
             return reasons
         known = frozenset(entry.inputs)
         kept: list[Reason] = []
+        # What the ledger has and the record does not was read all the same: the record is of another time.
+        inputs = {self.roots.name(path): path for path in inputs_of(rule, base_of(rule, self.survey.tree))}
+        inputs = {name: self.roots.path(name) for name in entry.inputs} | inputs
         differs = {
-            path: difference
-            for path in inputs_of(rule, base_of(rule, self.survey.tree))
-            if (difference := self.difference(path, known))
+            path: difference for path in inputs.values() if (difference := self.difference(path, known))
         }
         for symbol in dict.fromkeys(rule.config):
             name = f"CONFIG_{symbol}"
