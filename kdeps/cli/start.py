@@ -97,8 +97,8 @@ def guard(action: Callable[[], int]) -> int:
         return Exit.ERROR
     except Exception as error:
         if _is_output_error(error):
-            _give_up_output()
             why = "standard output is closed" if sys.stdout is None else error
+            _give_up_output()
             print(f"kdeps: error: cannot write the answer: {why}", file=sys.stderr)
             return Exit.ERROR
         from kdeps.errors import KdepsError
