@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from kdeps.ci.beyond import look_beyond
 from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.formats.elf import (
     find_compilers,
@@ -17,6 +20,7 @@ from kdeps.formats.elf import (
     parse_elf,
     parse_modinfo,
 )
+from kdeps.survey import survey
 from tests.conftest import RunKdeps
 from tests.objects import RELEASE, compile_module, configured, find_compiler, put, vermagic
 from tests.reports import read_json
@@ -127,3 +131,34 @@ def test_flags_that_do_not_go_together(tree: Miniature, kdeps: RunKdeps) -> None
     done = kdeps(tree, "ci", "--format=json", f"M={MODULE}")
     assert [issue["kind"] for issue in read_json(done.stdout)["issues"]] == ["flags-differ"]
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("name", ["nova-core.ko", "nova_core.o"])
+def test_an_artifact_that_cannot_be_asked_is_not_fresh(tree: Miniature, kdeps: RunKdeps, name: str) -> None:
+    """A folder lies in its place, with its time: nobody knows what is in it."""
+    path = tree.module / name
+    times = path.stat()
+    path.unlink()
+    path.mkdir()
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    done = kdeps(tree, "ci", "--format=json", f"M={MODULE}")
+    assert done.returncode == 2
+    (issue,) = read_json(done.stdout)["issues"]
+    assert issue["paths"][0]["path"] == str(path)
+    assert "cannot tell what is in it" in issue["message"]
+
+
+def test_an_artifact_that_may_not_be_read_is_told(tree: Miniature, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not there is not: the verdict knows that already."""
+    found = survey((*tree.tree_args, f"M={MODULE}"), str(tree.srctree), tree.environment())
+
+    def refuse(path: str, _flags: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr("kdeps.ci.reading.open_nonblocking", refuse)
+    problems = look_beyond(found).problems
+    assert f"{tree.module}/nova-core.ko" in [problem.path for problem in problems]
+    assert {problem.message for problem in problems} == {"Permission denied: cannot tell what is in it"}
+    monkeypatch.undo()
+    (tree.module / "nova-core.ko").unlink()
+    assert not look_beyond(found).problems

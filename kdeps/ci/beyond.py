@@ -9,6 +9,7 @@ uses. Read are the few kilobytes that hold this, of plain files below the trees.
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from kdeps.ci.contents import Fence
 from kdeps.ci.discovery import Discovery, Kind
@@ -28,7 +29,7 @@ from kdeps.formats.elf import (
 )
 from kdeps.formats.kconfig import parse_symbols
 from kdeps.formats.rust_symbol import readable_symbol
-from kdeps.rules import Rule, Scope
+from kdeps.rules import Problem, Rule, Scope
 from kdeps.survey import Survey
 from kdeps.tree import Tree
 from kdeps.verdict import Status
@@ -38,15 +39,20 @@ _GIVEN_BY_LINKER = frozenset(("_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC.")
 _MAX_SYMVERS = 64 << 20
 
 
-def look_beyond(survey: Survey, fence: Fence | None = None) -> tuple[Discovery, ...]:
-    """Look for what the artifacts of a build say of themselves that does not fit.
+class Beyond(NamedTuple):
+    """What the artifacts of a build say of themselves."""
 
-    Args:
-        survey: With its verdict.
-        fence: What may be read; without it the trees of the build.
-    """
+    discoveries: tuple[Discovery, ...]
+    problems: tuple[Problem, ...]
+    """Artifacts that could not be asked."""
+    looked: dict[str, int | None]
+    """Which files were read: path → ctime before that; ``None``: it could not be opened."""
+
+
+def look_beyond(survey: Survey) -> Beyond:
+    """Look for what the artifacts of a build say of themselves that does not fit."""
     tree = survey.tree
-    fence = fence or Fence(roots_of((tree,)))
+    fence = Fence(roots_of((tree,)))
     symbols = parse_symbols(read_configuration(tree).auto_conf)
     whole = survey.rules.whole
     artifacts = [
@@ -79,7 +85,8 @@ def look_beyond(survey: Survey, fence: Fence | None = None) -> tuple[Discovery, 
     found += judge_builds(survey, fence, symbols)
     found += judge_orphans(survey, roots_of((tree,)))
     found += report_edits(find_edits(judged, survey.snapshot.mtime_ns), roots_of((tree,)))
-    return tuple(found)
+    problems = tuple(Problem(path, f"{why}: cannot tell what is in it") for path, why in fence.unread.items())
+    return Beyond(tuple(found), problems, fence.looked)
 
 
 # -- which compiler ---------------------------------------------------------------

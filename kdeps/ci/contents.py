@@ -61,6 +61,8 @@ class Fence:
         self._folders: dict[str, str] = {}
         self.looked: dict[str, int | None] = {}
         """Path → its ctime before it was read first; ``None``: it could not be opened."""
+        self.unread: dict[str, str] = {}
+        """Path → why what is there could not be read."""
 
     def encloses(self, path: str) -> bool:
         folder, _, name = path.rpartition("/")

@@ -147,7 +147,8 @@ def _inspect_whole(words: tuple[str, ...], cwd: str, environ: dict[str, str], *,
     except KdepsError as error:
         return Part("tree", None, str(error))
     looked_at = (found.rules, found.files) if found.kept else None
-    return Part("tree", found.survey, discoveries=found.discoveries, looked_at=looked_at)
+    part = Part("tree", found.survey, discoveries=found.discoveries, looked_at=looked_at)
+    return with_problems(part, found.problems)
 
 
 def _name(tree: Tree) -> str:

@@ -19,7 +19,7 @@ _MAX_SYMVERS = 64 << 20
 
 @contextmanager
 def opened(path: str, fence: Fence) -> Iterator[int | None]:
-    """Open a plain file below the trees; ``None``: it is none, or it cannot be read."""
+    """Open a plain file below the trees; ``None``: there is none, or it cannot be read, which the fence then knows."""
     descriptor = None
     try:
         if fence.encloses(path):
@@ -29,8 +29,11 @@ def opened(path: str, fence: Fence) -> Iterator[int | None]:
             if not stat.S_ISREG(found.st_mode):
                 os.close(descriptor)
                 descriptor = None
-    except (OSError, ValueError):
+                fence.unread[path] = "not a plain file"
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         descriptor = None
+    except OSError as error:
+        fence.unread[path] = error.strerror or str(error)
     fence.looked.setdefault(path, None)
     try:
         yield descriptor

@@ -18,7 +18,6 @@ from functools import partial
 from typing import NamedTuple
 
 from kdeps.ci.beyond import look_beyond
-from kdeps.ci.contents import Fence
 from kdeps.ci.discovery import Discovery
 from kdeps.ci.index import (
     GONE,
@@ -32,12 +31,11 @@ from kdeps.ci.index import (
     modified_ns,
     output_stamp,
 )
-from kdeps.ci.ledger import roots_of
 from kdeps.edges import MODULE_TOOLS
 from kdeps.findings import find_findings
 from kdeps.formats.cmdfile import Record, RecordState
 from kdeps.graph import Graph
-from kdeps.rules import Action, Reader, Rule, Rules, gather
+from kdeps.rules import Action, Problem, Reader, Rule, Rules, gather
 from kdeps.rules.kernel import find_aliases
 from kdeps.rules.whole import Listing, add_whole_record, complete, find_records, list_folder
 from kdeps.stamps import Snapshot
@@ -61,6 +59,8 @@ class Whole(NamedTuple):
     """How many of them were looked at."""
     discoveries: tuple[Discovery, ...]
     """What the artifacts say of themselves."""
+    problems: tuple[Problem, ...]
+    """Artifacts that could not be asked; then the answer is not kept."""
     kept: bool
     """The last answer still holds: no record was read."""
 
@@ -96,7 +96,7 @@ def _survey_whole(tree: Tree, environ: dict[str, str], started: float, *, rules_
         if answer is not None and holds(answer, partial(_digest, tree)):
             found = _still_holds(tree, answer, environ, started)
             if found is not None:
-                return Whole(found, answer.rules, answer.files, answer.discoveries, kept=True)
+                return Whole(found, answer.rules, answer.files, answer.discoveries, (), kept=True)
     reader = Reader(tree, whole=True)
     # Before anything is read: what changes meanwhile shall look changed next time.
     configuration = f"{tree.objtree}/include/config"
@@ -108,12 +108,14 @@ def _survey_whole(tree: Tree, environ: dict[str, str], started: float, *, rules_
     rules = gather(reader)
     found = judge_rules(tree, rules, environ, started)
     files = len(found.snapshot.mtime_ns)
-    fence = Fence(roots_of((tree,)))
-    discoveries = look_beyond(found, fence)
+    beyond = look_beyond(found)
     if kept is not None and not tree.prebuilt:
-        read.update((path, GONE if ctime is None else ctime) for path, ctime in fence.looked.items())
-        index.store(_answer(found, reader, kept, read, leftovers, discoveries), kept)
-    return Whole(found, len(rules.rules), files, discoveries, kept=False)
+        read.update((path, GONE if ctime is None else ctime) for path, ctime in beyond.looked.items())
+        answer = (
+            None if beyond.problems else _answer(found, reader, kept, read, leftovers, beyond.discoveries)
+        )
+        index.store(answer, kept)
+    return Whole(found, len(rules.rules), files, beyond.discoveries, beyond.problems, kept=False)
 
 
 def _read(reader: Reader, known: dict[str, Kept]) -> dict[str, Kept] | None:

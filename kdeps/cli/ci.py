@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kdeps.ci.inspection import Inspection, inspect_build
+from kdeps.ci.inspection import Inspection, inspect_build, with_problems
 from kdeps.ci.options import CiFormat, Extent
 from kdeps.cli.check import STATUS_EXITS, Colour
 from kdeps.cli.query import is_unicode, make_pen
@@ -111,14 +111,16 @@ def _look_beyond(inspection: Inspection) -> Inspection:
     """Ask the artifacts themselves."""
     from kdeps.ci.beyond import look_beyond
 
-    return Inspection(
-        tuple(
-            part
-            if part.survey is None or part.survey.rules.whole  # it has looked, or remembers what it saw
-            else part._replace(discoveries=(*part.discoveries, *look_beyond(part.survey)))
-            for part in inspection.parts
-        )
-    )
+    parts = []
+    for part in inspection.parts:
+        if (
+            part.survey is not None and not part.survey.rules.whole
+        ):  # that has looked, or remembers what it saw
+            beyond = look_beyond(part.survey)
+            part = part._replace(discoveries=(*part.discoveries, *beyond.discoveries))
+            part = with_problems(part, beyond.problems)
+        parts.append(part)
+    return Inspection(tuple(parts))
 
 
 def _write(report: Report, request: Request, cwd: str) -> None:
