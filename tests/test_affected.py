@@ -300,6 +300,52 @@ def test_since_sees_a_submodule_that_git_is_told_to_ignore(tree: Miniature, kdep
     assert kdeps(tree, "ci", "--since=HEAD", "--shard=1/1").stdout == f"{MODULE}\n"
 
 
+def test_since_asks_the_repository_that_the_build_lies_in(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """Not that of the pipeline which the user stands in; and in a hook git's own GIT_DIR misleads nobody."""
+    _git(tree.srctree, "init", "-q")
+    _git(tree.srctree, "add", "rust")
+    _git(tree.srctree, "commit", "-qm", "one")
+    tree.append("rust/kernel/io.rs", "// later\n")
+    other = tmp_path / "pipeline"
+    other.mkdir()
+    _git(other, "init", "-q")
+    _git(other, "commit", "-q", "--allow-empty", "-m", "one")
+    words = ("--since=HEAD", "--shard=1/1", "-C", str(tree.srctree), *tree.tree_args)
+    assert kdeps(tree, "ci", *words, cwd=other).stdout == f"{MODULE}\n"
+    hook = {"GIT_DIR": f"{tree.srctree}/.git"}
+    assert kdeps(tree, "ci", *words, cwd=tree.srctree / "rust", env=hook).stdout == f"{MODULE}\n"
+    # One that git will not read is an error, and no reason to ask another.
+    (tree.srctree / "rust/.git").write_text("gitdir: /no/such\n")
+    done = kdeps(tree, "ci", *words, cwd=tree.srctree / "rust")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"kdeps: error: {tree.srctree}/rust: not a git repository: /no/such")
+
+
+def test_since_in_a_shallow_clone_says_so(tree: Miniature, kdeps: RunKdeps) -> None:
+    """The revision is nowhere in it, which is what a pipeline sees first."""
+    _git(tree.srctree, "init", "-q")
+    _git(tree.srctree, "commit", "-q", "--allow-empty", "-m", "one")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tree.srctree, check=True, capture_output=True)
+    (tree.srctree / ".git/shallow").write_bytes(head.stdout)
+    done = kdeps(tree, "ci", "--since=HEAD~1")
+    assert done.returncode == 2
+    assert "git fetch --unshallow" in done.stderr
+
+
+def test_a_shard_says_what_no_record_tells(tree: Miniature, kdeps: RunKdeps) -> None:
+    """What a Makefile changes shows in commands alone; a list without a word would promise too much."""
+    _git(tree.srctree, "init", "-q")
+    _git(tree.srctree, "add", "drivers")
+    _git(tree.srctree, "commit", "-qm", "one")
+    makefile = tree.module / "Makefile"
+    makefile.write_text(makefile.read_text() + "# later\n")
+    done = kdeps(tree, "ci", "--since=HEAD", "--shard=1/1")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "nova-core/Makefile: make compares the commands" in done.stderr
+
+
 @pytest.mark.parametrize("harm", ["emptied", "cut", "gone"])
 def test_what_is_not_known_is_affected(tree: Miniature, kdeps: RunKdeps, harm: str) -> None:
     """A record that does not say what its step reads, a module without any: in the list, and told."""

@@ -55,7 +55,7 @@ def run_affected(
     if since is not None:
         from kdeps.query.revision import changed_since
 
-        listed += changed_since(since, whole.tree, cwd, environ)
+        listed += changed_since(since, whole.tree, cwd, environ, whole.folders)
     if stdin:
         listed += _read_names()
     changes += [understand(names, name, cwd, Origin.LIST) for name in dict.fromkeys(listed)]

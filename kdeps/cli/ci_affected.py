@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 
 from kdeps.ci.options import CiFormat
 from kdeps.cli.affected import run_affected
@@ -12,6 +13,7 @@ from kdeps.cli.check import Colour, Format
 from kdeps.cli.query import print_lines
 from kdeps.cli.start import Exit, where
 from kdeps.errors import UsageError
+from kdeps.printable import printable
 
 
 def run_ci_affected(
@@ -56,7 +58,7 @@ def _print_shard(words: tuple[str, ...], revision: str, shard: str, colour: Colo
     from kdeps.cli.affected import warn
     from kdeps.cli.query import make_pen
     from kdeps.query.affected import affected_modules, find_affected
-    from kdeps.query.change import Origin, understand
+    from kdeps.query.change import Kind, Origin, is_makefile, understand
     from kdeps.query.modules import module_argument, read_whole
     from kdeps.query.names import Names
     from kdeps.query.revision import changed_since
@@ -67,8 +69,11 @@ def _print_shard(words: tuple[str, ...], revision: str, shard: str, colour: Colo
     cwd, environ = where(), dict(os.environ)
     whole = read_whole(words, cwd, environ)
     names = Names(whole.tree, whole.graph, whole.folders)
-    listed = changed_since(revision, whole.tree, cwd, environ)
+    listed = changed_since(revision, whole.tree, cwd, environ, whole.folders)
     answer = find_affected(whole, tuple(understand(names, name, cwd, Origin.LIST) for name in listed))
+    for change in answer.changes:
+        if change.kind is Kind.CONFIGURATION or is_makefile(change.name):
+            print(f"kdeps: warning: {printable(change.name)}: {printable(change.note)}", file=sys.stderr)
     warn(whole, make_pen(cwd, colour), answer.unknown)
     folders = [module_argument(tree, tree.module or "") for tree in affected_modules(answer)]
     print_lines(folders[int(numbers[1]) - 1 :: int(numbers[2])], colour)

@@ -88,7 +88,7 @@ def understand(names: Names, name: str, cwd: str, origin: Origin = Origin.PERSON
     if found is not None:
         if found.symbol:
             return Change(name, Kind.SYMBOL, symbols=(found.symbol,))
-        note = _note_of_makefile(name) if _MAKEFILES.fullmatch(os.path.basename(found.path)) else ""
+        note = _note_of_makefile(name) if is_makefile(found.path) else ""
         return Change(name, Kind.FILE, names.same_file(found.path) or (found.path,), note=note)
     if path is None:
         path = os.path.normpath(os.path.join(cwd, name))
@@ -186,6 +186,11 @@ def _understand_unread(names: Names, name: str, path: str) -> Change:
             note=f"{state}; what it prints may go into commands: `kdeps check --exact` tells",
         )
     return Change(name, Kind.UNREAD, note=state)  # fmt: skip
+
+
+def is_makefile(name: str) -> bool:
+    """Whether what a file does shows in commands alone."""
+    return _MAKEFILES.fullmatch(os.path.basename(name)) is not None
 
 
 def _note_of_makefile(name: str) -> str:

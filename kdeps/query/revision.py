@@ -28,11 +28,13 @@ def _byte(escape: bytes) -> bytes:
     return bytes([_LETTERS[escape]]) if escape in _LETTERS else escape
 
 
-def changed_since(revision: str, tree: Tree, cwd: str, environ: dict[str, str]) -> list[str]:
+def changed_since(
+    revision: str, tree: Tree, cwd: str, environ: dict[str, str], folders: tuple[str, ...] = ()
+) -> list[str]:
     """List the files that differ from a revision, deleted ones as well, as absolute paths.
 
-    Where the user stands in a work tree it is that one (a module may have its own),
-    else the kernel's. Of what git does not track nothing is listed: a new file takes part
+    Where the user stands in a work tree that has something of the build in it, it is that one (a
+    module may have its own), else the kernel's. Of what git does not track nothing is listed: a new file takes part
     through a line in a tracked one.
 
     Args:
@@ -40,42 +42,66 @@ def changed_since(revision: str, tree: Tree, cwd: str, environ: dict[str, str]) 
         tree: Where the kernel lies.
         cwd: The folder the user stands in.
         environ: For git.
+        folders: Where the modules lie.
 
     Raises:
         UsageError: No git, no work tree, or no such revision.
     """
     if revision.startswith("-"):
         raise UsageError(f"--since {revision}: not a revision")
-    top, refusal = _top_level(cwd, environ)
-    if not top:
-        top, refusal = _top_level(tree.srctree, environ)
-    if not top:
-        raise UsageError(f"--since {revision}: {tree.srctree}: {refusal}")
+    top = _top_level(cwd, environ)
+    if top is None or not any(_is_below(one, other) for one, other in _pairs(top, (tree.srctree, *folders))):
+        top = _top_level(tree.srctree, environ)
+    if top is None:
+        raise UsageError(f"{tree.srctree}: not a git work tree, so --since cannot tell what changed there")
     # A submodule is a folder of sources, whatever its configuration says of it.
     words = ("diff", "--name-only", "--no-renames", "--ignore-submodules=untracked", "-z", revision, "--")
     done = _git(words, top, environ)
     if done.returncode != 0:
-        raise UsageError(f"--since {revision}: {_said(done)}")
+        shallow = _git(("rev-parse", "--is-shallow-repository"), top, environ).stdout.strip() == b"true"
+        hint = "; this clone is shallow: `git fetch --unshallow` first" if shallow else ""
+        raise UsageError(f"--since {revision}: {_said(done)}{hint}")
     names = os.fsdecode(done.stdout).split("\0")
     return [os.path.join(top, name) for name in names if name]
 
 
-def _top_level(folder: str, environ: dict[str, str]) -> tuple[str, str]:
-    """The work tree that a folder lies in, or else what git has against it."""
+def _pairs(top: str, folders: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Each folder with the work tree, both ways: one may lie in the other."""
+    return [pair for folder in folders for pair in ((folder, top), (top, folder))]
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _top_level(folder: str, environ: dict[str, str]) -> str | None:
+    """The work tree that a folder lies in; ``None``: in none.
+
+    Raises:
+        UsageError: It lies in one, and git will not read it (it belongs to somebody else).
+    """
     done = _git(("rev-parse", "--show-toplevel"), folder, environ)
-    if done.returncode != 0:
-        return "", _said(done)
-    return os.path.realpath(os.fsdecode(done.stdout).rstrip("\n")), ""
+    if done.returncode == 0:
+        return os.path.realpath(os.fsdecode(done.stdout).rstrip("\n"))
+    above = os.path.realpath(folder)
+    while not os.path.lexists(f"{above}/.git"):
+        if above == os.path.dirname(above):
+            return None
+        above = os.path.dirname(above)
+    raise UsageError(f"{above}: {_said(done)}")
 
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
-    first = os.fsdecode(done.stderr).strip().split("\n")[0]
-    return first.removeprefix("fatal: ") or "git failed"
+    said = os.fsdecode(done.stderr).strip().split("\n")[0]
+    return said.removeprefix("fatal: ") or "git failed"
 
 
 def _git(words: tuple[str, ...], folder: str, environ: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
     # Looking changes nothing: git would otherwise refresh its index on the way.
     quiet = {**environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    if "GIT_WORK_TREE" not in quiet:
+        # A hook has it, and then git takes whatever folder it is called in for the top.
+        quiet.pop("GIT_DIR", None)
     try:
         return subprocess.run(
             ["git", "-C", folder, "--no-pager", *words],
