@@ -268,3 +268,29 @@ def test_every_reason_has_a_sentence() -> None:
 def test_durations_are_in_one_unit(ns: float, text: str) -> None:
     """A person reads one number and one unit."""
     assert duration(int(ns)) == text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "--format=json"),
+        ("ci",),
+        ("why", "x"),
+        ("affected", "x"),
+        ("doctor",),
+        ("graph",),
+        ("ninja",),
+    ],
+)
+def test_a_letter_within_an_option_of_make_is_no_option_of_ours(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """``-C/home/…`` has an h in it: that is no call for help, which would end with 0."""
+    missing = tmp_path / "home"
+    command = [sys.executable, "-m", "kdeps", *words, f"-C{missing}"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Usage:" not in done.stdout
+    assert str(missing) in done.stdout + done.stderr

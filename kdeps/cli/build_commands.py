@@ -6,14 +6,14 @@ from __future__ import annotations
 import click
 
 from kdeps.cli.check import Colour, Format, Source, run_check
-from kdeps.cli.group import MAKE_ARGS, cli, refuse_unknown_options
+from kdeps.cli.group import MAKE_ARGS, MakeCommand, cli, refuse_unknown_options
 from kdeps.cli.make import OnStale, With, run_make
 
 GRAPH_FORMATS = ("html", "dot", "svg", "mermaid", "graphml", "json")
 GRAPH_DETAILS = ("groups", "steps", "files")
 
 
-@cli.command(context_settings=MAKE_ARGS)
+@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @click.option(
     "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
     help="How to print the verdict.",
@@ -54,7 +54,7 @@ def check(output: str, exact: bool, color: str, make_args: tuple[str, ...]) -> i
     return run_check(make_args, output=Format(output), source=source, colour=Colour(color))
 
 
-@cli.command(context_settings=MAKE_ARGS)
+@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @click.option(
     "--on-stale", type=click.Choice([choice.value for choice in OnStale]),
     help="What to do about stale kernel artifacts: rebuild them first (the default), only warn, or fail.",
@@ -90,7 +90,7 @@ def make(on_stale: str | None, with_: str, make_args: tuple[str, ...]) -> int:
     return run_make(make_args, on_stale=OnStale(on_stale) if on_stale else None, with_=With(with_))
 
 
-@cli.command(context_settings=MAKE_ARGS)
+@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @click.option(
     "--format", "output_format", type=click.Choice(GRAPH_FORMATS),
     help="What to write; without it, what the name of the --output file says, else html.",
@@ -129,7 +129,7 @@ def graph(output_format: str | None, output: str | None, detail: str, make_args:
     return run_graph(make_args, output_format=output_format, output=output, detail=detail)
 
 
-@cli.command(context_settings=MAKE_ARGS)
+@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @click.option(
     "--all", "everything", is_flag=True,
     help="Every step of the kernel's part and of the module, stale or not: a file to keep, which renews itself.",
@@ -164,7 +164,7 @@ def ninja(everything: bool, output: str | None, make_args: tuple[str, ...]) -> i
     return run_ninja(make_args, everything=everything, output=output)
 
 
-@cli.command(context_settings=MAKE_ARGS)
+@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @click.option(
     "--on-stale", type=click.Choice(["warn", "rebuild", "fail"]), default="warn", show_default=True,
     help="When something is stale: say so, refresh it once the tree is quiet, or end with status 1.",

@@ -18,6 +18,47 @@ MAKE_ARGS = {
 """What is no option of ours, and everything behind it, belongs to make."""
 
 
+class MakeCommand(click.Command):
+    """A command with options of its own and, behind them, a command line of make.
+
+    To click a word with one dash is a bundle of letters, and it would find our ``-h`` within
+    make's ``-C/home/me/linux``. So what is make's is taken out of its sight.
+    """
+
+    anywhere = False
+    """Whether our options may also stand behind make's words; nothing collides, for no long one of ours is make's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put our own options in front of the rest, then parse."""
+        values = {
+            name: 0 if isinstance(parameter, click.Option) and parameter.is_flag else parameter.nargs
+            for parameter in self.get_params(ctx)
+            for name in parameter.opts
+            if name.startswith("--")
+        }
+        ours: list[str] = []
+        rest: list[str] = []
+        waiting = 0
+        begun = False  # the words that are no options
+        for at, word in enumerate(args):
+            name, equals, _ = word.partition("=")
+            if waiting:
+                ours.append(word)
+                waiting -= 1
+            elif word == "--":
+                rest += args[at + 1 :]
+                break
+            elif name in values and (self.anywhere or not begun):
+                ours.append(word)
+                waiting = 0 if equals else values[name]
+            elif word == "-h" and not begun:
+                ours.append(word)
+            else:
+                begun = begun or not word.startswith("-")
+                rest.append(word)
+        return super().parse_args(ctx, ours if waiting else [*ours, "--", *rest])
+
+
 def refuse_unknown_options(make_args: tuple[str, ...]) -> None:
     """Raise for a long option that neither kdeps nor make has; it is ours, mistyped.
 

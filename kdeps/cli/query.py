@@ -7,9 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from kdeps.cli.check import Colour, wants_colour
+from kdeps.cli.group import MakeCommand
 from kdeps.errors import UsageError
 from kdeps.makeargs import split_goals
 
@@ -18,39 +17,14 @@ if TYPE_CHECKING:
     from kdeps.survey import Survey
 
 
-class QueryCommand(click.Command):
+class QueryCommand(MakeCommand):
     """A command whose own options may also stand behind its names and make arguments.
 
     Names, unlike a make command line, are typed one after the other while the
-    question takes shape. Nothing collides: an exact long option of ours is none of
-    make's.
+    question takes shape.
     """
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put our own options in front, then parse."""
-        values = {
-            name: 0 if isinstance(parameter, click.Option) and parameter.is_flag else parameter.nargs
-            for parameter in self.get_params(ctx)
-            for name in parameter.opts
-            if name.startswith("--")
-        }
-        ours: list[str] = []
-        rest: list[str] = []
-        waiting = 0
-        for at, word in enumerate(args):
-            name, equals, _ = word.partition("=")
-            if waiting:
-                ours.append(word)
-                waiting -= 1
-            elif word == "--":
-                rest += args[at:]
-                break
-            elif name in values:
-                ours.append(word)
-                waiting = 0 if equals else values[name]
-            else:
-                rest.append(word)
-        return super().parse_args(ctx, [*ours, *rest])
+    anywhere = True
 
 
 def split_names(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

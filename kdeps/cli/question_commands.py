@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from kdeps.ci.options import CiFormat, Extent
 from kdeps.cli.check import Colour, Format, Source
-from kdeps.cli.group import MAKE_ARGS, cli, refuse_unknown_options
+from kdeps.cli.group import MAKE_ARGS, MakeCommand, cli, refuse_unknown_options
 from kdeps.cli.query import QueryCommand
 from kdeps.errors import UsageError
 
@@ -220,7 +220,7 @@ def affected(
     )  # fmt: skip
 
 
-@cli.command(context_settings=MAKE_ARGS)
+@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @click.option(
     "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
     help="How to print what was found.",
