@@ -338,7 +338,7 @@ def judge_record(rule: Rule, target: int, version: tuple[int, int]) -> list[Reas
     blind_since = edges.COMMAND_BLIND.get(rule.name)
     sees_command = blind_since is None or version < blind_since
     if rule.state is None:
-        detail = "its .cmd file is gone"
+        detail = rule.where or "its .cmd file is gone"
         return [Reason(ReasonKind.MISSING_RECORD, sees_command, rule.target, None, target, detail)]
     record = rule.record or rule.target
     if rule.state is RecordState.BROKEN:

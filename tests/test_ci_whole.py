@@ -130,6 +130,16 @@ def test_what_no_list_leads_to_is_not_visited(whole: Miniature, kdeps: RunKdeps)
     assert "gamma/old.o" in ask(kdeps, whole)["direct"]
 
 
+@pytest.mark.parametrize("folder", ["alpha", "rust"])
+def test_a_copy_of_a_folder_is_not_visited(whole: Miniature, kdeps: RunKdeps, folder: str) -> None:
+    """Somebody keeps the old one beside it, records and all: they make nothing there, and not what they were copied from."""
+    record(whole, "rust/built-in.a", archive("rust/built-in.a", "rust", "kernel.o"))
+    shutil.copytree(whole.objtree / folder, whole.objtree / f"{folder}.orig")
+    assert ask(kdeps, whole)["verdict"] == "fresh"
+    (whole.objtree / "alpha/.built-in.a.cmd").write_text("")
+    assert "alpha/built-in.a" in ask(kdeps, whole)["direct"]
+
+
 def test_an_object_without_a_record_is_told_where_a_list_names_it(whole: Miniature, kdeps: RunKdeps) -> None:
     (whole.objtree / "alpha/.one.o.cmd").unlink()
     assert ask(kdeps, whole)["direct"] == ["alpha/one.o"]

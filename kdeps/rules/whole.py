@@ -145,9 +145,10 @@ def add_whole_record(reader: Reader, path: str, record: Record) -> None:
         and not rule.name.startswith("tools/")
         and reader.path(record.target, base) != rule.target
     ):
-        # To make the variable of this target is unset, and so the command has changed.
+        # To make the variable of this target is unset, and so the command has changed. Its
+        # other outputs are named from another folder, or are those of the step it was copied from.
         bare = reader.add_bare(rule.target, Action.IF_CHANGED, ())
-        reader.rules[rule.target] = bare._replace(outputs=rule.outputs, where=_STRAY)
+        reader.rules[rule.target] = bare._replace(where=_STRAY)
 
 
 def complete(reader: Reader, found: list[str]) -> None:
@@ -215,13 +216,12 @@ def _add_named_targets(reader: Reader) -> None:
 def _drop_unvisited(reader: Reader) -> None:
     """Drop the rules that plain ``make`` does not come to any more.
 
-    Where one of the lists is damaged nothing is dropped: what it listed is not known.
+    Where one of the lists that it comes to is damaged nothing is dropped: what it listed is not known.
     """
     objtree = reader.tree.objtree
     rules = reader.rules
     lists = [rule for rule in rules.values() if rule.name.endswith((".a", "modules.order"))]
-    if any(rule.state not in _WHOLE and rule.action is Action.IF_CHANGED for rule in lists):
-        return
+    damaged = {r.target for r in lists if r.state not in _WHOLE and r.action is Action.IF_CHANGED}
     listing = {os.path.dirname(rule.target): rule for rule in lists if "/" in rule.name}
     top = [
         rule.target
@@ -241,6 +241,8 @@ def _drop_unvisited(reader: Reader) -> None:
     # Below arch/ lie folders that the image leads to, and only after it what they always build.
     roots = [target for target in top if is_live(target)]
     reached = _reach(rules, feeds, roots)
+    if not damaged.isdisjoint(reached):
+        return
     dropped = {rule.record for target, rule in rules.items() if target not in reached}
     reader.problems = [problem for problem in reader.problems if problem.path not in dropped]
     for target in list(rules):
