@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from kdeps.ci.index import Index
-from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.demo.miniature import MODULE, Miniature, create
 from kdeps.rules import Rule, read_rules
 from kdeps.tree import find_tree
 from tests.conftest import CHECKOUT, RunKdeps
@@ -128,6 +128,17 @@ def test_what_no_list_leads_to_is_not_visited(whole: Miniature, kdeps: RunKdeps)
     # A list that is damaged may have listed it.
     whole.edit(whole.objtree / ".built-in.a.cmd", "savedcmd_built-in.a := rm -f buil")
     assert "gamma/old.o" in ask(kdeps, whole)["direct"]
+
+
+def test_a_linker_script_that_somebody_wrote_needs_no_record(tmp_path: Path) -> None:
+    """Built in the source tree, both kinds lie side by side: other architectures have some without ``.lds.S``."""
+    tree = create(tmp_path / "linux")
+    tree.build()
+    for name in ("written.lds", "generated.lds", "generated.lds.S"):
+        tree.edit(tree.srctree / "arch/alpha" / name, "")
+    rules = rules_of(tree)
+    assert "arch/alpha/generated.lds" in rules
+    assert "arch/alpha/written.lds" not in rules
 
 
 @pytest.mark.parametrize("folder", ["alpha", "rust"])

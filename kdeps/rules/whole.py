@@ -73,6 +73,12 @@ def find_records(reader: Reader) -> list[str]:
     own is another object tree.
     """
     objtree = reader.tree.objtree
+    inside = reader.tree.srctree == objtree
+
+    def is_source(name: str, listing: Listing) -> bool:
+        """Whether a linker script is one that somebody wrote: a generated one has its source beside it."""
+        return inside and name.endswith(".lds") and f"{name}.S" not in listing.others
+
     found: list[str] = []
     waiting = [objtree]
     while waiting:
@@ -89,7 +95,7 @@ def find_records(reader: Reader) -> list[str]:
             continue
         reader.folders[folder] = (modified_ns, listing.digest)
         found += [f"{folder}/{name}" for name in listing.records]
-        reader.present.update(f"{folder}/{name}" for name in listing.present)
+        reader.present.update(f"{folder}/{name}" for name in listing.present if not is_source(name, listing))
         reader.leftovers.update(f"{folder}/{name}" for name in listing.leftovers)
         paths = [f"{folder}/{name}" for name in listing.below]
         waiting += [path for path in paths if _belongs(path[len(objtree) + 1 :])]
