@@ -365,7 +365,7 @@ def test_since_without_git(tree: Miniature, kdeps: RunKdeps) -> None:
     """A tree that is no work tree has no revisions."""
     done = kdeps(tree, "affected", "--since=HEAD", NOVA, env={"GIT_CEILING_DIRECTORIES": str(tree.root)})
     assert done.returncode == 2
-    assert re.fullmatch(r"kdeps: error: --since HEAD: .*/linux: not a git repository.*\n", done.stderr)
+    assert re.fullmatch(r"kdeps: error: .*/linux: not a git work tree, .*\n", done.stderr)
 
 
 def test_since_in_a_work_tree_that_git_refuses(tree: Miniature, kdeps: RunKdeps) -> None:
