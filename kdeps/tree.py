@@ -32,6 +32,7 @@ from kdeps.makeenv import inherited_words
 _KDIR_NAMES = ("KDIR", "KERNEL_SRC", "KERNELDIR", "KSRC", "KERNEL_DIR")
 _MODULE_FOLDERS = frozenset(("M", "KBUILD_EXTMOD", "MO", "KBUILD_EXTMOD_OUTPUT"))
 _FOLDERS = _MODULE_FOLDERS | {"O", "KBUILD_OUTPUT"}
+_CHOSEN_BY_ENVIRONMENT = ("KBUILD_OUTPUT", "ARCH", "CROSS_COMPILE", "LLVM")
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL)\s*=\s*(\d+)\s*$", re.MULTILINE)
 _INCLUDE = re.compile(r"^include\s+(\S+)/Makefile\s*$", re.MULTILINE)
 _SETTING = re.compile(r"^(?:export\s+|override\s+)*(KBUILD_\w+)\s*:?=\s*(\S+)\s*$", re.MULTILINE)
@@ -63,6 +64,8 @@ class Tree(NamedTuple):
     args: MakeArgs
     make_directory: str
     """Where make has to stand for ``args`` to mean what they say."""
+    inherited: tuple[str, ...] = ()
+    """What the environment chooses and ``args`` do not: another terminal would not know it."""
 
     @property
     def module_records_base(self) -> str:
@@ -152,7 +155,21 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
         ),
         args=args,
         make_directory=stand,
+        inherited=tuple(
+            f"{name}={environ[name]}"
+            for name in _CHOSEN_BY_ENVIRONMENT
+            if environ.get(name)
+            and name not in variables
+            and not (name == "KBUILD_OUTPUT" and "O" in variables)
+        ),
     )
+
+
+def module_argument(tree: Tree, folder: str) -> str:
+    """What to give ``M=`` for a module's folder: as short as this kernel understands it."""
+    if tree.version >= (6, 13) and folder.startswith(tree.make_directory + "/"):
+        return folder[len(tree.make_directory) + 1 :]
+    return folder
 
 
 def _as_called_in(args: MakeArgs, start: str, stand: str, module: str | None) -> MakeArgs:

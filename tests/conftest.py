@@ -68,6 +68,19 @@ def kdeps() -> RunKdeps:
     return run
 
 
+def paste_help(tree: Miniature, said: str, cwd: Path | None = None) -> list[str]:
+    """Run the commands that stand under "help", as somebody pastes them into another shell; return them."""
+    lines = [line.strip() for line in said.splitlines() if line.startswith("    ")]
+    subprocess.run(
+        ["sh", "-ec", "\n".join(lines)],
+        cwd=cwd or tree.srctree,
+        env=tree.environment(),
+        check=True,
+        capture_output=True,
+    )
+    return lines
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the cache of the person who runs it."""

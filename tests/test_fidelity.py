@@ -19,7 +19,7 @@ import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report import verdict_json
-from tests.conftest import RunKdeps
+from tests.conftest import RunKdeps, paste_help
 
 M = f"M={MODULE}"
 SCHEMA = json.loads((Path(verdict_json.__file__).parent / "verdict.schema.json").read_text())
@@ -301,6 +301,18 @@ def test_every_way_to_call_make_is_understood(
 
     assert done.returncode == 1
     assert "crate `kernel` is older than" in done.stdout
+    paste_help(tree, done.stdout, cwd)
+    assert kdeps(tree, "check", *words, cwd=cwd, env=env).stdout.startswith("fresh: "), done.stdout
+
+
+def test_the_help_chooses_the_tools_that_the_environment_chose(tree: Miniature, kdeps: RunKdeps) -> None:
+    """``LLVM=1 kdeps check``, pasted where LLVM is not set, must not configure the kernel for other tools."""
+    tree.touch("rust/kernel/io.rs")
+
+    done = kdeps(tree, "check", M, env={"ARCH": "x86"})
+
+    assert f"    make {tree.tree_args[0]} ARCH=x86 modules_prepare &&\n" in done.stdout
+    assert f"    make {tree.tree_args[0]} {M} ARCH=x86\n" in done.stdout
 
 
 def test_an_in_source_build_is_judged_the_same(tmp_path: Path, kdeps: RunKdeps) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
-from tests.conftest import CHECKOUT, RunKdeps
+from tests.conftest import CHECKOUT, RunKdeps, paste_help
 from tests.test_fidelity import judged
 
 M = f"M={MODULE}"
@@ -225,12 +225,5 @@ def test_pasting_the_help_cures_another_bindgen(tree: Miniature, kdeps: RunKdeps
     """Kbuild never compares bindgen: the commands under help must do more than make modules_prepare."""
     tree.set_version("bindgen", "99.0.0")
     done = kdeps(tree, "check", M)
-    lines = [line.strip() for line in done.stdout.splitlines() if line.startswith("    ")]
-    subprocess.run(
-        ["sh", "-ec", "\n".join(lines)],
-        cwd=tree.srctree,
-        env=tree.environment(),
-        check=True,
-        capture_output=True,
-    )
+    paste_help(tree, done.stdout)
     assert kdeps(tree, "check", M).returncode == 0

@@ -15,10 +15,10 @@ from kdeps.ci.discovery import Discovery
 from kdeps.ci.options import Extent
 from kdeps.errors import KdepsError
 from kdeps.makeargs import working_directory
-from kdeps.query.modules import find_modules, is_built_against, module_argument, split_modules
+from kdeps.query.modules import find_modules, is_built_against, split_modules
 from kdeps.rules import Problem, Scope
 from kdeps.survey import Survey, survey
-from kdeps.tree import Tree, find_tree
+from kdeps.tree import Tree, find_tree, module_argument
 from kdeps.verdict import Status
 
 _ORDER = {Status.FRESH: 0, Status.UNKNOWN: 1, Status.STALE: 2}

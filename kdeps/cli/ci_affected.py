@@ -59,9 +59,10 @@ def _print_shard(words: tuple[str, ...], revision: str, shard: str, colour: Colo
     from kdeps.cli.query import make_pen
     from kdeps.query.affected import affected_modules, find_affected
     from kdeps.query.change import Kind, Origin, is_makefile, understand
-    from kdeps.query.modules import module_argument, read_whole
+    from kdeps.query.modules import read_whole
     from kdeps.query.names import Names
     from kdeps.query.revision import changed_since
+    from kdeps.tree import module_argument
 
     numbers = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", shard)
     if numbers is None or int(numbers[1]) > int(numbers[2]):

@@ -39,7 +39,7 @@ def find_notes(found: Survey, cwd: str) -> list[str]:
 def find_advice(found: Survey, cwd: str) -> str:
     """The commands that cure it, but for the user's own; none where a person must do something first."""
     from kdeps.repair.plan import plan_repair
-    from kdeps.report.text import cure
+    from kdeps.report.commands import cure
 
     if plan_repair(found).by_hand:
         return ""

@@ -86,8 +86,9 @@ def _find_build(
     if not used_by:
         if known.find(name, cwd) is not None:
             return found, known
-        from kdeps.query.modules import find_modules, is_built_against, module_argument
+        from kdeps.query.modules import find_modules, is_built_against
         from kdeps.rules import Scope
+        from kdeps.tree import module_argument
 
         for folder in find_modules(found.tree):
             other = survey((*words, f"M={module_argument(found.tree, folder)}"), cwd, environ)

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from kdeps.errors import KdepsError
 from kdeps.makeargs import split_goals
-from kdeps.query.modules import find_modules, module_argument, read_whole
+from kdeps.query.modules import find_modules, read_whole
 from kdeps.query.names import Names
 from kdeps.rules import Scope
-from kdeps.tree import find_tree
+from kdeps.tree import find_tree, module_argument
 
 _PLAIN = re.compile(r"[\w./+,:=@%^~-]+")
 MAX_ENTRIES = 500

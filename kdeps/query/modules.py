@@ -103,13 +103,6 @@ def survey_whole(whole: Whole, environ: dict[str, str]) -> Survey:
     return Survey(tree, whole.rules, whole.graph, snapshot, verdict, (time.perf_counter() - started) * 1000)
 
 
-def module_argument(tree: Tree, folder: str) -> str:
-    """What to give ``M=`` for a module's folder: as short as this kernel understands it."""
-    if tree.version >= (6, 13) and folder.startswith(tree.make_directory + "/"):
-        return folder[len(tree.make_directory) + 1 :]
-    return folder
-
-
 def split_modules(words: tuple[str, ...]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Take the modules out of a command line: make takes the last ``M=`` alone, this question may name many."""
     rest: list[str] = []

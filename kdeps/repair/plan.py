@@ -127,9 +127,20 @@ def kernel_command(tree: Tree, cwd: str, goal: str, *, in_job_server: bool = Fal
     words = kernel_words(tree)
     if in_job_server:
         words = _without_jobs(words)
-    if os.path.realpath(working_directory(tree.args, cwd)) != os.path.realpath(tree.make_directory):
+    if not stands_there(tree, cwd):
         words = ("-C", tree.make_directory, *without_place(words))
     return ["make", *words, goal]
+
+
+def shown_command(tree: Tree, cwd: str, goal: str) -> list[str]:
+    """The same command for somebody to paste, perhaps where the environment is another one."""
+    words = kernel_command(tree, cwd, goal)
+    return [*words[:-1], *tree.inherited, goal]
+
+
+def stands_there(tree: Tree, cwd: str) -> bool:
+    """Whether make, called in ``cwd`` as the user called it, reads the kernel's own Makefile."""
+    return os.path.realpath(working_directory(tree.args, cwd)) == os.path.realpath(tree.make_directory)
 
 
 def _without_jobs(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,14 +7,13 @@ import textwrap
 from collections.abc import Iterable
 
 from kdeps.causes import crate_name
-from kdeps.makeargs import MODULE_LINKING
 from kdeps.printable import shell_quoted
 from kdeps.query.affected import Affected, Effect, Estimate, affected_modules
 from kdeps.query.change import Change, Kind
-from kdeps.query.modules import Whole, module_argument
-from kdeps.repair.plan import REFRESH_GOAL, kernel_command
+from kdeps.query.modules import Whole
+from kdeps.repair.plan import REFRESH_GOAL, shown_command
+from kdeps.report.commands import module_command
 from kdeps.report.words import Pen
-from kdeps.tree import Tree
 from kdeps.verdict import Certainty
 
 MAX_OTHERS = 8
@@ -159,7 +158,7 @@ def _write_time(pen: Pen, whole: Whole, affected: Affected, estimate: Estimate) 
     modules = affected_modules(affected)
     commands = []
     if any(effect.module is None and effect.noticed for effect in affected.effects):
-        commands.append((kernel_command(whole.tree, pen.cwd, REFRESH_GOAL), _say_estimate(estimate)))
+        commands.append((shown_command(whole.tree, pen.cwd, REFRESH_GOAL), _say_estimate(estimate)))
     commands += [(module_command(whole.tree, tree, pen.cwd), "") for tree in modules]
     if not commands:
         return
@@ -169,15 +168,6 @@ def _write_time(pen: Pen, whole: Whole, affected: Affected, estimate: Estimate) 
         end = " &&" if number + 1 < len(commands) else ""
         comment = f"   # {remark}" if remark else ""
         pen.lines.append(f"    {' '.join(map(shell_quoted, words))}{end}{comment}")
-
-
-def module_command(kernel: Tree, tree: Tree, cwd: str) -> list[str]:
-    """The make command that builds one module."""
-    words = kernel_command(kernel, cwd, f"M={module_argument(kernel, tree.module or '')}")
-    if tree.module_output != tree.module and tree.module_output is not None:
-        words.append(f"MO={tree.module_output}")
-    given = kernel.args.variables.items()
-    return [*words, *(f"{name}={value}" for name, value in given if name in MODULE_LINKING)]
 
 
 def _say_estimate(estimate: Estimate) -> str:

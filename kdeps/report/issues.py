@@ -23,7 +23,7 @@ from kdeps.ci.inspection import Inspection, Part
 from kdeps.ci.ledger import Roots
 from kdeps.printable import printable, shell_quoted
 from kdeps.repair.plan import plan_repair, refresh_goal
-from kdeps.report.text import cure, make_command
+from kdeps.report.commands import cure, make_command
 from kdeps.report.words import Style, Writer, say_cause, say_finding
 from kdeps.rules import Scope
 from kdeps.survey import Survey

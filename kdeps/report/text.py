@@ -11,8 +11,9 @@ import os
 import time
 
 from kdeps.causes import Cause, crate_name, find_causes, foretell
-from kdeps.printable import printable, shell_quoted
-from kdeps.repair.plan import kernel_command, plan_repair
+from kdeps.printable import printable
+from kdeps.repair.plan import plan_repair
+from kdeps.report.commands import cure
 from kdeps.report.words import (
     SENTENCES,
     Style,
@@ -26,19 +27,16 @@ from kdeps.report.words import (
 )
 from kdeps.rules import Rule, Scope
 from kdeps.survey import Survey
-from kdeps.tree import Tree
 from kdeps.verdict import Certainty, Finding, Reason, ReasonKind, Status
 
 __all__ = [
     "SENTENCES",
     "Style",
     "crate_name",
-    "cure",
     "describe",
     "duration",
     "find_causes",
     "headlines",
-    "make_command",
     "render",
 ]
 
@@ -254,38 +252,6 @@ def _write_cure(writer: Writer) -> None:
     # so that no step reads the following line as an answer to a question.
     writer.lines += [f"    {line}" for line in " &&\n".join(cure(survey, writer.cwd)).split("\n")]
     writer.lines.append("")
-
-
-def cure(survey: Survey, cwd: str) -> list[str]:
-    """The commands, ready to paste, that bring a stale build to fresh."""
-    tree = survey.tree
-    plan = plan_repair(survey)
-    lines = []
-    if plan.remove:
-        lines.append("rm -f " + " ".join(shell_quoted(_short(path, cwd)) for path in plan.remove))
-    lines += [make_command(tree, cwd, goal) for goal in plan.goals]
-    if tree.module is not None:
-        lines.append(_own_command(tree, cwd))
-    return lines
-
-
-def make_command(tree: Tree, cwd: str, goal: str) -> str:
-    """A make command for the kernel itself, with the user's own options and variables."""
-    return " ".join(map(shell_quoted, kernel_command(tree, cwd, goal)))
-
-
-def _own_command(tree: Tree, cwd: str) -> str:
-    """The module build itself, as the user called it; spelled out where M= was inferred."""
-    if not {"M", "KBUILD_EXTMOD"} & tree.args.variables.keys() and tree.module is not None:
-        words = [*kernel_command(tree, cwd, f"M={tree.module}")]
-        return " ".join(map(shell_quoted, words))
-    left_out = {"clean", "help", "modules_install", "modules_prepare"}
-    return " ".join(shell_quoted(word) for word in ("make", *tree.args.words) if word not in left_out)
-
-
-def _short(path: str, cwd: str) -> str:
-    relative = os.path.relpath(path, cwd)
-    return relative if len(relative) < len(path) else path
 
 
 def _summary(writer: Writer, causes: int) -> str:

@@ -10,7 +10,7 @@ from kdeps.causes import Cause, crate_name
 from kdeps.query.names import Named
 from kdeps.query.why import Chain, Step, User, choose, is_taken
 from kdeps.repair.plan import plan_repair
-from kdeps.report.text import cure
+from kdeps.report.commands import cure
 from kdeps.report.words import (
     SENTENCES,
     Writer,
