@@ -39,6 +39,9 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import NamedTuple
 
 from kdeps.errors import KbuildError
@@ -184,8 +187,12 @@ def run_question(scope: Scope, arguments: list[str], directory: str, environ: di
             file.writelines(f"override {name} = {value}\n" for name, value in replaced.items())
         command = ["make", "-k", "-s", *arguments]
         return _parse_answer(*_run(command, directory, _environment(environ, folder, scope)))
+    except _Told as told:
+        number = told.number
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    signal.raise_signal(number)
+    raise SystemExit(128 + number)  # the signal came first
 
 
 def _write_mkdir(folder: str) -> None:
@@ -210,7 +217,8 @@ def _run(command: list[str], directory: str, environ: dict[str, str]) -> tuple[s
     except OSError as error:
         raise KbuildError(f"make: {error.strerror}; --exact needs it in PATH") from error
     try:
-        output, messages = process.communicate(timeout=TIMEOUT_S)
+        with _polite_signals():
+            output, messages = process.communicate(timeout=TIMEOUT_S)
     except BaseException as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -218,6 +226,31 @@ def _run(command: list[str], directory: str, environ: dict[str, str]) -> tuple[s
             raise KbuildError(f"{directory}: make did not answer within {TIMEOUT_S} s") from error
         raise
     return output.decode("utf-8", "surrogateescape"), messages.decode("utf-8", "surrogateescape")
+
+
+class _Told(BaseException):
+    """A signal that ends this program; what it has started comes first."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _polite_signals() -> Iterator[None]:
+    """Raise ``_Told`` for a signal that would end this program at once, and leave make to itself."""
+
+    def tell(number: int, _frame: FrameType | None) -> None:
+        raise _Told(number)
+
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    try:
+        for number in numbers:
+            signal.signal(number, tell)
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _environment(environ: dict[str, str], folder: str, scope: Scope) -> dict[str, str]:

@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,7 @@ import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report import verdict_json
-from tests.conftest import RunKdeps, paste_help
+from tests.conftest import CHECKOUT, RunKdeps, paste_help
 
 M = f"M={MODULE}"
 SCHEMA = json.loads((Path(verdict_json.__file__).parent / "verdict.schema.json").read_text())
@@ -229,6 +233,29 @@ def test_exact_asks_about_the_kernel_whatever_make_inherits(
     words = () if "KBUILD_EXTMOD" in env else (M,)
     done = kdeps(tree, "check", "--exact", "--format=json", *words, env=env)
     assert direct(json.loads(done.stdout), "kernel") == kernel
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_exact_told_to_end_leaves_nothing_behind(number: int, tree: Miniature, tmp_path: Path) -> None:
+    """The make that was asked stands in a session of its own: nobody else would end it."""
+    with (tree.srctree / "Makefile").open("a") as makefile:
+        makefile.write(f"$(shell touch {tree.srctree}/asked; sleep 60)\n")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "kdeps", "check", "--exact", *tree.tree_args, M],
+        cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT), "TMPDIR": str(temporary)}),
+    )  # fmt: skip
+    while not (tree.srctree / "asked").exists():
+        assert asking.poll() is None
+        time.sleep(0.02)
+    asking.send_signal(number)
+    assert asking.wait(20) == (130 if number == signal.SIGINT else -number)
+    assert list(temporary.iterdir()) == []
+    left = subprocess.run(
+        ["pgrep", "-f", f"^make .*{tree.root}"], capture_output=True, text=True, check=False
+    )
+    assert left.stdout == ""
 
 
 def test_exact_does_not_sync_the_configuration(tree: Miniature, kdeps: RunKdeps) -> None:
