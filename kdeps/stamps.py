@@ -8,6 +8,7 @@ looks is seen in one of its two states, never in both.
 from __future__ import annotations
 
 import os
+from stat import S_ISDIR
 from typing import NamedTuple
 
 from kdeps.rules import Action, Problem, Rules, Scope
@@ -75,6 +76,10 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
             continue
         except (OSError, ValueError) as error:
             problems.append(Problem(path, _why(error)))
+            continue
+        if S_ISDIR(found.st_mode) and path.endswith(SOLID):
+            # To make it is there, and the compiler that would replace it fails.
+            problems.append(Problem(path, "a folder lies where this file belongs; move it away"))
             continue
         mtime_ns[path] = found.st_mtime_ns
         if found.st_size == 0 and path.endswith(SOLID):

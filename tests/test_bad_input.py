@@ -618,3 +618,17 @@ def test_a_tree_that_was_built_through_links_is_the_same_tree(tree: Miniature) -
     first = answer(check(tree, "--format=json", M))
     assert first == answer(check(tree, "--format=json", f"O={links / 'build'}", M))
     assert first[0] == 1
+
+
+def test_a_folder_in_place_of_an_artifact_is_named(tree: Miniature, kdeps: RunKdeps) -> None:
+    """To make the file is there; the compiler that has to replace it fails, so a person must move the folder first."""
+    path = tree.objtree / "rust/libkernel.rmeta"
+    path.unlink()
+    path.mkdir()
+
+    done = kdeps(tree, "check", f"M={MODULE}")
+
+    assert done.returncode == 1
+    assert done.stdout.startswith(
+        "unknown: ../build/rust/libkernel.rmeta: a folder lies where this file belongs; move it away\n"
+    )
