@@ -27,6 +27,7 @@ import pytest
 from kdeps.demo.miniature import MODULE, Miniature, create, find_make
 from kdeps.errors import KdepsError
 from kdeps.survey import survey
+from tests.conftest import RunKdeps
 
 CHECKOUT = Path(__file__).parent.parent
 M = f"M={MODULE}"

@@ -316,6 +316,19 @@ def test_without_a_tree_make_says_what_it_has_to_say(make: Wrapped, tmp_path: Pa
     assert "***" in done.stderr
 
 
+def test_a_kernel_that_is_not_plain_is_said_to_be_unchecked(make: Wrapped) -> None:
+    """A GNUmakefile in front of the kernel's names the object tree: make builds, and nobody shall think it was judged."""
+    makefile = make.tree.srctree / "GNUmakefile"
+    makefile.write_text(f"export KBUILD_OUTPUT := {make.tree.objtree}\ninclude Makefile\n")
+    for option, status in ((), 0), (("--on-stale=fail",), 1):
+        done = subprocess.run(
+            [*KDEPS, *option, M], cwd=make.tree.srctree, env=make.environment(), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status
+        assert done.stderr.startswith("kdeps: warning: not checked, ")
+
+
 def test_a_failing_module_build_is_makes_own_failure(confirmed: Wrapped) -> None:
     """Status, output and message are the same as with plain make."""
     confirmed.tree.append(MODULE + "/gpu.rs", "{\n")

@@ -94,7 +94,15 @@ def _make_sure(
         return
     from kdeps.verdict import Status
 
-    found = judge(request, cwd, environ)
+    try:
+        found = judge(request, cwd, environ)
+    except NoTree as error:
+        if not request.indirect:
+            raise
+        say(f"warning: not checked, for which kernel the Makefile here chooses is not plain: {error}")
+        if on_stale is OnStale.FAIL:
+            raise Stop(refuse("cannot tell whether the build is stale")) from error
+        return
     if found is None or found.verdict.status is Status.FRESH:
         return
     policy = on_stale or _default_policy(found)
