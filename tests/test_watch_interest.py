@@ -26,6 +26,13 @@ def test_whatever_a_survey_looks_at_is_watched(tree: Miniature) -> None:
     assert find_uncovered(tree.tree_args, str(tree.srctree), environ) == []
 
 
+def test_the_folder_of_a_module_that_is_built_elsewhere_is_watched(tree: Miniature, tmp_path: Path) -> None:
+    """A new Rust file there may bring a first crate into a module of C (in, ext3)."""
+    words = (f"M={tree.external}", f"MO={tmp_path / 'mo'}")
+    tree.make(*words)
+    assert find_uncovered((*tree.tree_args, *words), str(tree.srctree), tree.environment()) == []
+
+
 def test_the_way_to_a_file_is_watched_by_name(tmp_path: Path) -> None:
     """Every folder above is passed through: of interest for one name, and for no file."""
     path = tmp_path / "a/b/file"

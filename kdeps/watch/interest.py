@@ -97,7 +97,7 @@ def find_paths(survey: Survey, words: tuple[str, ...], cwd: str, environ: dict[s
         record = f"{tree.objtree}/{name.replace('$(srcarch)', tree.srcarch)}"
         files.update((record, path_of_target(record)))
     if tree.module is not None and tree.module_output is not None:
-        folders.add(tree.module_output)
+        folders.update((tree.module, tree.module_output))
         files.update(f"{tree.module}/{name}" for name in _MAKEFILES)
         files.update(_parents(tree.module, tree.srctree, ("Makefile",)))
         if tree.prebuilt and not any(rule.scope is Scope.MODULE for rule in survey.graph.rules):
