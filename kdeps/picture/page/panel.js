@@ -39,7 +39,7 @@ class Panel {
 			parts.push(make("h3", {}, data.lit.length === 1 ? "Cause" : "Causes"));
 			data.lit.forEach((cause, at) => parts.push(make("button", {
 				class: "item cause", "data-cause": at, "aria-pressed": lit === at ? "true" : "false", onclick: () => this.actions.light(lit === at ? -1 : at),
-			}, make("span", {}, cause.text), make("small", {}, `${cause.reached}`))));
+			}, make("span", {}, cause.text), make("small", { title: "What has to be made again because of it" }, `${cause.reached} step${cause.reached === 1 ? "" : "s"}`))));
 			parts.push(make("p", {}, "Dashed: a step that make M= does not look at."));
 		}
 		parts.push(make("h3", {}, "Read"));
