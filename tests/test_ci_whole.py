@@ -51,6 +51,13 @@ def whole(tree: Miniature) -> Miniature:
     return tree
 
 
+def test_a_tree_that_was_only_prepared_is_no_whole_kernel(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Plain make would build nearly everything, of which no record tells: that is not fresh."""
+    done = kdeps(tree, "ci", "--scope=tree")
+    assert done.returncode == 2
+    assert "build/vmlinux: never built: plain `make` first" in done.stdout
+
+
 def archive(name: str, folder: str, *members: str) -> str:
     prefix = f"{folder}/" if folder else ""
     return f'rm -f {name};  printf "{prefix}%s " {" ".join(members)} | xargs llvm-ar cDPrST {name}'

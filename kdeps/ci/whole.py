@@ -45,6 +45,8 @@ from kdeps.verdict import Source, Status, Verdict
 
 _ASKED = frozenset(("rust/core.o", *MODULE_TOOLS))
 """Rules that are asked for by name when the build as a whole is judged."""
+_LINKED = ("vmlinux", "vmlinux.o")
+"""Where there is neither, there is no whole kernel."""
 _READ = ("auto.conf", "kernel.release")
 """What every look reads of the configuration, besides the stamps."""
 
@@ -105,6 +107,10 @@ def _survey_whole(tree: Tree, environ: dict[str, str], started: float, *, rules_
     kept = _read(reader, index.load_rules())
     reader.folders[configuration] = before
     leftovers = {path: modified_ns(path) for path in reader.leftovers}
+    if not any(f"{tree.objtree}/{name}" in reader.rules for name in _LINKED):
+        reader.problems.append(
+            Problem(f"{tree.objtree}/vmlinux", "never built: plain `make` first, or judge modules with M=")
+        )
     rules = gather(reader)
     found = judge_rules(tree, rules, environ, started)
     files = len(found.snapshot.mtime_ns)
