@@ -144,7 +144,11 @@ def test_the_hook_keeps_a_stale_build_from_being_pushed(inside: Miniature, run: 
     done = run("git", "push", "-q", "upstream", "main", check=False)
     assert done.returncode != 0
     assert "crate `kernel` is older than rust/kernel/io.rs" in done.stderr
-    assert "pre-push: not pushed" in done.stderr
+    assert "pre-push: not pushed: what you tested is not what you push" in done.stderr
+    run("git", "config", "kdeps.make", "M=no/such/module")
+    done = run("git", "push", "-q", "upstream", "main", check=False)
+    assert "pre-push: not pushed: kdeps could not tell" in done.stderr
+    run("git", "config", "kdeps.make", ARGS)
     inside.make("modules_prepare")
     inside.make(f"M={MODULE}")
     run("git", "push", "-q", "upstream", "main")
