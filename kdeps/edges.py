@@ -207,10 +207,13 @@ NOT_PREPARED = re.compile(
 WHOLE_SUFFIXES = (".o", ".a", ".ko", ".mod", ".lds")
 """What a file anywhere in an object tree is called that has a record, as far as a listing can tell."""
 
-WHOLE_RECORDED = re.compile(
+WHOLE_RECORDED = (
     rf"(?!tools/)(?:.*\.(?:o|a|ko|mod|lds|bin|elf|dbg)|(?:.*/)?modules\.order|vmlinux)|{RECORDED.pattern}"
 )
-"""Targets of plain ``make`` that Kbuild always keeps a record of, relative to the object tree (7.2)."""
+"""Targets of plain ``make`` that Kbuild always keeps a record of, relative to the object tree (7.2).
+
+Compiled where the whole tree is judged: that takes time, and every check reads this table.
+"""
 
 NAMED_ONLY: frozenset[tuple[str, str]] = frozenset(
     (

@@ -160,7 +160,7 @@ def add_whole_record(reader: Reader, path: str, record: Record) -> None:
 def complete(reader: Reader, found: list[str]) -> None:
     """Add what no single record tells, once all of them are read."""
     _add_modpost_outputs(reader)
-    add_missing_records(reader, found, edges.WHOLE_RECORDED, None)
+    add_missing_records(reader, found, re.compile(edges.WHOLE_RECORDED), None)
     add_unrecorded(reader)
     add_edges(reader)
     add_kernel_crates(reader)
