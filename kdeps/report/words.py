@@ -26,6 +26,8 @@ class Style(Enum):
     COLOUR = "colour"
 
 
+MAX_WORDS = 4
+"""Of a command that are told; JSON has them all."""
 _CODES = {"error": "1;31", "note": "1;36", "help": "1;32", "bold": "1", "dim": "2", "file": "1;34"}
 
 _MARK = re.compile(rf"(\x1b\[(?:{'|'.join((*_CODES.values(), '0'))})m)")
@@ -151,11 +153,19 @@ def _describe_all(cause: Cause) -> str:
 
 
 def _command_difference(reason: Reason) -> str:
-    """Say which words of a command differ, the way a diff would."""
-    words = [f"-`{word}`" for word in reason.removed] + [f"+`{word}`" for word in reason.added]
-    if len(words) > 6:
-        words = [*words[:6], f"and {len(words) - 6} more words"]
-    return " ".join(words) or reason.detail
+    """Say which words of a command differ."""
+    parts = [
+        f"{preposition} {_some(words)}"
+        for preposition, words in (("without", reason.removed), ("with", reason.added))
+        if words
+    ]
+    return ", ".join(parts) or reason.detail
+
+
+def _some(words: tuple[str, ...]) -> str:
+    """The first few of many words of a command."""
+    more = [f"and {len(words) - MAX_WORDS} more"] if len(words) > MAX_WORDS else []
+    return " ".join([*(f"`{word}`" for word in words[:MAX_WORDS]), *more])
 
 
 def module_name(tree: Tree) -> str:
