@@ -145,7 +145,7 @@ def test_an_artifact_that_cannot_be_asked_is_not_fresh(tree: Miniature, kdeps: R
     assert done.returncode == 2
     (issue,) = read_json(done.stdout)["issues"]
     assert issue["paths"][0]["path"] == str(path)
-    assert "cannot tell what is in it" in issue["message"]
+    assert "a folder lies where this file belongs" in issue["message"]
 
 
 def test_an_artifact_that_may_not_be_read_is_told(tree: Miniature, monkeypatch: pytest.MonkeyPatch) -> None:

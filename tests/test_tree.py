@@ -96,7 +96,7 @@ def expected(
     release: str = "7.2.13",
     stands: Path | None = None,
 ) -> Tree:
-    """The whole value; only ``args`` is taken as found, it has tests of its own."""
+    """The whole value; only ``args`` and ``inherited`` are taken as found, they have tests of their own."""
     return Tree(
         srctree=str(source or disk.source),
         objtree=str(objtree or disk.build),
@@ -107,6 +107,7 @@ def expected(
         srcarch="x86",
         prebuilt=False,
         args=found.args,
+        inherited=found.inherited,
         make_directory=str(stands or disk.source),
     )
 
@@ -129,6 +130,23 @@ def test_an_object_tree_apart_is_named_by_o(disk: Disk) -> None:
     ):
         found = find(disk.source, *words, **environ)
         assert found == expected(disk, found), (words, environ)
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "inherited"),
+    [
+        (("O=../build-7.2",), {}, ()),
+        ((), {"KBUILD_OUTPUT": "../build-7.2"}, ("KBUILD_OUTPUT=../build-7.2",)),
+        (("O=../build-7.2",), {"KBUILD_OUTPUT": "/elsewhere"}, ()),
+        (("O=../build-7.2",), {"LLVM": "1", "ARCH": "x86", "HOME": "/"}, ("ARCH=x86", "LLVM=1")),
+        (("O=../build-7.2", "LLVM=-21"), {"LLVM": "1", "CROSS_COMPILE": ""}, ()),
+    ],
+)
+def test_what_the_environment_chooses_is_noted(
+    disk: Disk, words: tuple[str, ...], environ: dict[str, str], inherited: tuple[str, ...]
+) -> None:
+    """For commands to paste elsewhere; what stands on the command line wins and is there already."""
+    assert find(disk.source, *words, **environ).inherited == inherited
 
 
 def test_o_in_the_environment_means_nothing(disk: Disk) -> None:

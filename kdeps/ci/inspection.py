@@ -77,8 +77,10 @@ def with_problems(part: Part, problems: tuple[Problem, ...]) -> Part:
     if part.survey is None or not problems:
         return part
     verdict = part.survey.verdict
+    told = {problem.path for problem in verdict.problems}
+    more = (problem for problem in problems if problem.path not in told)
     verdict = verdict._replace(
-        problems=(*verdict.problems, *problems), status=worst((verdict.status, Status.UNKNOWN))
+        problems=(*verdict.problems, *more), status=worst((verdict.status, Status.UNKNOWN))
     )
     return part._replace(survey=part.survey._replace(verdict=verdict))
 
