@@ -25,6 +25,7 @@ import stat
 from typing import NamedTuple
 
 from kdeps.errors import NoTree, Unreadable, UsageError
+from kdeps.formats.kconfig import parse_value
 from kdeps.formats.words import BLANKS, split_words
 from kdeps.makeargs import MakeArgs, parse_make_args, without_place, working_directory
 from kdeps.makeenv import inherited_words
@@ -237,13 +238,26 @@ def builds_objects(folder: str) -> bool:
     return False
 
 
-def read_object_names(folder: str) -> set[str]:
-    """The objects that a folder's Kbuild or Makefile spells out, whatever for."""
+def read_object_names(tree: Tree) -> set[str]:
+    """The objects that the Kbuild or Makefile of a module's folder spells out, but for what is not configured."""
     for name in ("Kbuild", "Makefile"):
-        text = _read_text(os.path.join(folder, name), missing="")
+        text = _read_text(f"{tree.module}/{name}", missing="")
         if text:
-            return set(re.findall(r"[\w.-]+\.o\b", re.sub(r"#.*", "", text)))
-    return set()
+            break
+    configuration = _read_text(f"{tree.objtree}/include/config/auto.conf", missing="")
+    lines = re.sub(r"#.*", "", text).replace("\\\n", " ").split("\n")
+    own = {found[1] for line in lines if (found := re.match(r"\s*(?:export\s+)?CONFIG_(\w+)\s*[:?]?=", line))}
+    names: set[str] = set()
+    for line in lines:
+        symbol = re.match(r"[^=]*-\$[({]CONFIG_(\w+)[)}]\s*[:+?]?=", line)
+        if symbol is None or symbol[1] in own or _is_set(symbol[1], tree.args, configuration):
+            names.update(re.findall(r"[\w.-]+\.o\b", line))
+    return names
+
+
+def _is_set(symbol: str, args: MakeArgs, configuration: str) -> bool:
+    value = args.variables.get(f"CONFIG_{symbol}")
+    return (parse_value(configuration, symbol) if value is None else value) in ("y", "m")
 
 
 def _named_output(variables: dict[str, str]) -> str:

@@ -192,7 +192,17 @@ def test_a_cut_off_record_of_a_module_hides_no_stale_crate(
     assert judged(kdeps, tree, M)["verdict"] == "stale"
 
 
-@pytest.mark.parametrize(("line", "verdict"), [("obj-m += new.o", "stale"), ("# new.o", "fresh")])
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        ("obj-m += new.o", "stale"),
+        ("# new.o", "fresh"),
+        ("obj-$(CONFIG_PCI) += other.o \\\n\tnew.o", "stale"),
+        # drivers/net/phy: C, and Rust drivers that nobody has configured.
+        ("obj-$(CONFIG_ABSENT) += other.o \\\n\tnew.o", "fresh"),
+        ("CONFIG_OWN := m\nobj-$(CONFIG_OWN) += new.o", "stale"),
+    ],
+)
 def test_the_first_rust_object_of_a_c_module_uses_crates(
     line: str, verdict: str, tree: Miniature, kdeps: RunKdeps
 ) -> None:

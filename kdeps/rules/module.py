@@ -87,7 +87,7 @@ def _has_new_crate(reader: Reader) -> bool:
         for name in sources
         if f"{reader.tree.module_output}/{name[:-3]}.o" not in reader.rules
     ]
-    return bool(new) and not set(new).isdisjoint(read_object_names(folder or ""))
+    return bool(new) and not set(new).isdisjoint(read_object_names(reader.tree))
 
 
 def _module_objects(reader: Reader, output: str) -> list[str] | None:
