@@ -17,7 +17,7 @@ from kdeps.linked import judge_linked_kernel
 from kdeps.rules import Rules, Scope
 from kdeps.rustc_errors import WRONG_COMPILER
 from kdeps.toolchain import version_text
-from kdeps.tree import Tree, builds_objects, machine_arch, open_nonblocking
+from kdeps.tree import Tree, builds_objects, holds_rust, machine_arch, open_nonblocking
 from kdeps.verdict import Cure, Finding, ReasonKind, Status
 
 _VERSION_LINE = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(.*)$", re.MULTILINE)
@@ -138,11 +138,7 @@ def _is_rust_module(tree: Tree, rules: Rules) -> bool:
     built = [rule for rule in rules.rules if rule.scope is Scope.MODULE]
     if built:
         return any(rule.source is not None and rule.source.endswith(".rs") for rule in built)
-    for _, folders, files in os.walk(tree.module):
-        if any(name.endswith(".rs") for name in files):
-            return True
-        folders[:] = [f for f in folders if not f.startswith(".")]
-    return False
+    return holds_rust(tree.module)
 
 
 def _judge_sync(tree: Tree, configuration: Configuration, environ: dict[str, str]) -> list[Finding]:

@@ -41,7 +41,7 @@ def build_graph(rules: Rules, objtree: str) -> Graph:
     """Join rules at their files.
 
     Args:
-        rules: As read; with no module rules among them, ``used`` is what *any* Rust module would read.
+        rules: As read; where they say ``any_crate``, ``used`` is what any Rust module would read.
         objtree: Absolute path of the object tree.
     """
     ordered = tuple(sorted(rules.rules, key=lambda rule: (rule.scope is Scope.MODULE, rule.name)))
@@ -120,12 +120,10 @@ def _find_used(
 ) -> frozenset[int]:
     """Find the kernel rules that the module build reads from."""
     starts: list[int] = []
-    built = False
     for at, rule in enumerate(rules):
         if rule.scope is Scope.MODULE and rule.record is not None:
-            built = True
             starts += [feed.producer for feed in feeds[at]]
-    if any_crate or not built:
+    if any_crate:
         starts += [
             at
             for at, rule in enumerate(rules)

@@ -238,6 +238,15 @@ def builds_objects(folder: str) -> bool:
     return False
 
 
+def holds_rust(folder: str) -> bool:
+    """Tell whether there is Rust in a module's folder, or below it, built or not."""
+    for _, folders, files in os.walk(folder):
+        if any(name.endswith(".rs") for name in files):
+            return True
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    return False
+
+
 def read_object_names(tree: Tree) -> set[str]:
     """The objects that the Kbuild or Makefile of a module's folder spells out, but for what is not configured."""
     for name in ("Kbuild", "Makefile"):

@@ -210,6 +210,19 @@ def test_installed_headers_are_not_judged_by_sources_they_never_had(
         assert "libcore.rmeta is missing: these headers say CONFIG_RUST=y" in done.stdout.splitlines()[0]
 
 
+def test_a_module_of_c_that_was_never_built_uses_no_crates(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """No record of it yet; but without a line of Rust it will read none of them."""
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/Makefile").write_text("obj-m := one.o\n")
+    (tmp_path / "c/one.c").write_text("int x;\n")
+    tree.touch("rust/kernel/io.rs")
+    assert kdeps(tree, "check", f"M={tmp_path}/c").returncode == 0
+    tree.touch("scripts/module.lds.S")
+    assert "scripts/module.lds is older than" in kdeps(tree, "check", f"M={tmp_path}/c").stdout
+
+
 def test_a_module_that_was_never_built_is_judged_by_what_it_will_use(
     tree: Miniature, kdeps: RunKdeps
 ) -> None:

@@ -65,6 +65,7 @@ def read_whole(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Who
     problems: dict[Problem, None] = {}
     leftovers: set[str] = set()
     modules: list[Tree] = []
+    any_crate = False
     for tree in trees:
         read = read_rules(tree)
         own = [rule for rule in read.rules if rule.scope is Scope.MODULE]
@@ -77,7 +78,8 @@ def read_whole(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Who
             rules.update((rule.target, rule) for rule in read.rules if rule.scope is Scope.KERNEL)
         if tree.module is not None:
             modules.append(tree)
-    everything = Rules(tuple(rules.values()), tuple(problems), frozenset(leftovers))
+            any_crate = any_crate or read.any_crate
+    everything = Rules(tuple(rules.values()), tuple(problems), frozenset(leftovers), any_crate or not modules)
     graph = build_graph(everything, trees[0].objtree)
     modules.sort(key=lambda tree: tree.module or "")
     first = trees[0] if trees[0].module or not modules else modules[0]

@@ -11,7 +11,7 @@ from kdeps.formats.cmdfile import RecordState
 from kdeps.rules.crates import add_module_crates
 from kdeps.rules.model import Action, Rule, Scope
 from kdeps.rules.reader import path_of_target
-from kdeps.tree import open_nonblocking, read_object_names
+from kdeps.tree import holds_rust, open_nonblocking, read_object_names
 
 if TYPE_CHECKING:
     from kdeps.rules.reader import Reader
@@ -31,13 +31,14 @@ def read_module(reader: Reader) -> None:
     removed. Kbuild never visits them again, and neither do we.
     """
     output = reader.tree.module_output
-    if output is None:
+    if output is None or reader.tree.module is None:
+        reader.any_crate = True  # whatever module it will be
         return
     for path in reader.scan(output, 0):
         reader.read_module_record(path_of_target(path))
     objects = _module_objects(reader, output)
     if objects is None:
-        reader.any_crate = True
+        reader.any_crate = holds_rust(reader.tree.module)
         return  # never built to the end, or cleaned
     wanted = [f"{output}/modules.order", f"{output}/Module.symvers"]
     generated: list[str] = []

@@ -100,8 +100,9 @@ def find_paths(survey: Survey, words: tuple[str, ...], cwd: str, environ: dict[s
         folders.update((tree.module, tree.module_output))
         files.update(f"{tree.module}/{name}" for name in _MAKEFILES)
         files.update(_parents(tree.module, tree.srctree, ("Makefile",)))
-        if tree.prebuilt and not any(rule.scope is Scope.MODULE for rule in survey.graph.rules):
-            folders.update(where for where, _, _ in os.walk(tree.module))  # whether there is Rust in it
+        if f"{tree.module_output}/modules.order" not in survey.graph.producers:
+            # Never built to the end: whether there is Rust in it decides whether it will use crates.
+            folders.update(where for where, _, _ in os.walk(tree.module))
     first = find_first_paths(words, cwd, environ)
     return Paths(frozenset(files | first.files), frozenset(folders))
 
