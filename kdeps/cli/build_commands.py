@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from kdeps.cli.check import Colour, Format, Source, run_check
-from kdeps.cli.group import MAKE_ARGS, MakeCommand, cli, refuse_unknown_options
+from kdeps.cli.group import MAKE_ARGS, MakeCommand, cli, colour_option, format_option, refuse_unknown_options
 from kdeps.cli.make import OnStale, With, run_make
 
 GRAPH_FORMATS = ("html", "dot", "svg", "mermaid", "graphml", "json")
@@ -14,19 +14,13 @@ GRAPH_DETAILS = ("groups", "steps", "files")
 
 
 @cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
-@click.option(
-    "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
-    help="How to print the verdict.",
-)  # fmt: skip
+@format_option("How to print the verdict.")
 @click.option(
     "--exact",
     is_flag=True,
     help="Ask Kbuild itself; adds changed commands. Executes nothing, takes a second or two.",
 )
-@click.option(
-    "--color", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
-    help="Colour; `auto` is a terminal without NO_COLOR.",
-)  # fmt: skip
+@colour_option
 @click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
 def check(output: str, exact: bool, color: str, make_args: tuple[str, ...]) -> int:
     """Would this build use stale kernel artifacts? Changes nothing.
@@ -177,10 +171,7 @@ def ninja(everything: bool, output: str | None, make_args: tuple[str, ...]) -> i
     help="Run CMD with each new verdict (JSON on its standard input).",
 )
 @click.option("--all-modules", is_flag=True, help="Watch every module of this tree that was built with M=.")
-@click.option(
-    "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
-    help="How to print a verdict; json is one object a line.",
-)  # fmt: skip
+@format_option("How to print a verdict; json is one object a line.")
 @click.option("--notify", is_flag=True, help="Send a desktop notification when the verdict changes.")
 @click.option(
     "--quiet-ms", type=click.IntRange(0, 60000), default=100, show_default=True,
@@ -189,10 +180,7 @@ def ninja(everything: bool, output: str | None, make_args: tuple[str, ...]) -> i
 @click.option("--poll", is_flag=True, help="Do without file events: look at intervals.")
 @click.option("--status", is_flag=True, help="Print what the watches that run have found, and end.")
 @click.option("--systemd", is_flag=True, help="Print a systemd user unit that runs this watch, and end.")
-@click.option(
-    "--color", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
-    help="Colour; `auto` is a terminal without NO_COLOR.",
-)  # fmt: skip
+@colour_option
 @click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
 def watch(
     on_stale: str,

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from kdeps import __version__
+from kdeps.cli.check import Colour, Format
 from kdeps.makeargs import find_unknown_option
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 MAKE_ARGS = {
     "ignore_unknown_options": True,
@@ -16,6 +21,18 @@ MAKE_ARGS = {
     "help_option_names": ["-h", "--help"],
 }
 """What is no option of ours, and everything behind it, belongs to make."""
+colour_option = click.option(
+    "--color", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
+    help="Colour; `auto` is a terminal without NO_COLOR.",
+)  # fmt: skip
+
+
+def format_option(help_text: str) -> Callable[[_Command], _Command]:
+    """The option ``--format`` of a command that answers in text or JSON."""
+    return click.option(
+        "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
+        help=help_text,
+    )  # fmt: skip
 
 
 class MakeCommand(click.Command):

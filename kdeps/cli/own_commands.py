@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from kdeps.cli.check import Colour, wants_colour
-from kdeps.cli.group import cli
+from kdeps.cli.group import cli, colour_option
 from kdeps.cli.start import Exit
 
 
@@ -87,13 +87,7 @@ def man(install: Path | None, name: str | None) -> int:
     type=click.Path(path_type=Path),
     help="Leave the miniature tree there, to play with.",
 )
-@click.option(
-    "--color",
-    type=click.Choice([c.value for c in Colour]),
-    default="auto",
-    show_default=True,
-    help="Colour; `auto` is a terminal without NO_COLOR.",
-)
+@colour_option
 def demo(keep: Path | None, color: str) -> int:
     """The bug and its cure in half a minute, on a miniature tree, without a kernel.
 

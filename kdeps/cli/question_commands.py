@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from kdeps.ci.options import CiFormat, Extent
 from kdeps.cli.check import Colour, Format, Source
-from kdeps.cli.group import MAKE_ARGS, MakeCommand, cli, refuse_unknown_options
+from kdeps.cli.group import MAKE_ARGS, MakeCommand, cli, colour_option, format_option, refuse_unknown_options
 from kdeps.cli.query import QueryCommand
 from kdeps.errors import UsageError
 
@@ -53,10 +53,7 @@ from kdeps.errors import UsageError
 )
 @click.option("--bisect", is_flag=True, help='Exit 125 for "cannot tell", as `git bisect run` wants it.')
 @click.option("--root", metavar="DIR", help="The repository that paths in reports are relative to.")
-@click.option(
-    "--color", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
-    help="Colour; `auto` is a terminal without NO_COLOR.",
-)  # fmt: skip
+@colour_option
 @click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
 def ci(
     scope: str, output: str, outputs: tuple[str, ...], built: bool, exact: bool, record: str | None, against: str | None,
@@ -133,14 +130,8 @@ def _refuse_beside(chosen: str, names: tuple[str, ...]) -> None:
 @click.option(
     "--exact", is_flag=True, help="Ask Kbuild itself what is stale; adds changed commands. Executes nothing."
 )
-@click.option(
-    "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
-    help="How to print the answer.",
-)  # fmt: skip
-@click.option(
-    "--color", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
-    help="Colour; `auto` is a terminal without NO_COLOR.",
-)  # fmt: skip
+@format_option("How to print the answer.")
+@colour_option
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="TARGET [SOURCE] [MAKE_ARGS]...")
 def why(
     used_by: bool, every: bool, exact: bool, output: str, color: str, words: tuple[str, ...]
@@ -181,14 +172,8 @@ def why(
 @click.option("--stdin", is_flag=True, help="Read names from standard input, one a line or ended by NUL.")
 @click.option("--modules-only", is_flag=True, help="Print the folders to build with M=, one a line.")
 @click.option("--all", "every", is_flag=True, help="Leave nothing out of long lists.")
-@click.option(
-    "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
-    help="How to print the answer.",
-)  # fmt: skip
-@click.option(
-    "--color", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
-    help="Colour; `auto` is a terminal without NO_COLOR.",
-)  # fmt: skip
+@format_option("How to print the answer.")
+@colour_option
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[FILE]... [MAKE_ARGS]...")
 def affected(
     since: str | None, stdin: bool, modules_only: bool, every: bool, output: str, color: str, words: tuple[str, ...]
@@ -221,14 +206,8 @@ def affected(
 
 
 @cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
-@click.option(
-    "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
-    help="How to print what was found.",
-)  # fmt: skip
-@click.option(
-    "--color", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
-    help="Colour; `auto` is a terminal without NO_COLOR.",
-)  # fmt: skip
+@format_option("How to print what was found.")
+@colour_option
 @click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
 def doctor(output: str, color: str, make_args: tuple[str, ...]) -> int:
     """What kdeps finds here, and what it cannot see. Paste it into a bug report.
