@@ -19,7 +19,7 @@ from kdeps.rules import Rule
 from kdeps.watch.child import end_process, is_readable
 
 SLACK_NS = 20_000_000
-"""How much earlier a step may have begun than we have read that it did."""
+"""How coarse the stamps of files are, generously."""
 PATIENCE_S = 20.0
 """How long it may take to end after it was told to."""
 KEPT_LINES = 400
@@ -51,7 +51,9 @@ class Making:
         self.expected = expected
         self.progress = ""
         self._begun: dict[str, int] = {}
-        """Step, by Kbuild's name → when it began, on the clock that files are stamped by."""
+        """Step, by Kbuild's name → no later than it began, on the clock that files are stamped by."""
+        self._read_at = time.time_ns()
+        """What is read next was said after that."""
         self._edited: set[str] = set()
         self._rest = b""
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
@@ -82,9 +84,11 @@ class Making:
         descriptor = self.fileno()
         if descriptor is None:
             return False
+        now = time.time_ns()
         try:
             data = os.read(descriptor, 65536)
         except BlockingIOError:
+            self._read_at = now
             return True
         except OSError:
             data = b""
@@ -95,8 +99,10 @@ class Making:
             if step is None:
                 self._tail.append(text)
             else:
-                self._begun.setdefault(step[1], time.time_ns())
+                # On a busy machine it is read long after it was said: an edit may lie in between.
+                self._begun.setdefault(step[1], self._read_at)
                 self._tell_progress(step[1])
+        self._read_at = now
         if not data:
             self._output.close()
         return bool(data)
@@ -126,12 +132,14 @@ class Making:
             rules: By Kbuild's name.
         """
         torn: list[str] = []
+        # What the steps give each other is written in order, by make's own care.
+        edited = self._edited.difference(*(rule.outputs for rule in rules.values()))
         for name, began_ns in self._begun.items():
             rule = rules.get(name)
-            if rule is None or self._edited.isdisjoint(inputs := {*rule.prerequisites, *rule.optional}):
+            if rule is None or edited.isdisjoint(inputs := {*rule.prerequisites, *rule.optional}):
                 continue
             made = _mtime(rule.target)
-            if any(began_ns - SLACK_NS < _mtime(path) <= made for path in self._edited & inputs):
+            if any(began_ns - SLACK_NS < _mtime(path) <= made for path in edited & inputs):
                 torn.append(rule.target)
         return torn
 
