@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 import re
 
+from kdeps.cache import cache_directory, store
+
 _TIMEOUT_S = 20
 _MASQUERADES = frozenset(("ccache", "sccache", "distcc", "icecc"))
 """Programs that stand in for a compiler under its name, and find it in ``PATH`` themselves."""
@@ -46,6 +48,19 @@ def version_text(command: str, environ: dict[str, str], directory: str) -> str:
     return text
 
 
+def shows_changes(command: str, environ: dict[str, str], directory: str) -> bool:
+    """Tell whether a compiler that answers otherwise shows in a file: its answer is one to remember.
+
+    Args:
+        command: As for ``version_text``; so are the others.
+        environ: The environment make would get.
+        directory: Where make would stand.
+    """
+    words = command.split()
+    path = _find_program(words[0], environ) if words else None
+    return path is None or (len(words) == 1 and _identity(path, environ, directory) is not None)
+
+
 def notices_deleted(srctree: str, environ: dict[str, str], directory: str) -> bool:
     """Tell whether Kbuild notices a prerequisite that was deleted.
 
@@ -64,14 +79,6 @@ def notices_deleted(srctree: str, environ: dict[str, str], directory: str) -> bo
     said = re.match(r"GNU Make (\d+(?:\.\d+)*)", version_text("make", environ, directory))
     # Without an answer take the newer one: it says more, never less.
     return said is None or tuple(int(number) for number in said[1].split(".")) > (4, 4)
-
-
-def cache_directory(environ: dict[str, str]) -> str:
-    """The folder for what kdeps remembers; never inside a kernel tree."""
-    base = environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.join(environ.get("HOME") or "/nonexistent", ".cache")
-    return os.path.join(base, "kdeps")
 
 
 def _find_program(name: str, environ: dict[str, str]) -> str | None:
@@ -153,15 +160,10 @@ def _load_cache(environ: dict[str, str]) -> dict[str, str]:
 
 
 def _store_cache(known: dict[str, str], environ: dict[str, str]) -> None:
-    """Write the cache in one rename; not being able to costs time, never correctness."""
-    folder = cache_directory(environ)
-    path = os.path.join(folder, "toolchain.tsv")
-    temporary = f"{path}.{os.getpid()}"
     recent = list(known.items())[-64:]
+    lines = "".join(f"{key}\t{text}\n" for key, text in recent if "\t" not in key + text)
     try:
-        os.makedirs(folder, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(f"{key}\t{text}\n" for key, text in recent if "\t" not in key + text)
-        os.replace(temporary, path)
-    except (OSError, UnicodeEncodeError):
+        data = lines.encode()
+    except UnicodeEncodeError:
         return
+    store(os.path.join(cache_directory(environ), "toolchain.tsv"), data)

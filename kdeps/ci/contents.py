@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kdeps.toolchain import cache_directory
+from kdeps.cache import cache_directory, store
 from kdeps.tree import open_nonblocking
 
 MAX_BYTES = 2 << 30
@@ -163,17 +163,7 @@ class Contents:
         if len(kept) > _MAX_REMEMBERED:
             kept = self._new
         payload = json.dumps(kept, separators=(",", ":")).encode()
-        temporary = f"{self._cache}.{os.getpid()}"
-        try:
-            os.makedirs(os.path.dirname(self._cache), exist_ok=True)
-            with open(temporary, "wb") as file:
-                file.write(_HEAD + _checksum(payload) + b"\n" + payload)
-            os.replace(temporary, self._cache)
-        except OSError:
-            try:
-                os.unlink(temporary)
-            except OSError:
-                return
+        store(self._cache, _HEAD + _checksum(payload) + b"\n" + payload)
 
 
 def _stamp(found: os.stat_result) -> list[int | str]:

@@ -14,7 +14,6 @@ or of another tree is none, and the records are read. Nothing in it is ever exec
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import struct
@@ -26,11 +25,11 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdeps import __version__
+from kdeps.cache import cache_directory, name_of, store
 from kdeps.ci.discovery import Discovery, Kind
 from kdeps.formats.cmdfile import RecordState
 from kdeps.rules.model import Action, Rule, Scope
 from kdeps.stamps import SOLID
-from kdeps.toolchain import cache_directory
 from kdeps.tree import open_nonblocking
 from kdeps.verdict import Status
 
@@ -167,10 +166,7 @@ class Index:
         self._name = "\0".join(
             (__version__, python, tree.objtree, tree.srctree, tree.srcarch, str(tree.version))
         ).encode("utf-8", "surrogateescape")
-        self._folder = os.path.join(cache_directory(environ), "index")
-        self._path = os.path.join(
-            self._folder, f"{os.path.basename(tree.objtree)[:80]}-{zlib.crc32(os.fsencode(tree.objtree)):08x}"
-        )
+        self._path = os.path.join(cache_directory(environ), "index", name_of(tree.objtree))
 
     def load_answer(self) -> Answer | None:
         """The last answer, if nothing was wrong then; whether it still holds the caller must look."""
@@ -222,16 +218,7 @@ class Index:
         header = _HEADER.pack(
             _MAGIC, _FORMAT, zlib.crc32(self._name), len(hot), zlib.crc32(hot), len(cold), zlib.crc32(cold)
         )
-        temporary = f"{self._path}.{os.getpid()}.new"
-        try:
-            os.makedirs(self._folder, exist_ok=True)
-            with open(temporary, "wb") as file:
-                file.writelines((header, hot, cold))
-            os.replace(temporary, self._path)
-            self._drop_old()
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        store(self._path, b"".join((header, hot, cold)), kept=_KEPT)
 
     def _read(self, which: int) -> bytes | None:
         """Read one part, if it is whole, of this version and of this tree."""
@@ -249,13 +236,6 @@ class Index:
         except (OSError, struct.error, MemoryError, OverflowError):
             return None
         return part if part and zlib.crc32(part) == (cold_sum if which else hot_sum) else None
-
-    def _drop_old(self) -> None:
-        """Keep the newest few; what a killed process left behind ages and goes as well."""
-        with os.scandir(self._folder) as entries:
-            paths = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries)
-        for _, path in paths[:-_KEPT]:
-            os.unlink(path)
 
 
 def is_settled(ctime_ns: int) -> bool:

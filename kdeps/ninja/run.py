@@ -15,6 +15,7 @@ import subprocess
 import zlib
 from typing import NamedTuple
 
+from kdeps.cache import cache_directory
 from kdeps.exact import ask_kbuild
 from kdeps.makeenv import kernel_environment
 from kdeps.ninja.manifest import Place, write_manifest
@@ -24,7 +25,6 @@ from kdeps.repair.memory import confirm, is_confirmed, take_inputs
 from kdeps.repair.plan import CannotRefresh, kernel_words
 from kdeps.rules import Scope
 from kdeps.survey import Survey
-from kdeps.toolchain import cache_directory
 from kdeps.verdict import ReasonKind
 
 PROGRAMS = ("ninja", "samu", "ninja-build", "muon samu")

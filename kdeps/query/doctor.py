@@ -15,6 +15,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from kdeps import __version__, edges
+from kdeps.cache import cache_directory
 from kdeps.causes import crate_name
 from kdeps.errors import KdepsError
 from kdeps.findings import Configuration, make_variables, read_configuration
@@ -22,7 +23,7 @@ from kdeps.formats.cmdfile import RecordState
 from kdeps.formats.kconfig import parse_value
 from kdeps.rules import Action, Scope
 from kdeps.survey import Survey, survey
-from kdeps.toolchain import cache_directory, notices_deleted, version_text
+from kdeps.toolchain import notices_deleted, version_text
 from kdeps.tree import Tree, find_tree
 from kdeps.verdict import Status
 

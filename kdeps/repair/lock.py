@@ -19,11 +19,10 @@ import contextlib
 import fcntl
 import os
 import time
-import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kdeps.toolchain import cache_directory
+from kdeps.cache import cache_directory, name_of
 
 _POLL_S = 0.1
 INHERITED_S = 60
@@ -114,8 +113,7 @@ def find_refresher(objtree: str, environ: dict[str, str]) -> int:
 
 
 def _path(objtree: str, environ: dict[str, str]) -> str:
-    name = f"{os.path.basename(objtree)}-{zlib.crc32(os.fsencode(objtree)):08x}"
-    return os.path.join(cache_directory(environ), "locks", name)
+    return os.path.join(cache_directory(environ), "locks", name_of(objtree))
 
 
 def _has_open(pid: int, file: os.stat_result) -> bool:

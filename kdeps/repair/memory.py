@@ -9,10 +9,7 @@ has changed, the record alone is exact.
 
 A command of ``rust/`` or ``scripts/`` is made from
 
-* make's arguments and ``MAKEFLAGS``, without those that only say how fast or how
-  loud to work (``-j``, ``-s``; a job server);
-* the environment: all of it, for Makefiles, probes and ``$(shell …)`` may read any
-  name, but for names that shells, terminals and desktops set and nobody else reads;
+* make's arguments, ``MAKEFLAGS`` and the environment (``environment``);
 * ``auto.conf``, which every Makefile includes, with ``auto.conf.cmd``;
 * the Makefiles and the scripts that ``modules_prepare`` reads: those at the top of the
   source tree, everything like one under ``scripts/``, ``rust/``, ``arch/<srcarch>/``,
@@ -38,46 +35,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kdeps import __version__
+from kdeps.cache import cache_directory, name_of, store
 from kdeps.findings import make_variables
-from kdeps.makeenv import split_flags
+from kdeps.repair.environment import inherited_flags, says_what, settings
 from kdeps.repair.plan import kernel_words
 from kdeps.rules import Action, Scope
 from kdeps.survey import Survey
-from kdeps.toolchain import cache_directory
 from kdeps.tree import Tree
 
 KEPT = 32
 """How many confirmations are kept; the oldest go first."""
 _RACY_NS = 50_000_000
 """A file that changed this recently could change again within the same tick of its stamp."""
-_NOISE = frozenset(
-    (
-        "_", "OLDPWD", "SHLVL", "TERM", "COLORTERM", "TERMCAP", "COLUMNS", "LINES", "WINDOWID", "DISPLAY",
-        "WAYLAND_DISPLAY", "STY", "WINDOW", "LS_COLORS", "LS_OPTIONS", "PAGER", "LESS", "LESSOPEN", "LESSCLOSE",
-        "MANPAGER", "EDITOR", "VISUAL", "PS1", "PS2", "PS4", "PROMPT_COMMAND", "MAIL", "INVOCATION_ID",
-        "JOURNAL_STREAM", "GPG_TTY", "GPG_AGENT_INFO", "SESSION_MANAGER", "DBUS_SESSION_BUS_ADDRESS",
-        "DESKTOP_SESSION", "XAUTHORITY", "NO_COLOR", "CLICOLOR", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
-        "MFLAGS", "MAKEFLAGS", "GNUMAKEFLAGS", "MAKELEVEL", "MAKE_TERMOUT", "MAKE_TERMERR", "MAKEOVERRIDES",
-    )
-)  # fmt: skip
-"""Names whose value no command is made from. ``MAKEFLAGS`` is looked at word by word instead."""
-_NOISE_PREFIXES = ("SSH_", "TMUX", "XDG_", "KDEPS_", "VTE_", "KITTY_", "ALACRITTY_", "WEZTERM_", "ITERM_", "GNOME_", "KDE_",
-                   "QT_", "GTK_", "HIST", "LC_TERMINAL", "TERM_PROGRAM", "VSCODE_")  # fmt: skip
-_HOW = (
-    "-j",
-    "--jobs",
-    "--jobserver",
-    "-l",
-    "--load-average",
-    "-O",
-    "--output-sync",
-    "--sync-mutex",
-    "--no-print",
-)
-"""Options that say how to work, not what to make."""
-_QUIET = frozenset(
-    ("-s", "--silent", "--quiet", "-k", "--keep-going", "-w", "--print-directory", "--", "V=0", "V=1", "V=2")
-)
 _FOLDERS = (
     "scripts",
     "rust",
@@ -158,18 +127,7 @@ def confirm(survey: Survey, before: Confirmation, environ: dict[str, str]) -> No
 
 
 def _key(tree: Tree, environ: dict[str, str]) -> str:
-    words = [word for word in kernel_words(tree) if not word.startswith(_HOW) and word not in _QUIET]
-    flags = [
-        word
-        for name in ("GNUMAKEFLAGS", "MAKEFLAGS")
-        for word in split_flags(environ.get(name, ""))
-        if not word.startswith(_HOW) and word not in _QUIET
-    ]
-    kept = sorted(
-        f"{name}={value}"
-        for name, value in environ.items()
-        if name not in _NOISE and not name.startswith(_NOISE_PREFIXES)
-    )
+    words = [word for word in kernel_words(tree) if says_what(word)]
     parts = [
         "kdeps",
         __version__,
@@ -178,15 +136,25 @@ def _key(tree: Tree, environ: dict[str, str]) -> str:
         tree.make_directory,
         *words,
         "",
-        *flags,
+        *inherited_flags(environ),
         "",
-        *kept,
+        *settings(environ),
     ]
     return "\x1e".join([*parts, *_tools(tree, environ)]).replace("\0", "")
 
 
+def find_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:
+    """List every file that a command may be made from, there or not."""
+    return [*_find_makefiles(tree), *(path for path, _ in _find_tools(tree, environ))]
+
+
 def _tools(tree: Tree, environ: dict[str, str]) -> Iterator[str]:
     """Every program that an option may be probed with, and which file it is now."""
+    return (f"{path} {stamp}" for path, stamp in _find_tools(tree, environ) if stamp)
+
+
+def _find_tools(tree: Tree, environ: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Where each program is looked for until it is found, with the stamps of these files."""
     values = make_variables(tree, environ)
     names: dict[str, None] = {}
     for name in ("RUSTC", "BINDGEN", "CC", "LD", "AR", "NM", "OBJCOPY", "PYTHON3", *_PROBED):
@@ -195,9 +163,10 @@ def _tools(tree: Tree, environ: dict[str, str]) -> Iterator[str]:
     folders = environ.get("PATH", os.defpath).split(":")
     for name in names:
         for folder in folders if "/" not in name else ("",):
-            stamp = _stamp(os.path.join(folder, name))
+            path = os.path.join(folder, name)
+            stamp = _stamp(path)
+            yield path, stamp
             if stamp:
-                yield f"{os.path.join(folder, name)} {stamp}"
                 break
 
 
@@ -242,9 +211,10 @@ def _stamp(path: str) -> str:
 
 
 def _path(tree: Tree, key: str, environ: dict[str, str]) -> str:
-    name = f"{os.path.basename(tree.objtree)}-{zlib.crc32(os.fsencode(tree.objtree)):08x}"
     folder = os.path.join(cache_directory(environ), "confirmed")
-    return os.path.join(folder, f"{name}-{zlib.crc32(key.encode('utf-8', 'surrogateescape')):08x}")
+    return os.path.join(
+        folder, f"{name_of(tree.objtree)}-{zlib.crc32(key.encode('utf-8', 'surrogateescape')):08x}"
+    )
 
 
 def _load(path: str) -> Confirmation | None:
@@ -262,24 +232,8 @@ def _load(path: str) -> Confirmation | None:
 
 def _store(path: str, confirmation: Confirmation) -> None:
     """Write in one rename; not being able to costs a question, never correctness."""
-    folder = os.path.dirname(path)
-    temporary = f"{path}.{os.getpid()}.new"
     if any("\n" in name for name in confirmation.files):
         return
     files = "".join(f"{stamp}\t{name}\n" for name, stamp in confirmation.files.items())
     text = f"{confirmation.key}\0{confirmation.commands}\0{files}\0end\n"
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-        os.replace(temporary, path)
-        _drop_old(folder)
-    except OSError:
-        return
-
-
-def _drop_old(folder: str) -> None:
-    with os.scandir(folder) as entries:
-        paths = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries)
-    for _, path in paths[:-KEPT]:
-        os.unlink(path)
+    store(path, text.encode("utf-8", "surrogateescape"), kept=KEPT)

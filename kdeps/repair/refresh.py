@@ -23,9 +23,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
 
+from kdeps.cache import cache_directory, name_of, store
 from kdeps.repair.lock import Lock
 from kdeps.repair.plan import CannotRefresh
-from kdeps.toolchain import cache_directory
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _STEP = re.compile(r"  [A-Z][A-Z0-9]*(?: [A-Z]{1,2})?(?: \[[A-Z]\])? +(\S+)")
@@ -205,19 +205,13 @@ def load_durations(objtree: str, environ: dict[str, str]) -> dict[str, float]:
 
 def store_durations(durations: dict[str, float], objtree: str, environ: dict[str, str]) -> None:
     """Remember how long each step took; not being able to costs nothing but the estimate."""
-    path = _durations_path(objtree, environ)
-    temporary = f"{path}.{os.getpid()}"
+    lines = "".join(f"{target}\t{seconds:.3f}\n" for target, seconds in durations.items())
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(f"{target}\t{seconds:.3f}\n" for target, seconds in durations.items())
-        os.replace(temporary, path)
-    except (OSError, UnicodeEncodeError):
+        data = lines.encode()
+    except UnicodeEncodeError:
         return
+    store(_durations_path(objtree, environ), data)
 
 
 def _durations_path(objtree: str, environ: dict[str, str]) -> str:
-    import zlib
-
-    name = f"{os.path.basename(objtree)}-{zlib.crc32(os.fsencode(objtree)):08x}"
-    return os.path.join(cache_directory(environ), "durations", name)
+    return os.path.join(cache_directory(environ), "durations", name_of(objtree))
