@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdeps.demo.miniature import MODULE, Miniature
-from kdeps.watch.interest import Paths, find_first_paths, find_interest
+from kdeps.inputs import Paths, find_first_paths
+from kdeps.watch.interest import find_interest
 from tests.watch.coverage import find_uncovered
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.inputs import Paths
 from kdeps.watch.busy import (
     STALE_LOCK_S,
     Repository,
@@ -34,7 +35,7 @@ from kdeps.watch.busy import (
 from kdeps.watch.execute import Executor
 from kdeps.watch.follow import follow
 from kdeps.watch.inotify import Inotify
-from kdeps.watch.interest import Interest, Paths, find_interest
+from kdeps.watch.interest import Interest, find_interest
 from kdeps.watch.modules import split_modules
 from kdeps.watch.polling import Mount, Poller, find_eventless, find_mount, read_mounts
 from kdeps.watch.runtime import Post, Server

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from kdeps.inputs import Paths
 from kdeps.report.verdict_json import Json
 from kdeps.watch.busy import Writers, find_repository
-from kdeps.watch.interest import Paths
 from kdeps.watch.modules import Watchlist
 from kdeps.watch.sources import Sources, name_some
 from kdeps.watch.target import Look

@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kdeps.inputs import Paths
 from kdeps.watch.inotify import INSTANCE_LIMIT, USER_LIMIT, Events, Inotify
-from kdeps.watch.interest import Interest, Paths, find_interest
+from kdeps.watch.interest import Interest, find_interest
 from kdeps.watch.polling import (
     INTERVAL_S,
     MAX_INTERVAL_S,

@@ -12,6 +12,7 @@ import traceback
 from typing import NamedTuple
 
 from kdeps.errors import KdepsError
+from kdeps.inputs import Paths, find_first_paths, find_paths
 from kdeps.makeargs import parse_make_args
 from kdeps.printable import printable
 from kdeps.report.text import headlines
@@ -19,7 +20,6 @@ from kdeps.report.verdict_json import Json, unknown_document, verdict_document
 from kdeps.survey import Survey, survey
 from kdeps.tree import find_tree
 from kdeps.verdict import ReasonKind, Status
-from kdeps.watch.interest import Paths, find_first_paths, find_paths
 
 
 class Look(NamedTuple):

@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+from kdeps.inputs import find_paths
 from kdeps.survey import survey
-from kdeps.watch.interest import Interest, find_interest, find_paths
+from kdeps.watch.interest import Interest, find_interest
 
 LOOKING = ("stat", "lstat", "listdir", "scandir", "readlink", "access")
 
