@@ -6,7 +6,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class Stop(Exception):

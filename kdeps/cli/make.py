@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from kdeps.cli.ending import Stop, become_make, given_environment
 from kdeps.cli.saying import describe_bug, find_advice, find_headlines, refuse, say, say_all, say_helps
 from kdeps.cli.start import Exit
 from kdeps.errors import KdepsError, NoTree, UsageError
-from kdeps.repair.judging import judge
-from kdeps.repair.request import read_request
+from kdeps.repair.kept import holds
 
+TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
     from kdeps.survey import Survey
 
@@ -89,10 +88,15 @@ def _make_sure(
 ) -> None:
     """Return once nothing stale would be used, or the user wants make to run all the same."""
     cwd = os.getcwd()
+    if holds(words, cwd, environ):
+        return
+    from kdeps.repair.judging import judge
+    from kdeps.repair.request import read_request
+    from kdeps.verdict import Status
+
     request = read_request(words, cwd, environ)
     if request is None:
         return
-    from kdeps.verdict import Status
 
     try:
         found = judge(request, cwd, environ)

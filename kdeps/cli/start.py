@@ -13,10 +13,11 @@ import errno
 import os
 import sys
 from enum import IntEnum
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
 
 class Exit(IntEnum):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from kdeps.makeenv import kernel_environment
@@ -13,24 +14,37 @@ if TYPE_CHECKING:
 
 
 def judge(request: Request, cwd: str, environ: dict[str, str]) -> Survey | None:
-    """Judge from the record; ask Kbuild as well if it has not confirmed these commands yet."""
+    """Judge from the record; ask Kbuild as well if it has not confirmed these commands yet.
+
+    Args:
+        request: What make is asked for.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+
+    Returns:
+        The verdict; ``None`` where there is no module, or no Rust.
+    """
     from kdeps.survey import survey
     from kdeps.verdict import Status
 
+    started_ns = time.time_ns()
     found = survey(request.words, cwd, environ)
     if found.tree.module is None or not _has_rust(found):
         return None
     if found.tree.prebuilt or found.verdict.status is not Status.FRESH:
         return found
+    from kdeps.repair.kept import keep
     from kdeps.repair.memory import confirm, is_confirmed, take_inputs
 
     kernel = kernel_environment(environ)
-    if is_confirmed(found, kernel):
-        return found
-    before = take_inputs(found, kernel)
-    answered = _ask(found, kernel)
-    if answered.verdict.status is Status.FRESH:
+    answered = found
+    if not is_confirmed(found, kernel):
+        before = take_inputs(found, kernel)
+        answered = _ask(found, kernel)
+        if answered.verdict.status is not Status.FRESH:
+            return answered
         confirm(found, before, kernel)
+    keep(found, request, cwd, environ, started_ns)
     return answered
 
 

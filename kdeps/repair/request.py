@@ -47,6 +47,8 @@ class Request(NamedTuple):
     """make reads a Makefile of the user's own first, which may tell the kernel's make more than is known here."""
     by_ninja: bool = False
     """A refresh shall be ninja's work where it can be."""
+    given: tuple[str, ...] = ()
+    """make's own arguments, verbatim."""
 
 
 def read_request(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Request | None:
@@ -68,7 +70,7 @@ def read_request(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> R
     if _only_asks((*flags, *words)):
         return None
     folder = working_directory(args, cwd)
-    own = _read_own_makefile(folder, args)
+    own = _read_own_makefile(args, cwd)
     if not named:
         kernel = _named_kernel(folder, own, args, environ)
         if kernel is None:
@@ -79,13 +81,18 @@ def read_request(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> R
     if args.goals and all(goal in _BUILDS_NOTHING for goal in args.goals):
         return None
     in_job_server = any(flag.startswith("--jobserver") for flag in flags)
-    return Request(told, args, in_job_server, indirect=bool(own))
+    return Request(told, args, in_job_server, indirect=bool(own), given=words)
 
 
-def _read_own_makefile(folder: str, args: MakeArgs) -> str:
+def find_own_makefiles(args: MakeArgs, cwd: str) -> list[str]:
+    """The files of which make reads the first that exists."""
+    folder = working_directory(args, cwd)
+    return [os.path.join(folder, name) for name in args.files[-1:] or _READ_BY_MAKE]
+
+
+def _read_own_makefile(args: MakeArgs, cwd: str) -> str:
     """What make reads before the kernel's Makefile, without comments; empty where it reads that at once."""
-    for name in args.files[-1:] or _READ_BY_MAKE:
-        path = os.path.join(folder, name)
+    for path in find_own_makefiles(args, cwd):
         try:
             with open(path, encoding="utf-8", errors="surrogateescape", opener=open_nonblocking) as file:
                 text = file.read(1 << 16)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""A fresh answer, kept: until anything changes that it rests on.
+
+Somebody builds a driver many times a day, and mostly nothing of the kernel's has changed.
+Then it is enough to see that all the files the last answer came from (``kdeps.inputs``)
+look as they did, and no record has to be read. Only an answer with nothing wrong and
+nothing left for make to do is kept, and only once Kbuild has confirmed the commands.
+
+* Of a file its times are compared: the ctime moves with every change of content, whatever
+  its mtime was set to, and with every file that is put in its place.
+* The trees are where they were, for some commands spell that out.
+* A file that was not there is still not there while its folder has not changed.
+* A folder that is listed has the same names in it. A make that has nothing to do makes and
+  deletes files, so that a folder that changed is listed again.
+* What changed within the last second could change again without its times telling. A file
+  like that, and then nothing is kept; a folder like that is looked into each time.
+
+A compiler whose version must be asked each time (a script, ccache) leaves nothing to keep.
+This is the way of a build when all is well, and imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kdeps import __version__
+from kdeps.cache import cache_directory, store
+from kdeps.repair.environment import inherited_flags, settings
+
+TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
+if TYPE_CHECKING:
+    from kdeps.repair.request import Request
+    from kdeps.survey import Survey
+
+KEPT = 32
+"""How many answers are kept; the oldest go first."""
+_MAGIC = "kdeps fresh 1"
+_RACY_NS = 1_000_000_000
+_BETWEEN = b"\0\0"
+_END = b"end"
+_NOT_LISTED = -1
+"""Digest of the names in a folder in which only certain names count."""
+
+
+def holds(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> bool:
+    """Tell whether this very make was found fresh before, and nothing has changed since.
+
+    Args:
+        words: make's arguments, verbatim.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+    """
+    key = _key(words, cwd, environ)
+    try:
+        with open(_path(key, environ), "rb") as file:
+            parts = file.read().split(_BETWEEN)
+        kept, roots, real, files, stamps, folders, times, digests, absent, end = parts
+        if kept != key or end != _END or _write(_look(_split(files))) != stamps:
+            return False
+        if list(map(os.path.realpath, _split(roots))) != _split(real):
+            return False
+        changed = [
+            (folder, digest)
+            for folder, now, then, digest in zip(
+                _split(folders), _look(_split(folders)), _read(times), _read(digests), strict=True
+            )
+            if now != then
+        ]
+        return all(_is_same(*folder) for folder in changed) and not _any_came(
+            _split(absent), [folder for folder, _ in changed]
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def keep(
+    found: Survey,
+    request: Request,
+    cwd: str,
+    environ: dict[str, str],
+    started_ns: int,
+) -> None:
+    """Keep a fresh answer, if it can be told when it ends.
+
+    Args:
+        found: The answer.
+        request: What it answers.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+        started_ns: When the first file was read for it, in nanoseconds since the epoch.
+    """
+    from kdeps.inputs import find_paths
+    from kdeps.repair.memory import find_inputs
+    from kdeps.repair.request import find_own_makefiles
+
+    if found.verdict.pending or not _shows_compilers(found, environ):
+        return
+    paths = find_paths(found, request.words, cwd, environ)
+    wanted = {*paths.files, *find_inputs(found.tree, environ), *find_own_makefiles(request.args, cwd)}
+    wanted |= {folder for folder in paths.folders if not os.path.isdir(folder)}
+    passed = {path for path in wanted if _is_only_passed(path, found)}
+    wanted -= passed
+    settled_ns = started_ns - _RACY_NS
+    sorted_out = _sort_out(wanted, settled_ns)
+    if sorted_out is None:
+        return
+    files, absent = sorted_out
+    listed = {os.fsencode(folder) for folder in paths.folders if os.path.isdir(folder)}
+    folders = sorted(listed.union(map(_nearest_folder, absent), map(os.fsencode, passed)))
+    tree = found.tree
+    roots = sorted(
+        map(os.fsencode, {tree.srctree, tree.objtree, tree.module or "/", tree.module_output or "/"})
+    )
+    key = _key(request.given, cwd, environ)
+    try:
+        parts = (
+            key,
+            b"\0".join(roots),
+            b"\0".join(map(os.path.realpath, roots)),
+            b"\0".join(files),
+            _write(_look(files)),
+            b"\0".join(folders),
+            _write([time if time < 2 * settled_ns else 0 for time in _look(folders)]),
+            _write([_digest(path) if path in listed else _NOT_LISTED for path in folders]),
+            b"\0".join(absent),
+            _END,
+        )
+    except OSError:
+        return
+    store(_path(key, environ), _BETWEEN.join(parts), kept=KEPT)
+
+
+def _sort_out(paths: set[str], settled_ns: int) -> tuple[list[bytes], list[bytes]] | None:
+    """Divide paths into files and what is not there; ``None``: one of them cannot be relied on."""
+    files: list[bytes] = []
+    absent: list[bytes] = []
+    for path in sorted(map(os.fsencode, paths)):
+        try:
+            if os.stat(path).st_ctime_ns >= settled_ns:
+                return None
+            files.append(path)
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(path):
+                return None  # what comes into being where it leads does not show in its own folder
+            absent.append(path)
+        except (OSError, ValueError):
+            return None
+    return files, absent
+
+
+def _is_only_passed(path: str, found: Survey) -> bool:
+    """Whether it is a folder of the trees that must be there, whatever its times."""
+    return (
+        path.startswith((f"{found.tree.srctree}/", f"{found.tree.objtree}/"))
+        and path not in found.snapshot.mtime_ns
+        and os.path.isdir(path)
+    )
+
+
+def _shows_compilers(found: Survey, environ: dict[str, str]) -> bool:
+    """Whether a change of any compiler shows in a file."""
+    from kdeps.findings import make_variables
+    from kdeps.toolchain import shows_changes
+
+    values = make_variables(found.tree, environ)
+    commands = (values["CC"], values["RUSTC"], values["BINDGEN"], "make")
+    return all(shows_changes(command, environ, found.tree.make_directory) for command in commands)
+
+
+def _key(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> bytes:
+    """Everything that an answer depends on and that is no file."""
+    system = os.uname()
+    about = (_MAGIC, __version__, system.release, system.machine, str(os.geteuid()), cwd)
+    parts = (*about, *words, "", *inherited_flags(environ), "", *settings(environ))
+    return "\x1e".join(parts).replace("\0", "").encode("utf-8", "surrogateescape")
+
+
+def _path(key: bytes, environ: dict[str, str]) -> str:
+    import zlib
+
+    return os.path.join(cache_directory(environ), "fresh", f"{zlib.crc32(key):08x}")
+
+
+def _look(paths: list[bytes]) -> list[int]:
+    """How files look: the sum of both times, for where there is no ctime of its own the mtime moves.
+
+    Raises:
+        OSError: One is not there.
+    """
+    return [found.st_ctime_ns + found.st_mtime_ns for found in map(os.stat, paths)]
+
+
+def _nearest_folder(path: bytes) -> bytes:
+    """The folder whose own times tell when something comes into being on the way to a path."""
+    folder = os.path.dirname(path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _is_same(folder: bytes, digest: int) -> bool:
+    """Whether a folder that changed has the same names in it, where all of them count."""
+    return os.path.isdir(folder) if digest == _NOT_LISTED else _digest(folder) == digest
+
+
+def _any_came(absent: list[bytes], folders: list[bytes]) -> bool:
+    """Whether anything that was not there is there now, in the folders that changed."""
+    within = tuple(b"%s/" % folder.rstrip(b"/") for folder in folders)
+    return any(os.path.lexists(path) for path in absent if path.startswith(within))
+
+
+def _digest(folder: bytes) -> int:
+    """Of the names in a folder, and which of them are folders."""
+    import zlib
+
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name + b"/" * entry.is_dir() for entry in entries)
+    return zlib.crc32(b"\0".join(names))
+
+
+def _split(part: bytes) -> list[bytes]:
+    return part.split(b"\0") if part else []
+
+
+def _write(numbers: list[int]) -> bytes:
+    return str(numbers)[1:-1].encode()
+
+
+def _read(part: bytes) -> list[int]:
+    return list(map(int, part.split(b", "))) if part else []

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""A fresh answer is kept, and ends with any change that it rests on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.repair import kept
+from kdeps.repair.judging import judge
+from kdeps.repair.request import read_request
+from tests.watch.coverage import looked_at
+
+M = f"M={MODULE}"
+
+
+class Keeper:
+    """One fresh miniature, and the answer that is kept of it."""
+
+    def __init__(self, tree: Miniature, tmp_path: Path) -> None:
+        self.tree = tree
+        self.words = (*tree.tree_args, M)
+        self.cwd = str(tree.srctree)
+        self.environ = tree.environment({"XDG_CACHE_HOME": str(tmp_path / "cache")})
+        self.environ["PATH"] = f"{tmp_path / 'early'}:{self.environ['PATH']}"
+        self.early = tmp_path / "early"
+        self.early.mkdir()
+        make_programs(tree.toolchain / "bin")
+        tree.make("modules_prepare")
+        tree.make(M)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until no file could change again without its times telling."""
+        time.sleep(kept._RACY_NS / 1e9 + 0.1)
+
+    def judge(self) -> None:
+        """As ``kdeps make`` does it when nothing is kept."""
+        request = read_request(self.words, self.cwd, self.environ)
+        assert request is not None
+        judge(request, self.cwd, self.environ)
+
+    def holds(self, *more: str) -> bool:
+        return kept.holds((*self.words, *more), self.cwd, self.environ)
+
+    def file(self) -> Path:
+        [path] = (Path(self.environ["XDG_CACHE_HOME"]) / "kdeps/fresh").iterdir()
+        return path
+
+
+def make_programs(folder: Path) -> None:
+    """Put a program in place of each script, for a script is asked for its version each time."""
+    for tool in list(folder.iterdir()):
+        if tool.read_bytes()[:2] == b"#!":
+            real = tool.with_name(f"{tool.name}.real")
+            tool.rename(real)
+            source = f'#include <unistd.h>\nint main(int n, char **v) {{ v[0] = "{real}"; return execv(v[0], v); }}\n'
+            subprocess.run(["gcc", "-x", "c", "-o", tool, "-"], input=source, text=True, check=True)
+
+
+@pytest.fixture
+def keeper(tree: Miniature, tmp_path: Path) -> Keeper:
+    """A miniature whose fresh answer is kept."""
+    found = Keeper(tree, tmp_path)
+    found.judge()
+    assert found.holds()
+    return found
+
+
+def test_nothing_but_stamps_is_looked_at(keeper: Keeper) -> None:
+    """No record is opened, no folder is listed."""
+    with looked_at() as seen:
+        assert keeper.holds()
+    opened = {path for call, path in seen if call in ("open", "listdir", "scandir")}
+    assert opened == {str(keeper.file())}
+
+
+def test_next_to_nothing_is_imported(keeper: Keeper) -> None:
+    """Starting Python and looking at files is all it costs."""
+    environ = {**keeper.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-X", "importtime", "-m", "kdeps", "make", *keeper.words]
+    for _ in range(3):  # Kbuild confirms, the answer is kept, the answer is used
+        done = subprocess.run(
+            command, cwd=keeper.cwd, env=environ, capture_output=True, text=True, check=True, timeout=120
+        )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "import time:" in line}
+    assert "kdeps.repair.kept" in loaded
+    ours = {name for name in loaded if name.startswith("kdeps.")}
+    assert not loaded & {"subprocess", "json", "typing"}
+    assert not ours & {"kdeps.tree", "kdeps.rules", "kdeps.verdict", "kdeps.makeargs", "kdeps.repair.judging"}
+
+
+def test_a_make_with_nothing_to_do_changes_nothing(keeper: Keeper) -> None:
+    """It makes and deletes files in the folders that are listed."""
+    keeper.tree.make(M)
+    keeper.tree.make("modules_prepare")
+    keeper.tree.make(M)
+    assert keeper.holds()
+
+
+def test_whatever_was_looked_at_is_kept(keeper: Keeper) -> None:
+    """Every path that the way without a kept answer looks at is a file, a folder or absent in it."""
+    with looked_at() as seen:
+        keeper.judge()
+    files, _, folders, _, digests, absent = keeper.file().read_bytes().split(b"\0\0")[3:9]
+    known = {os.path.normpath(os.fsdecode(path)) for path in (files + b"\0" + absent).split(b"\0")}
+    passed = [os.fsdecode(path) for path in folders.split(b"\0")]
+    listed = {path for path, digest in zip(passed, kept._read(digests), strict=True) if digest != -1}
+    others = (keeper.environ["XDG_CACHE_HOME"], "/proc", os.path.dirname(os.__file__))
+    missed = {
+        f"{call} {path}"
+        for call, path in seen
+        if not path.startswith(others)
+        and path not in (listed if call in ("listdir", "scandir") else known.union(passed))
+        and not _is_below_absent(path, known)
+    }
+    # Listed to see which of the symbols are there, and those are known by name.
+    missed.discard(f"listdir {keeper.tree.objtree}/include/config")
+    assert {
+        entry for entry in missed if not _finds_makefiles(entry, keeper.tree) and not _is_way(entry)
+    } == set()
+
+
+def _is_below_absent(path: str, known: set[str]) -> bool:
+    above = os.path.dirname(path)
+    return not os.path.exists(path) and (above in known or not os.path.isdir(above))
+
+
+def _finds_makefiles(entry: str, tree: Miniature) -> bool:
+    """``_find_makefiles`` lists folders for files that no make reads until a known Makefile names them."""
+    call, _, path = entry.partition(" ")
+    return call == "scandir" and path.startswith(f"{tree.srctree}/")
+
+
+def _is_way(entry: str) -> bool:
+    """Whether it is a folder on the way to a program, looked at to follow links."""
+    call, _, path = entry.partition(" ")
+    return call == "lstat" and os.path.isdir(path)
+
+
+def _rewrite_quietly(path: Path) -> None:
+    """Another content of the same size, with the mtime that the file had."""
+    found = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 1
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+CHANGES: dict[str, Callable[[Keeper], object]] = {
+    "a core source": lambda k: k.tree.append("rust/kernel/io.rs", "// x\n"),
+    "a C header": lambda k: k.tree.append("include/linux/pci.h", "/* x */\n"),
+    "a source, touched": lambda k: k.tree.touch("rust/kernel/io.rs"),
+    "a source, made older": lambda k: os.utime(k.tree.path("rust/kernel/io.rs"), (1, 1)),
+    "the module's source": lambda k: k.tree.append(f"{MODULE}/gpu.rs", "// x\n"),
+    "a record, its mtime kept": lambda k: _rewrite_quietly(k.tree.objtree / "rust/.kernel.o.cmd"),
+    "a record, gone": lambda k: (k.tree.objtree / "rust/.core.o.cmd").unlink(),
+    "a record of the module, gone": lambda k: (k.tree.module / ".nova_core.o.cmd").unlink(),
+    "metadata, gone": lambda k: (k.tree.objtree / "rust/libkernel.rmeta").unlink(),
+    "metadata, emptied": lambda k: os.truncate(k.tree.objtree / "rust/libkernel.rmeta", 0),
+    "a source, gone": lambda k: k.tree.path("include/linux/pci.h").unlink(),
+    ".config": lambda k: k.tree.touch(k.tree.objtree / ".config"),
+    "a Makefile": lambda k: k.tree.append("rust/Makefile", "# x\n"),
+    "a Makefile that would come first": lambda k: k.tree.path("rust/Kbuild").write_text("include Makefile\n"),
+    "the user's own Makefile": lambda k: k.tree.path("GNUmakefile").write_text("include Makefile\n"),
+    "a compiler": lambda k: k.tree.touch(k.tree.toolchain / "bin/rustc"),
+    "a compiler, earlier in PATH": lambda k: shutil.copy("/bin/true", k.early / "rustc"),
+    "an interrupted compile": lambda k: (k.tree.objtree / "rust/.kernel.o.d").write_text("x: y\n"),
+    "a new record": lambda k: (k.tree.objtree / "scripts/.new.cmd").write_text("savedcmd_x := y\n"),
+    "vmlinux": lambda k: (k.tree.objtree / "vmlinux").touch(),
+    "a link in place of a file": lambda k: _replace_by_link(k.tree.path("rust/kernel/io.rs")),
+    "a folder in place of a file": lambda k: _replace_by_folder(k.tree.objtree / "rust/libkernel.rmeta"),
+    "another tree in its place": lambda k: _replace_tree(k.tree.objtree),
+    "the source tree, moved behind a link": lambda k: _move_behind_link(k.tree.srctree),
+    "the object tree, gone": lambda k: shutil.rmtree(k.tree.objtree),
+    "a variable of the environment": lambda k: k.environ.update(KCFLAGS="-g"),
+    "a flag that make inherits": lambda k: k.environ.update(MAKEFLAGS=" -- KRUSTFLAGS=-g"),
+}
+
+
+def _replace_by_link(path: Path) -> None:
+    path.rename(path.with_suffix(".old"))
+    shutil.copy2(path.with_suffix(".old"), path.with_suffix(".new"))
+    path.symlink_to(path.with_suffix(".new").name)
+
+
+def _move_behind_link(path: Path) -> None:
+    path.rename(f"{path}.moved")
+    path.symlink_to(f"{path.name}.moved")
+
+
+def _replace_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _replace_tree(path: Path) -> None:
+    shutil.copytree(path, f"{path}.copy", symlinks=True)
+    path.rename(f"{path}.old")
+    os.rename(f"{path}.copy", path)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_ends_it(keeper: Keeper, change: str) -> None:
+    """Whatever the change does to the answer: the answer is found anew."""
+    CHANGES[change](keeper)
+    assert not keeper.holds()
+
+
+def test_other_arguments_have_an_answer_of_their_own(keeper: Keeper) -> None:
+    """They may mean another build."""
+    assert not keeper.holds("KRUSTFLAGS=-g")
+    assert not kept.holds(keeper.words, str(keeper.tree.objtree), keeper.environ)
+
+
+def test_jobs_of_an_outer_make_are_no_other_build(keeper: Keeper) -> None:
+    """The pipe of a job server has another name each time."""
+    keeper.environ["MAKEFLAGS"] = " -j8 --jobserver-auth=fifo:/tmp/GMfifo77"
+    assert keeper.holds()
+
+
+def test_what_changed_a_moment_ago_is_not_kept(keeper: Keeper) -> None:
+    """It could change again within the same tick."""
+    keeper.tree.path("rust/kernel/io.rs").chmod(0o600)
+    keeper.judge()
+    assert not keeper.holds()
+    keeper.settle()
+    keeper.judge()
+    assert keeper.holds()
+
+
+def test_a_folder_that_changed_a_moment_ago_is_looked_into_each_time(keeper: Keeper) -> None:
+    """Its times would not tell the next change; the names in it do."""
+    folder = keeper.tree.objtree / "scripts"
+    keeper.file().unlink()
+    (folder / "scratch").touch()
+    (folder / "scratch").unlink()
+    keeper.judge()
+    times = folder.stat()
+    assert keeper.holds()
+    (folder / ".late.cmd").write_text("savedcmd_x := y\n")
+    os.utime(folder, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not keeper.holds()
+
+
+def test_where_make_has_work_to_do_nothing_is_kept(keeper: Keeper) -> None:
+    """It will change what was looked at."""
+    keeper.tree.append(f"{MODULE}/gpu.rs", "// x\n")
+    keeper.settle()
+    before = keeper.file().read_bytes()
+    keeper.judge()
+    assert keeper.file().read_bytes() == before
+    assert not keeper.holds()
+
+
+def test_a_compiler_that_is_a_script_leaves_nothing_to_keep(keeper: Keeper) -> None:
+    """What it says may change behind its stamp."""
+    tool = keeper.tree.toolchain / "bin/bindgen"
+    tool.with_name("bindgen.real").rename(tool)
+    keeper.settle()
+    keeper.judge()
+    assert not keeper.holds()
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, -1, -3])
+def test_a_file_that_is_cut_off_is_none(keeper: Keeper, size: int) -> None:
+    """A full disk, a crash."""
+    data = keeper.file().read_bytes()
+    keeper.file().write_bytes(data[:size])
+    assert not keeper.holds()
+    keeper.file().write_bytes(data)
+    assert keeper.holds()
+
+
+def test_an_answer_of_another_build_with_the_same_name_is_none(keeper: Keeper) -> None:
+    """The name of the file is a checksum, and two may be equal."""
+    keeper.file().write_bytes(keeper.file().read_bytes().replace(MODULE.encode(), b"drivers/gpu/other", 1))
+    assert not keeper.holds()
