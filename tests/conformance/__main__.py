@@ -266,7 +266,12 @@ def _run_fresh(layouts: dict[str, Layout], jobs: int, when: str) -> bool:
     for outcome in run_cases(map(fresh_case, layouts.values()), jobs):
         listed = {t for a in (outcome.prepare, *(j.kbuild for j in outcome.judged)) for t in a.recorded}
         stale = [j.module for j in outcome.judged if j.kdeps.verdict != "fresh" or j.kdeps.entries]
-        if listed or outcome.kbuild_errors or outcome.disagrees or stale:
+        layout = layouts[outcome.name.partition("/")[0]]
+        rusty = {m.name for m in layout.modules if layout.prepare and "rust" in m.languages}
+        lost = [j.module for j in outcome.judged if j.module in rusty and not j.kdeps.kept]
+        if lost:
+            print(f"NOT KEPT {when}: {layout.name}: {', '.join(lost)}")
+        if listed or outcome.kbuild_errors or outcome.disagrees or stale or lost:
             fit = False
             print(f"NOT FRESH {when}:\n{full_text(outcome)}", flush=True)
     return fit

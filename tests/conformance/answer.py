@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kdeps.repair.judging import judge
+from kdeps.repair.kept import holds
+from kdeps.repair.request import read_request
+
 from .kbuild import canonical
 from .layout import Layout
 
@@ -67,6 +71,8 @@ class KdepsAnswer:
     elapsed_s: float = 0.0
     broken: str = ""
     """Not empty when the answer breaks kdeps' own contract; says how."""
+    kept: bool = False
+    """``kdeps make`` would take the build for fresh, for nothing has changed since it was found so."""
 
     @property
     def says_something(self) -> bool:
@@ -96,6 +102,20 @@ def ask_kdeps(
     )
     _read_json(answer, done.stdout, layout)
     return answer
+
+
+def keep_fresh(layout: Layout, args: Sequence[str]) -> None:
+    """Judge as ``kdeps make`` does, so that a fresh answer is kept."""
+    words = (*layout.make, *args)
+    environ = dict(os.environ)
+    request = read_request(words, layout.cwd, environ)
+    if request is not None:
+        judge(request, layout.cwd, environ)
+
+
+def is_kept(layout: Layout, args: Sequence[str]) -> bool:
+    """Whether ``kdeps make`` would go by the answer it has kept."""
+    return holds((*layout.make, *args), layout.cwd, dict(os.environ))
 
 
 def _read_json(answer: KdepsAnswer, stdout: bytes, layout: Layout) -> None:

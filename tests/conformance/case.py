@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .answer import KdepsAnswer, ask_kdeps
+from .answer import KdepsAnswer, ask_kdeps, is_kept
 from .kbuild import KbuildAnswer, Listed, ask_module, ask_prepare
 from .layout import Layout, Module
 from .mutate import Case, apply_step
@@ -119,6 +119,8 @@ def _run(case: Case, outcome: Outcome, *, exact: bool) -> None:
     mutated = scratch.written()
     env = {} if case.warm else {"XDG_CACHE_HOME": f"{private}/cache"}
     answers = [ask_kdeps(case.layout, [*m.make, *case.extra], exact=exact, env=env) for m in case.modules]
+    for module, answer in zip(case.modules, answers, strict=True):
+        answer.kept = is_kept(case.layout, [*module.make, *case.extra])
     after = scratch.written()
     kdeps_wrote = [p for p in differing(mutated, after) if not p.startswith(CACHE)]
     if case.layout.prepare and not _is_module_only(case):
@@ -174,6 +176,8 @@ def compare(
         return difference
     errors = (*prepare.errors, *kbuild.errors)
     if errors:
+        if kdeps.kept:
+            difference.contract.append("kdeps make would go by a kept answer where make stops")
         # Edited by hand, kernel.release is written anew by a real make before utsrelease.h is
         # made from it; the referee, which executes nothing, stops there.
         rewritten = any(path.endswith("/include/config/kernel.release") for path in mutated)
@@ -190,6 +194,8 @@ def compare(
         return difference
 
     answers = (prepare, kbuild)
+    if kdeps.kept and (kdeps.verdict != "fresh" or kdeps.entries):
+        difference.contract.append(f"kdeps make would go by a kept answer, and it is {kdeps.verdict}")
     listed: dict[str, Listed] = {}
     for answer in answers:
         listed |= answer.recorded

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from .answer import ask_kdeps
+from .answer import ask_kdeps, keep_fresh
 from .case import CACHE, Outcome, run_case
 from .layout import Layout
 from .mutate import Case, Planner
@@ -68,6 +68,7 @@ def warm_caches(layouts: Iterable[Layout]) -> None:
     for layout in layouts:
         for module in layout.modules:
             ask_kdeps(layout, module.make)
+            keep_fresh(layout, module.make)
 
 
 def list_trees(layouts: Iterable[Layout]) -> Listing:
