@@ -51,6 +51,7 @@ def kdeps() -> RunKdeps:
         *words: str,
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
         options = [w for w in words if w.startswith("--")]
         rest = [w for w in words if not w.startswith("--")]
@@ -59,7 +60,7 @@ def kdeps() -> RunKdeps:
             [sys.executable, "-m", "kdeps", command, *options, *where, *rest],
             cwd=cwd or miniature.srctree,
             env=miniature.environment({"PYTHONPATH": str(CHECKOUT), **(env or {})}),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,

@@ -342,8 +342,47 @@ def test_a_shard_says_what_no_record_tells(tree: Miniature, kdeps: RunKdeps) -> 
     makefile = tree.module / "Makefile"
     makefile.write_text(makefile.read_text() + "# later\n")
     done = kdeps(tree, "ci", "--since=HEAD", "--shard=1/1")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout.split()) == (0, [MODULE])
     assert "nova-core/Makefile: make compares the commands" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "reached"),
+    [
+        (f"{MODULE}/Makefile", [MODULE]),
+        (f"{MODULE}/fb/Kbuild", [MODULE]),
+        ("samples/rust/Makefile", ["samples/rust"]),
+        ("drivers/net/Makefile", []),
+        ("drivers/gpu/Makefile", []),
+        ("rust/Makefile", [MODULE, "samples/rust"]),
+        ("scripts/Makefile.build", [MODULE, "samples/rust"]),
+        ("arch/x86/Makefile", [MODULE, "samples/rust"]),
+        ("arch/x86/kernel/Makefile", []),
+        ("arch/arm64/Makefile", []),
+        ("Makefile", [MODULE, "samples/rust"]),
+        ("Kconfig", [MODULE, "samples/rust"]),
+    ],
+)
+def test_what_commands_are_made_of_may_change_them(
+    name: str, reached: list[str], tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """Whose commands a Makefile gives: its folder's, or everybody's; there, changed or deleted."""
+    tree.make("M=samples/rust")
+    modules = (NOVA, "M=samples/rust")
+    listed = kdeps(tree, "affected", "--modules-only", "--stdin", *modules, stdin=f"{name}\n")
+    assert (listed.returncode, listed.stdout.split()) == (0, reached)
+    document = json.loads(
+        kdeps(tree, "affected", "--stdin", "--format=json", *modules, stdin=f"{name}\n").stdout
+    )
+    assert [os.path.relpath(m["module"], tree.srctree) for m in document["unsure"]] == reached
+
+
+def test_what_may_change_is_said_to_be_no_more_than_that(tree: Miniature, kdeps: RunKdeps) -> None:
+    """In words, with the commands that would build it."""
+    said = kdeps(tree, "affected", "rust/Makefile", NOVA).stdout
+    assert "\n1 module with commands that may change\n" in said
+    assert "nova-core: any of its commands may change\n" in said
+    assert "modules_prepare &&\n" in said
 
 
 @pytest.mark.parametrize("harm", ["emptied", "cut", "gone"])

@@ -44,6 +44,8 @@ class Affected(NamedTuple):
     """Modules that were named and have no record at all: nobody knows what they read."""
     unknown: tuple[Reason, ...] = ()
     """What is wrong with the records that do not say what their step reads; it is among the effects."""
+    unsure: tuple[Tree, ...] = ()
+    """Modules of which any command may change, for that of which commands are made does: a Makefile, Kconfig."""
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -90,7 +92,15 @@ def find_affected(whole: Whole, changes: tuple[Change, ...]) -> Affected:
         tuple(effect for effect in found if not _is_crate(effect) and not _is_module(effect)),
         _find_unbuilt(whole) if changes else (),
         tuple(unknown),
+        tuple(tree for tree in whole.modules if any(_may_change(tree, change, whole) for change in changes)),
     )
+
+
+def _may_change(module: Tree, change: Change, whole: Whole) -> bool:
+    """Whether commands of a module may be others after a change: of all, or of a folder in it."""
+    if change.commands == whole.tree.srctree:
+        return not whole.tree.prebuilt
+    return bool(change.commands) and f"{change.commands}/".startswith(f"{module.module}/")
 
 
 def _find_unbuilt(whole: Whole) -> tuple[Tree, ...]:
@@ -142,7 +152,7 @@ def _module_of(whole: Whole, rule: Rule) -> Tree | None:
 
 def affected_modules(affected: Affected) -> tuple[Tree, ...]:
     """The modules of which at least one step runs again, or may for all that is known, in the order of their folders."""
-    found = {tree.module or "": tree for tree in affected.unbuilt}
+    found = {tree.module or "": tree for tree in (*affected.unbuilt, *affected.unsure)}
     found.update((e.module.module or "", e.module) for e in affected.effects if e.module is not None)
     return tuple(found[folder] for folder in sorted(found))
 

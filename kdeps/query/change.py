@@ -23,6 +23,8 @@ from kdeps.tree import open_nonblocking
 
 _MAKEFILES = re.compile(r"(Makefile|Kbuild|Build|Platform)([._-].*)?|.*\.(include|mk)")
 _INCLUDES_C = re.compile(r'^#include "[^"]+\.c"', re.MULTILINE)
+_TOOLS = ("tools/build", "tools/scripts", "tools/objtool", "tools/lib/subcmd")
+"""Whose Makefiles modules_prepare reads, besides those of scripts/, rust/ and the architecture."""
 _SCRIPTS = re.compile(r".*\.(sh|pl|py|awk)")
 
 
@@ -58,6 +60,8 @@ class Change(NamedTuple):
     """Steps that run again themselves."""
     note: str = ""
     """What else is known, one sentence for a person."""
+    commands: str = ""
+    """The folder whose commands may change, and those of the folders below; that of the sources for all there are."""
 
 
 class Origin(Enum):
@@ -88,14 +92,14 @@ def understand(names: Names, name: str, cwd: str, origin: Origin = Origin.PERSON
     if found is not None:
         if found.symbol:
             return Change(name, Kind.SYMBOL, symbols=(found.symbol,))
-        note = _note_of_makefile(name) if is_makefile(found.path) else ""
-        return Change(name, Kind.FILE, names.same_file(found.path) or (found.path,), note=note)
+        change = Change(name, Kind.FILE, names.same_file(found.path) or (found.path,))
+        return _with_commands(change, names, found.path) if is_makefile(found.path) else change
     if path is None:
         path = os.path.normpath(os.path.join(cwd, name))
         plausible = "." in os.path.basename(path) and (
             os.path.isdir(os.path.dirname(path)) or len(_crates_around(names, path, ".rs")) == 1
         )
-        if not plausible:
+        if not plausible and not (origin is Origin.LIST and is_makefile(path)):
             if origin is Origin.PERSON:
                 names.resolve(name, cwd)
             return Change(name, Kind.UNREAD, note="it does not exist, and no step has read it")
@@ -166,9 +170,9 @@ def _understand_unread(names: Names, name: str, path: str) -> Change:
     configuration = read_configuration(tree)
     if os.path.relpath(path, tree.srctree) in configuration.inputs.files:
         note = "Kconfig reads it: the next modules_prepare syncs the configuration, and only then it shows what that changes"
-        return Change(name, Kind.CONFIGURATION, note=note)
+        return Change(name, Kind.CONFIGURATION, note=note, commands=tree.srctree)
     if _MAKEFILES.fullmatch(base):
-        return Change(name, Kind.UNREAD, note=_note_of_makefile(name))
+        return _with_commands(Change(name, Kind.UNREAD), names, path)
     exists = os.path.lexists(path)
     state = "no step has read it" if exists else "it does not exist yet"
     if base.endswith(".rs"):
@@ -193,8 +197,16 @@ def is_makefile(name: str) -> bool:
     return _MAKEFILES.fullmatch(os.path.basename(name)) is not None
 
 
-def _note_of_makefile(name: str) -> str:
-    return f"make compares the commands that {os.path.basename(name)} gives, not its time: `kdeps check --exact` tells, once it has changed"
+def _with_commands(change: Change, names: Names, path: str) -> Change:
+    """Say what a Makefile may change: commands, and whose."""
+    note = f"make compares the commands that {os.path.basename(path)} gives, not its time: `kdeps check --exact` tells, once it has changed"
+    folder, srctree = os.path.dirname(path), names.tree.srctree
+    shared = ("scripts", "rust", *_TOOLS)
+    inside = os.path.relpath(folder, srctree)
+    everywhere = inside in (".", f"arch/{names.tree.srcarch}") or f"{inside}/".startswith(
+        tuple(f"{name}/" for name in shared)
+    )
+    return change._replace(note=note, commands=srctree if everywhere else folder)
 
 
 def _understand_dot_config(names: Names, name: str, path: str) -> Change:

@@ -14,6 +14,7 @@ from kdeps.query.modules import Whole
 from kdeps.repair.plan import REFRESH_GOAL, shown_command
 from kdeps.report.commands import module_command
 from kdeps.report.words import Pen
+from kdeps.tree import Tree
 from kdeps.verdict import Certainty
 
 MAX_OTHERS = 8
@@ -38,20 +39,24 @@ def write_affected(pen: Pen, whole: Whole, affected: Affected, estimate: Estimat
         return
     _write_changes(pen, affected.changes, every=every)
     _write_unknown(pen, affected)
-    if not affected.effects and not affected.unbuilt:
+    if not affected.effects and not affected.unbuilt and not affected.unsure:
         pen.lines.append("By what the records show, nothing is rebuilt.")
         return
     before = len(pen.lines)
     counted = f"{_counted(affected)} to rebuild" if affected.effects else ""
     unbuilt = f"{_count(len(affected.unbuilt), 'module')} to build" if affected.unbuilt else ""
-    pen.lines.append(pen.mark("bold", ", ".join(filter(None, (counted, unbuilt)))))
+    unsure = [tree for tree in affected.unsure if not _own(affected, tree)]
+    doubtful = f"{_count(len(unsure), 'module')} with commands that may change" if unsure else ""
+    pen.lines.append(pen.mark("bold", ", ".join(filter(None, (counted, unbuilt, doubtful)))))
     pen.lines.append("")
     _write_list(pen, "crates", [_crate(effect) for effect in affected.crates])
     for number, tree in enumerate(affected_modules(affected)):
         kos = [effect for effect in affected.modules if effect.module is tree]
         names = [f"{effect.rule.name}{_doubt(effect)}" for effect in kos]
         folder = pen.path(tree.module or "")
-        without = "never built, so what it reads is not known" if tree in affected.unbuilt else "no .ko of it"
+        without = "no .ko of it" if _own(affected, tree) else "any of its commands may change"
+        if tree in affected.unbuilt:
+            without = "never built, so what it reads is not known"
         _write_list(pen, "" if number else "modules", [f"{folder}: {', '.join(names) or without}"])
     others = [f"{_other(pen, effect)}{_doubt(effect)}" for effect in affected.others]
     if not every and len(others) > MAX_OTHERS:
@@ -88,6 +93,11 @@ def _write_changes(pen: Pen, changes: tuple[Change, ...], *, every: bool) -> Non
     if len(shown) < len(noted):
         pen.lines.append(f"… and {len(noted) - len(shown)} more notes (--all shows them)")
     pen.lines.append("")
+
+
+def _own(affected: Affected, tree: Tree) -> bool:
+    """Whether a step of a module is known to run again."""
+    return any(effect.module is tree for effect in affected.effects)
 
 
 def _write_unknown(pen: Pen, affected: Affected) -> None:
@@ -157,7 +167,8 @@ def _write_time(pen: Pen, whole: Whole, affected: Affected, estimate: Estimate) 
     """The commands that would do it, with what they cost the last time."""
     modules = affected_modules(affected)
     commands = []
-    if any(effect.module is None and effect.noticed for effect in affected.effects):
+    everywhere = any(change.commands == whole.tree.srctree for change in affected.changes)
+    if everywhere or any(effect.module is None and effect.noticed for effect in affected.effects):
         commands.append((shown_command(whole.tree, pen.cwd, REFRESH_GOAL), _say_estimate(estimate)))
     commands += [(module_command(whole.tree, tree, pen.cwd), "") for tree in modules]
     if not commands:

@@ -154,6 +154,7 @@ def affected_json(whole: Whole, affected: Affected, estimate: Estimate, *, modul
         "modules": [_effect(effect) for effect in affected.modules],
         "others": [_effect(effect) for effect in affected.others],
         "unknown": [{"path": reason.path, "message": reason.detail} for reason in affected.unknown],
+        "unsure": [{"module": m.module, "module_output": m.module_output} for m in affected.unsure],
         "estimate": {
             "seconds": round(estimate.seconds, 3) if estimate.timed else None,
             "timed": estimate.timed,
