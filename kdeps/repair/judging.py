@@ -37,14 +37,13 @@ def judge(request: Request, cwd: str, environ: dict[str, str]) -> Survey | None:
     from kdeps.repair.memory import confirm, is_confirmed, take_inputs
 
     kernel = kernel_environment(environ)
-    answered = found
-    if not is_confirmed(found, kernel):
-        before = take_inputs(found, kernel)
-        answered = _ask(found, kernel)
-        if answered.verdict.status is not Status.FRESH:
-            return answered
+    if is_confirmed(found, kernel):
+        keep(found, request, cwd, environ, started_ns)
+        return found
+    before = take_inputs(found, kernel)
+    answered = _ask(found, kernel)
+    if answered.verdict.status is Status.FRESH:
         confirm(found, before, kernel)
-    keep(found, request, cwd, environ, started_ns)
     return answered
 
 

@@ -13,7 +13,8 @@ nothing left for make to do is kept, and only once Kbuild has confirmed the comm
 * A folder that is listed has the same names in it. A make that has nothing to do makes and
   deletes files, so that a folder that changed is listed again.
 * What changed within the last second could change again without its times telling. A file
-  like that, and then nothing is kept; a folder like that is looked into each time.
+  like that, and then nothing is kept; a folder like that is looked into each time. Nor is
+  anything kept when a folder changed while the answer was found.
 
 A compiler whose version must be asked each time (a script, ccache) leaves nothing to keep.
 This is the way of a build when all is well, and imports next to nothing.
@@ -36,6 +37,8 @@ KEPT = 32
 """How many answers are kept; the oldest go first."""
 _MAGIC = "kdeps fresh 1"
 _RACY_NS = 1_000_000_000
+_TICK_NS = 50_000_000
+"""By how much the clock of a file system may be behind."""
 _BETWEEN = b"\0\0"
 _END = b"end"
 _NOT_LISTED = -1
@@ -54,20 +57,21 @@ def holds(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> bool:
     try:
         with open(_path(key, environ), "rb") as file:
             parts = file.read().split(_BETWEEN)
-        kept, roots, real, files, stamps, folders, times, digests, absent, end = parts
+        kept, roots, real, files, stamps, folders, times, digests, absent, within, end = parts
         if kept != key or end != _END or _write(_look(_split(files))) != stamps:
             return False
         if list(map(os.path.realpath, _split(roots))) != _split(real):
             return False
-        changed = [
-            (folder, digest)
-            for folder, now, then, digest in zip(
-                _split(folders), _look(_split(folders)), _read(times), _read(digests), strict=True
-            )
-            if now != then
-        ]
-        return all(_is_same(*folder) for folder in changed) and not _any_came(
-            _split(absent), [folder for folder, _ in changed]
+        passed = _split(folders)
+        now = _look(passed)
+        if _write(now) == times:
+            return True
+        changed = {at for at, (a, b) in enumerate(zip(now, _read(times), strict=True)) if a != b}
+        known = _read(digests)
+        return all(_is_same(passed[at], known[at]) for at in changed) and not any(
+            os.path.lexists(path)
+            for path, at in zip(_split(absent), _read(within), strict=True)
+            if at in changed
         )
     except (OSError, ValueError):
         return False
@@ -100,52 +104,75 @@ def keep(
     wanted |= {folder for folder in paths.folders if not os.path.isdir(folder)}
     passed = {path for path in wanted if _is_only_passed(path, found)}
     wanted -= passed
-    settled_ns = started_ns - _RACY_NS
-    sorted_out = _sort_out(wanted, settled_ns)
-    if sorted_out is None:
-        return
-    files, absent = sorted_out
     listed = {os.fsencode(folder) for folder in paths.folders if os.path.isdir(folder)}
-    folders = sorted(listed.union(map(_nearest_folder, absent), map(os.fsencode, passed)))
+    try:
+        files, absent = _sort_out(wanted, started_ns - _RACY_NS)
+        counting = listed.union(absent.values())
+        folders = _stamp_folders(counting, set(map(os.fsencode, passed)), started_ns)
+        digests = [_digest(path) if path in listed else _NOT_LISTED for path in folders]
+    except (OSError, ValueError):
+        return
+    number = {path: at for at, path in enumerate(folders)}
     tree = found.tree
     roots = sorted(
         map(os.fsencode, {tree.srctree, tree.objtree, tree.module or "/", tree.module_output or "/"})
     )
     key = _key(request.given, cwd, environ)
-    try:
-        parts = (
-            key,
-            b"\0".join(roots),
-            b"\0".join(map(os.path.realpath, roots)),
-            b"\0".join(files),
-            _write(_look(files)),
-            b"\0".join(folders),
-            _write([time if time < 2 * settled_ns else 0 for time in _look(folders)]),
-            _write([_digest(path) if path in listed else _NOT_LISTED for path in folders]),
-            b"\0".join(absent),
-            _END,
-        )
-    except OSError:
-        return
+    parts = (
+        key,
+        b"\0".join(roots),
+        b"\0".join(map(os.path.realpath, roots)),
+        b"\0".join(files),
+        _write(list(files.values())),
+        b"\0".join(folders),
+        _write(list(folders.values())),
+        _write(digests),
+        b"\0".join(absent),
+        _write([number[folder] for folder in absent.values()]),
+        _END,
+    )
     store(_path(key, environ), _BETWEEN.join(parts), kept=KEPT)
 
 
-def _sort_out(paths: set[str], settled_ns: int) -> tuple[list[bytes], list[bytes]] | None:
-    """Divide paths into files and what is not there; ``None``: one of them cannot be relied on."""
-    files: list[bytes] = []
-    absent: list[bytes] = []
+def _sort_out(paths: set[str], settled_ns: int) -> tuple[dict[bytes, int], dict[bytes, bytes]]:
+    """Tell files, each with its stamp, from what is not there, each with the folder that would tell.
+
+    Raises:
+        ValueError: One of them changed too recently, or its coming would not show.
+        OSError: One of them cannot be looked at.
+    """
+    files: dict[bytes, int] = {}
+    absent: dict[bytes, bytes] = {}
     for path in sorted(map(os.fsencode, paths)):
         try:
-            if os.stat(path).st_ctime_ns >= settled_ns:
-                return None
-            files.append(path)
+            found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             if os.path.islink(path):
-                return None  # what comes into being where it leads does not show in its own folder
-            absent.append(path)
-        except (OSError, ValueError):
-            return None
+                # What comes into being where it leads does not show in its own folder.
+                raise ValueError("a link to nowhere") from None
+            absent[path] = _nearest_folder(path)
+            continue
+        if found.st_ctime_ns >= settled_ns:
+            raise ValueError("it may change again without its times telling")
+        files[path] = found.st_ctime_ns + found.st_mtime_ns
     return files, absent
+
+
+def _stamp_folders(counting: set[bytes], passed: set[bytes], started_ns: int) -> dict[bytes, int]:
+    """The stamps of folders; 0 for one that changed too recently to tell the next change.
+
+    Raises:
+        ValueError: The names in one that counts may have changed since they were read.
+        OSError: One of them is gone.
+    """
+    stamps: dict[bytes, int] = {}
+    for path in sorted(counting | passed):
+        found = os.stat(path)
+        if path in counting and found.st_ctime_ns >= started_ns - _TICK_NS:
+            raise ValueError("it changed meanwhile")
+        settled = found.st_ctime_ns < started_ns - _RACY_NS
+        stamps[path] = found.st_ctime_ns + found.st_mtime_ns if settled else 0
+    return stamps
 
 
 def _is_only_passed(path: str, found: Survey) -> bool:
@@ -201,12 +228,6 @@ def _nearest_folder(path: bytes) -> bytes:
 def _is_same(folder: bytes, digest: int) -> bool:
     """Whether a folder that changed has the same names in it, where all of them count."""
     return os.path.isdir(folder) if digest == _NOT_LISTED else _digest(folder) == digest
-
-
-def _any_came(absent: list[bytes], folders: list[bytes]) -> bool:
-    """Whether anything that was not there is there now, in the folders that changed."""
-    within = tuple(b"%s/" % folder.rstrip(b"/") for folder in folders)
-    return any(os.path.lexists(path) for path in absent if path.startswith(within))
 
 
 def _digest(folder: bytes) -> int:

@@ -109,8 +109,9 @@ def keep_fresh(layout: Layout, args: Sequence[str]) -> None:
     words = (*layout.make, *args)
     environ = dict(os.environ)
     request = read_request(words, layout.cwd, environ)
-    if request is not None:
-        judge(request, layout.cwd, environ)
+    for _ in range(5):  # Kbuild confirms the commands, then the answer is kept
+        if request is not None and not is_kept(layout, args):
+            judge(request, layout.cwd, environ)
 
 
 def is_kept(layout: Layout, args: Sequence[str]) -> bool:

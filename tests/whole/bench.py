@@ -192,8 +192,10 @@ def _make_tree(tree: Tree, objtree: Path, size: int) -> None:
     text = re.sub(r"^#define CONFIG_(RUST|OBJTOOL) 1\n", "", autoconf.read_text(), flags=re.MULTILINE)
     autoconf.write_text(text)
     auto_conf = re.sub(r"^CONFIG_(RUST|OBJTOOL)=y\n", "", auto_conf, flags=re.MULTILINE)
+    cfg = (real / "include/generated/rustc_cfg").read_text()
+    cfg = re.sub(r'^--cfg=CONFIG_(RUST|OBJTOOL)(="y")?\n', "", cfg, flags=re.MULTILINE)
+    (objtree / "include/generated/rustc_cfg").write_text(cfg)
     for name in (
-        "include/generated/rustc_cfg",
         "scripts/basic/fixdep",
         "scripts/mod/modpost",
         "scripts/module.lds",
@@ -221,6 +223,10 @@ def _make_tree(tree: Tree, objtree: Path, size: int) -> None:
         _archive(folder / "built-in.a", objtree, names)
         archives.append(f"{folder.relative_to(objtree)}/built-in.a")
     _archive(objtree / "built-in.a", objtree, archives)
+    (objtree / "vmlinux").write_text("kernel")
+    (objtree / ".vmlinux.cmd").write_text(
+        "savedcmd_vmlinux := ld.lld -o vmlinux --whole-archive built-in.a\n"
+    )
     (objtree / "include/config/auto.conf").write_text(auto_conf)
 
 
