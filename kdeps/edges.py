@@ -125,9 +125,12 @@ COMMAND_BLIND: dict[str, tuple[int, int]] = {"rust/helpers/helpers.o": (6, 18)}
 EXPLICIT_SOURCES = ("rust/", "scripts/", "arch/", ".")
 """Where Makefiles name the source of a target, so that a missing one stops make.
 
-Elsewhere (modules, ``*.s``, tools/) a pattern rule finds the source: when it is
+Elsewhere (modules, tools/) a pattern rule finds the source: when it is
 gone no rule matches, and the old target is used without a word.
 """
+
+MADE_BY_PATTERN = (".s", "_asm.rs")
+"""Exceptions to that: ``%.s: %.c``, ``%.rs: %.rs.S``."""
 
 WITHOUT_SOURCE = frozenset((".tmp_missing-syscalls",))
 """Steps with a dep-info but no source: what the record calls one is in no list of make's (7.2, 7.3)."""
@@ -191,6 +194,7 @@ RECORDED = re.compile(
     r"|tools/(?:objtool|bpf/resolve_btfids)/(?:.+/)?[^/]+\.o"
     r"|arch/[^/]+/tools/(?:[^/]+\.o|relocs|vdso2c|insn_decoder_test|insn_sanity)"
     r"|arch/[^/]+/include/generated/(?:uapi/)?asm/(?:unistd|syscalls)_[^/]+\.h"
+    r"|arch/[^/]+/include/generated/asm/(?:orc_hash|cpucap-defs|sysreg-defs|kernel-hwcap|mach-types|unistd-nr)\.h"
     r"|kernel/bounds\.s|kernel/sched/rq-offsets\.s|arch/[^/]+/kernel/asm-offsets\.s"
     r"|\.tmp_missing-syscalls|\.checked-atomic-[^/]+\.h"
 )
@@ -207,8 +211,29 @@ NOT_PREPARED = re.compile(
 WHOLE_SUFFIXES = (".o", ".a", ".ko", ".mod", ".lds")
 """What a file anywhere in an object tree is called that has a record, as far as a listing can tell."""
 
+WHOLE_NAMES: tuple[str, ...] = (
+    "Module.symvers", "modules.builtin", "modules.builtin.modinfo", "vmlinux", "vmlinux.unstripped",
+    "certs/extract-cert", "certs/signing_key.x509", "certs/x509_certificate_list",
+    "drivers/scsi/scsi_devinfo_tbl.c", "drivers/tty/vt/conmakehash", "lib/crc/gen_crc32table",
+    "scripts/selinux/mdp/mdp", "security/selinux/flask.h", "security/selinux/genheaders",
+    "usr/gen_init_cpio", "usr/initramfs_data.cpio", "usr/initramfs_inc_data",
+    *(f"arch/x86/boot/{name}" for name in (
+        "bzImage", "cpustr.h", "mkcpustr", "setup.bin", "setup.elf", "vmlinux.bin", "voffset.h", "zoffset.h",
+    )),
+    *(f"arch/x86/boot/compressed/{name}" for name in (
+        "mkpiggy", "piggy.S", "vmlinux", "vmlinux.relocs", "vmlinux.bin", "vmlinux.bin.gz", "vmlinux.bin.bz2",
+        "vmlinux.bin.lzma", "vmlinux.bin.xz", "vmlinux.bin.lzo", "vmlinux.bin.lz4", "vmlinux.bin.zst",
+    )),
+    *(f"arch/x86/entry/vdso/vdso{abi}/vdso{abi}{end}" for abi in ("32", "64", "x32")
+      for end in ("-image.c", ".so", ".so.dbg")),
+    "arch/x86/kernel/cpu/capflags.c",
+    *(f"arch/x86/realmode/rm/{name}" for name in ("pasyms.h", "realmode.bin", "realmode.elf", "realmode.relocs")),
+)  # fmt: skip
+"""Files that have a record, and no suffix tells; make comes to them wherever they are (7.2)."""
+
 WHOLE_RECORDED = (
-    rf"(?!tools/)(?:.*\.(?:o|a|ko|mod|lds|bin|elf|dbg)|(?:.*/)?modules\.order|vmlinux)|{RECORDED.pattern}"
+    r"(?!tools/)(?:.*\.(?:o|a|ko|mod|lds|bin|elf|dbg)|(?:.*/)?modules\.order)"
+    rf"|{'|'.join(map(re.escape, WHOLE_NAMES))}|{RECORDED.pattern}"
 )
 """Targets of plain ``make`` that Kbuild always keeps a record of, relative to the object tree (7.2).
 

@@ -165,6 +165,24 @@ def test_an_object_without_a_record_is_told_where_a_list_names_it(whole: Miniatu
     assert ask(kdeps, whole)["direct"] == ["alpha/one.o"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "arch/x86/include/generated/asm/orc_hash.h",
+        "arch/x86/boot/bzImage",
+        "arch/x86/entry/vdso/vdso64/vdso64-image.c",
+        "modules.builtin",
+        ".checked-atomic-long.h",
+    ],
+)
+def test_a_file_that_no_suffix_tells_needs_its_record(name: str, whole: Miniature, kdeps: RunKdeps) -> None:
+    """A header, an image, a list: make makes it again when its record is gone."""
+    target = record(whole, name, f"printf x > {name}")
+    assert ask(kdeps, whole)["verdict"] == "fresh"
+    target.with_name(f".{target.name}.cmd").unlink()
+    assert ask(kdeps, whole)["direct"] == [name]
+
+
 def test_a_record_of_a_module_build_is_none_to_plain_make(whole: Miniature, kdeps: RunKdeps) -> None:
     """make M= in the tree writes names that plain make does not know: it would make the target again."""
     path = whole.objtree / "alpha/.one.o.cmd"

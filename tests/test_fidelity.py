@@ -102,6 +102,9 @@ CHANGES: dict[str, Change] = {
     "the module's object deleted": lambda tree: (tree.module / "nova_core.o").unlink(),
     "the module's linked object deleted": lambda tree: (tree.module / "nova-core.o").unlink(),
     "the module's root source deleted": lambda tree: (tree.module / "nova_core.rs").unlink(),
+    "a source that a pattern rule finds deleted": lambda tree: tree.path(
+        "rust/kernel/generated_arch_warn_asm.rs.S"
+    ).unlink(),
     "a module's record deleted": lambda tree: (tree.module / ".nova_core.o.cmd").unlink(),
     "modules.order's record deleted": lambda tree: (tree.module / ".modules.order.cmd").unlink(),
     "two at once": lambda tree: (tree.touch("rust/ffi.rs"), tree.touch("include/linux/pci.h")),

@@ -326,13 +326,13 @@ def _names_source(name: str, scope: Scope) -> bool:
     """Whether a Makefile names the source of a target, so that make stops where it is missing."""
     if scope is Scope.MODULE:
         return name == ".module-common.o"
-    return name.startswith(edges.EXPLICIT_SOURCES) and not name.endswith(".s")
+    return name.startswith(edges.EXPLICIT_SOURCES) and not name.endswith(edges.MADE_BY_PATTERN)
 
 
 def _names_source_whole(name: str, command: str) -> bool:
     """The same for plain ``make``: the kernel's own objects are made by pattern rules, host programs are not."""
     if name.startswith(("rust/", ".", "tools/")):
-        return not name.startswith("tools/") and not name.endswith(".s")
+        return not name.startswith("tools/") and not name.endswith(edges.MADE_BY_PATTERN)
     if "--crate-name " in command or "--emit=" in command:
         return name.startswith("scripts/")
     return "-D__KERNEL__" not in command

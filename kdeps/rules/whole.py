@@ -19,6 +19,7 @@ from kdeps.formats.cmdfile import RecordState
 from kdeps.rules.crates import add_kernel_crates
 from kdeps.rules.kernel import add_edges, add_missing_records, add_unrecorded, find_aliases, kernel_base
 from kdeps.rules.model import Action, Problem, Rule, Scope
+from kdeps.rules.reader import path_of_target
 
 if TYPE_CHECKING:
     from kdeps.formats.cmdfile import Record
@@ -160,6 +161,7 @@ def add_whole_record(reader: Reader, path: str, record: Record) -> None:
 def complete(reader: Reader, found: list[str]) -> None:
     """Add what no single record tells, once all of them are read."""
     _add_modpost_outputs(reader)
+    _find_unnamed(reader)
     add_missing_records(reader, found, re.compile(edges.WHOLE_RECORDED), None)
     add_unrecorded(reader)
     add_edges(reader)
@@ -167,6 +169,19 @@ def complete(reader: Reader, found: list[str]) -> None:
     _add_side_outputs(reader)
     _add_named_targets(reader)
     _drop_unvisited(reader)
+
+
+def _find_unnamed(reader: Reader) -> None:
+    """Look for the files that have a record, and no suffix tells."""
+    paths = [
+        *map(reader.expand, edges.WHOLE_NAMES),
+        *(path_of_target(reader.expand(name)) for name in edges.PREPARED_RECORDS),
+    ]
+    reader.present.update(path for path in paths if os.path.isfile(path))
+    told = list(reader.problems)
+    for folder, depth in edges.PREPARED_FOLDERS:
+        reader.scan(reader.expand(folder), depth)
+    reader.problems = told  # of folders that cannot be read, when the records were looked for
 
 
 def _add_modpost_outputs(reader: Reader) -> None:

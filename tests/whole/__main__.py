@@ -14,7 +14,7 @@ from tests.conformance.mutate import Step
 from tests.conformance.run import each_apart
 from tests.lab.enter import read_revision, run_in_lab
 
-from .aim import Planner, Tree
+from .aim import Planner, Tree, find_unnamed
 from .case import Outcome, ask_kdeps, audit, run_case
 
 _INSIDE = "KDEPS_WHOLE_INSIDE"
@@ -51,6 +51,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=200, help="number of mutations (default %(default)s)")
     parser.add_argument("--only", type=int, action="append", metavar="INDEX", help="this case, in full")
+    parser.add_argument(
+        "--unnamed", action="store_true", help="instead: delete each record that no suffix tells of"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--audit", action="store_true", help="compare the prerequisites of every rule, and stop"
@@ -84,9 +87,12 @@ def _run(tree: Tree, options: argparse.Namespace) -> int:
     if status != 0:
         print(f"whole: error: the tree is not fresh: {answer.get('issues', message)}", file=sys.stderr)
         return 2
-    cases = [
-        (tree, index, planner.plan(options.seed, index)) for index in options.only or range(options.count)
-    ]
+    if options.unnamed:
+        plans: list[tuple[Step, ...]] = [(step,) for step in find_unnamed(tree)]
+        cases = [(tree, index, plans[index]) for index in options.only or range(len(plans))]
+    else:
+        wanted = options.only or range(options.count)
+        cases = [(tree, index, planner.plan(options.seed, index)) for index in wanted]
     outcomes: list[Outcome] = []
     for outcome in each_apart(_run_one, cases, options.jobs):
         outcomes.append(outcome)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kdeps.edges import WHOLE_SUFFIXES
 from tests.conformance.mutate import Step
 
 _WILDCARD = re.compile(r"\$\(wildcard (include/config/\w+)\)")
@@ -137,6 +138,16 @@ def _records(objtree: str) -> Iterator[str]:
         for name in sorted(files):
             if name.startswith(".") and name.endswith(".cmd") and name != ".version-timestamp.o.cmd":
                 yield f"{folder}/{name}"
+
+
+def find_unnamed(tree: Tree) -> list[Step]:
+    """Delete, one by one, every record whose target has no suffix of an object, an archive or a module."""
+    return [
+        Step("record that no suffix tells of", "delete", path, "", 0.5)
+        for path in _records(tree.objtree)
+        if not path.endswith(("/.modules.order.cmd", *(f"{suffix}.cmd" for suffix in WHOLE_SUFFIXES)))
+        and os.path.exists(os.path.join(os.path.dirname(path), os.path.basename(path)[1:-4]))
+    ]
 
 
 def _listed(text: str) -> Sequence[str]:
