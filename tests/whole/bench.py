@@ -202,6 +202,9 @@ def _make_tree(tree: Tree, objtree: Path, size: int) -> None:
     ):
         (objtree / name).parent.mkdir(parents=True, exist_ok=True)
         (objtree / name).touch()
+    for name in ("scripts/basic/fixdep", "scripts/mod/modpost"):
+        record = objtree / os.path.dirname(name) / f".{os.path.basename(name)}.cmd"
+        record.write_text(f"savedcmd_{name} := printf x > {name}\n")
     lds = "scripts/module.lds"
     (objtree / "scripts/.module.lds.cmd").write_text(
         f"savedcmd_{lds} := clang -E -o {lds} {tree.srctree}/scripts/module.lds.S\n"
