@@ -9,6 +9,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _NOISE = frozenset(
     (
         "_", "OLDPWD", "SHLVL", "TERM", "COLORTERM", "TERMCAP", "COLUMNS", "LINES", "WINDOWID", "DISPLAY",
@@ -37,6 +41,17 @@ _HOW = (
 _QUIET = frozenset(
     ("-s", "--silent", "--quiet", "-k", "--keep-going", "-w", "--print-directory", "--", "V=0", "V=1", "V=2")
 )
+
+
+def fingerprint(parts: Iterable[str]) -> str:
+    """Something short that is equal for equal parts: an environment may hold secrets, and those are not to be kept."""
+    try:
+        from _blake2 import blake2b  # hashlib loads OpenSSL: 2 ms
+    except ImportError:
+        from hashlib import blake2b
+    text = "\0".join(parts)
+    digest: str = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
+    return digest
 
 
 def settings(environ: dict[str, str]) -> list[str]:

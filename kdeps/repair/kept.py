@@ -26,7 +26,7 @@ import os
 
 from kdeps import __version__
 from kdeps.cache import cache_directory, store
-from kdeps.repair.environment import inherited_flags, settings
+from kdeps.repair.environment import fingerprint, inherited_flags, settings
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
@@ -195,17 +195,15 @@ def _shows_compilers(found: Survey, environ: dict[str, str]) -> bool:
 
 
 def _key(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> bytes:
-    """Everything that an answer depends on and that is no file."""
+    """The fingerprint of everything that an answer depends on and that is no file."""
     system = os.uname()
     about = (_MAGIC, __version__, system.release, system.machine, str(os.geteuid()), cwd)
     parts = (*about, *words, "", *inherited_flags(environ), "", *settings(environ))
-    return "\x1e".join(parts).replace("\0", "").encode("utf-8", "surrogateescape")
+    return fingerprint(parts).encode()
 
 
 def _path(key: bytes, environ: dict[str, str]) -> str:
-    import zlib
-
-    return os.path.join(cache_directory(environ), "fresh", f"{zlib.crc32(key):08x}")
+    return os.path.join(cache_directory(environ), "fresh", key[:16].decode())
 
 
 def _look(paths: list[bytes]) -> list[int]:

@@ -30,14 +30,13 @@ from __future__ import annotations
 
 import os
 import time
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from kdeps import __version__
 from kdeps.cache import cache_directory, name_of, store
 from kdeps.findings import make_variables
-from kdeps.repair.environment import inherited_flags, says_what, settings
+from kdeps.repair.environment import fingerprint, inherited_flags, says_what, settings
 from kdeps.repair.plan import kernel_words
 from kdeps.rules import Action, Scope
 from kdeps.survey import Survey
@@ -78,7 +77,7 @@ class Confirmation(NamedTuple):
     """What commands are made from, and the commands that were recorded."""
 
     key: str
-    """Everything that is compared as text: arguments, environment, tools, places."""
+    """The fingerprint of arguments, environment, tools, places."""
     commands: str
     """The recorded commands of the kernel's own rules."""
     files: dict[str, str]
@@ -140,7 +139,7 @@ def _key(tree: Tree, environ: dict[str, str]) -> str:
         "",
         *settings(environ),
     ]
-    return "\x1e".join([*parts, *_tools(tree, environ)]).replace("\0", "")
+    return fingerprint([*parts, *_tools(tree, environ)])
 
 
 def find_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:
@@ -212,9 +211,7 @@ def _stamp(path: str) -> str:
 
 def _path(tree: Tree, key: str, environ: dict[str, str]) -> str:
     folder = os.path.join(cache_directory(environ), "confirmed")
-    return os.path.join(
-        folder, f"{name_of(tree.objtree)}-{zlib.crc32(key.encode('utf-8', 'surrogateescape')):08x}"
-    )
+    return os.path.join(folder, f"{name_of(tree.objtree)}-{key[:16]}")
 
 
 def _load(path: str) -> Confirmation | None:
