@@ -158,6 +158,35 @@ def test_the_lit_path_goes_from_the_edited_file_to_the_module(opened: Browser, t
     assert unseen == ["kernel"]
 
 
+def test_what_is_lit_goes_around_what_is_unfolded(opened: Browser) -> None:
+    """Unfolded, other steps stand between the edited file and the crate's object; no lit line runs behind one."""
+    opened.click_node(opened.node("kernel", "crate"))
+    opened.click_node(opened.node("nova-core.ko", "module"))
+    assert opened.run(_HIDDEN, True), "nothing stands in the way of the curves: this tests nothing"
+    assert opened.run(_HIDDEN, False) == []
+
+
+_HIDDEN = """
+const [straight] = arguments, canvas = kdeps.canvas, { model } = kdeps;
+if (straight) canvas.straighten();
+const leaves = canvas.cy.nodes().filter(n => !model.unfolded.has(Number(n.id())));
+const hidden = canvas.cy.edges(".lit").map(edge => {
+    const [from, to] = [edge.sourceEndpoint(), edge.targetEndpoint()];
+    const points = edge.hasClass("detour") ? [from, ...edge.segmentPoints(), to] : sampled(from, to);
+    return leaves.filter(n => n !== edge.source() && n !== edge.target()).filter(n => {
+        const box = n.boundingBox({ includeLabels: false, includeOverlays: false, includeUnderlays: false });
+        for (let at = 1; at < points.length; at++) for (let t = 0; t <= 1; t += 1 / 64) {
+            const x = points[at - 1].x * (1 - t) + points[at].x * t, y = points[at - 1].y * (1 - t) + points[at].y * t;
+            if (x > box.x1 && x < box.x2 && y > box.y1 && y < box.y2) return true;
+        }
+        return false;
+    }).map(n => edge.target().data("text") + " behind " + n.data("text"));
+}).flat();
+if (straight) canvas.paint();
+return hidden;
+"""
+
+
 def test_lighting_one_cause_dims_the_rest(opened: Browser) -> None:
     """``p`` goes through the causes, Escape lets go."""
     opened.keys("p")

@@ -24,7 +24,7 @@ from kdeps.verdict import Reason, ReasonKind, Stale, Status
 
 FOLDER = Path(__file__).parent / "page"
 LIBRARIES = ("cytoscape.min.js", "dagre.min.js")
-PROGRAM = ("model.js", "layout.js", "look.js", "panel.js", "page.js")
+PROGRAM = ("model.js", "layout.js", "ways.js", "look.js", "panel.js", "page.js")
 _ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 Json = dict[str, Any]

@@ -124,13 +124,3 @@ function pad({ w, h, places }, least) {
 function layOut(model, edges) {
 	return layOutBox(model, model.nodes.filter((node) => node.parent < 0).map((node) => node.id), edges).places;
 }
-
-/* Control points for an edge that leaves to the right and arrives from the left, as cytoscape wants them:
-   along the line between its ends, and off it. */
-function bend(from, to) {
-	const dx = to.x - from.x, dy = to.y - from.y;
-	const length = Math.hypot(dx, dy) || 1;
-	const reach = dx > 0 ? Math.max(dx * 0.5, 24) : Math.min(Math.abs(dx) * 0.5 + 60, 220);
-	const along = (reach * dx) / (length * length);
-	return { weights: [along, 1 - along], distances: [(-reach * dy) / length, (reach * dy) / length] };
-}

@@ -37,6 +37,7 @@ function look() {
 			width: 1.1, "line-color": c.edge, "target-arrow-color": c.edge, "target-arrow-shape": "triangle", "arrow-scale": 0.75, "curve-style": "unbundled-bezier", "control-point-distances": "data(distances)",
 			"control-point-weights": "data(weights)", "edge-distances": "endpoints", "source-endpoint": "50% 0%", "target-endpoint": "-50% 0%", opacity: 0.85, "overlay-opacity": 0, "z-index": 10, "z-index-compare": "manual",
 		} },
+		{ selector: "edge.detour", style: { "curve-style": "round-segments", "segment-distances": "data(distances)", "segment-weights": "data(weights)", "segment-radii": [16] } },
 		{ selector: "edge.large", style: { "curve-style": "haystack", "target-arrow-shape": "none", width: 0.8, opacity: 0.5 } },
 		{ selector: "edge.near", style: { width: 2, "line-color": c.accent, "target-arrow-color": c.accent, opacity: 1, "z-index": 11 } },
 		{ selector: "edge.lit", style: { width: 3, "line-color": c.accent, "target-arrow-color": c.accent, "arrow-scale": 1.1, opacity: 1, "z-index": 12 } },
@@ -99,9 +100,7 @@ class Canvas {
 			}
 			cy.add(lines);
 			for (const edge of edges) {
-				const a = places.get(edge.source), b = places.get(edge.target);
-				const { weights, distances } = bend({ x: a.x + a.w / 2, y: a.y }, { x: b.x - b.w / 2, y: b.y });
-				cy.getElementById(edge.key).data({ weights, distances }).toggleClass("large", large);
+				cy.getElementById(edge.key).data(bend(places.get(edge.source), places.get(edge.target))).toggleClass("large", large);
 			}
 		});
 		this.settings(large);
@@ -139,6 +138,7 @@ class Canvas {
 		cy.edges(".extra").remove();
 		cy.batch(() => {
 			cy.elements().removeClass("lit maybe dim near chosen");
+			this.straighten();
 			const ends = new Set();
 			cy.edges().forEach((edge) => {
 				const lit = edge.scratch("_edges").filter((id) => this.lit.has(id));
@@ -148,6 +148,7 @@ class Canvas {
 					const unsure = (id) => [model.edges[id].source, model.edges[id].target].some((end) => model.nodes[end].state === "possible");
 					if (lit.every(unsure)) edge.addClass("maybe");
 					ends.add(edge.source().id()).add(edge.target().id());
+					this.lead(edge);
 				}
 			});
 			for (const id of this.lit) for (const end of [model.edges[id].source, model.edges[id].target]) ends.add(String(model.shownAs(end)));
@@ -165,6 +166,21 @@ class Canvas {
 		});
 	}
 
+	/* Lead what is lit around what it would run behind. */
+	lead(edge) {
+		if (edge.hasClass("large")) return;
+		const ends = [edge.source(), edge.target()].map((node) => Number(node.id()));
+		const others = [...this.places].filter(([id]) => !ends.includes(id) && !this.model.unfolded.has(id)).map(([, place]) => place);
+		const way = detour(...ends.map((id) => this.places.get(id)), others);
+		if (way) edge.data(way).addClass("detour");
+	}
+
+	straighten() {
+		this.cy.edges(".detour").forEach((edge) => {
+			edge.data(bend(...[edge.source(), edge.target()].map((node) => this.places.get(Number(node.id()))))).removeClass("detour");
+		});
+	}
+
 	isGridless(id) { return this.model.endsAt(id) === id; }
 
 	/* The edges of a file in a grid, shown while it is chosen. */
@@ -179,8 +195,7 @@ class Canvas {
 		return [...ends].map((end) => {
 			const other = Number(end.slice(1)), theirs = this.places.get(other);
 			const [from, to, a, b] = end[0] === "o" ? [id, other, mine, theirs] : [other, id, theirs, mine];
-			const { weights, distances } = bend({ x: a.x + a.w / 2, y: a.y }, { x: b.x - b.w / 2, y: b.y });
-			return { group: "edges", data: { id: `x${from}>${to}`, source: String(from), target: String(to), weights, distances }, classes: "extra", scratch: { _edges: [] } };
+			return { group: "edges", data: { id: `x${from}>${to}`, source: String(from), target: String(to), ...bend(a, b) }, classes: "extra", scratch: { _edges: [] } };
 		});
 	}
 
