@@ -123,6 +123,23 @@ def test_a_source_makes_everything_behind_it_stale(whole: Miniature, kdeps: RunK
     assert report["cure"][-1].endswith(" all")
 
 
+def test_a_module_whose_object_is_gone_is_made_because_that_one_is(whole: Miniature, kdeps: RunKdeps) -> None:
+    """The .ko is found by a pattern, ``%.ko: %.o``: without the object make has nothing to compare it with."""
+    source = whole.edit(whole.srctree / "fs/x.c", "int x;\n")
+    record(whole, "fs/x.o", f"clang -D__KERNEL__ -DMODULE -c -o fs/x.o {source}", source)
+    record(whole, "fs/x.mod.o", "clang -D__KERNEL__ -DMODULE -c -o fs/x.mod.o fs/x.mod.c")
+    record(whole, "fs/modules.order", "{   echo fs/x.o; :; } > fs/modules.order")
+    record(whole, "modules.order", "{   cat fs/modules.order; :; } > modules.order")
+    record(whole, "fs/x.ko", "ld -r -T ./scripts/module.lds -o fs/x.ko fs/x.o fs/x.mod.o")
+    (whole.objtree / "fs/x.o").unlink()
+    (reached,) = [rule for name, rule in rules_of(whole).items() if name == "fs/x.ko"]
+    assert f"{whole.objtree}/fs/x.o" not in reached.prerequisites
+    assert f"{whole.objtree}/fs/x.o" in reached.optional
+    part = ask(kdeps, whole)
+    assert "fs/x.o" in part["direct"]
+    assert "fs/x.ko" not in part["direct"]
+
+
 def test_what_no_list_leads_to_is_not_visited(whole: Miniature, kdeps: RunKdeps) -> None:
     """Objects of another configuration stay behind; make never comes to them, whatever becomes of their sources."""
     source = whole.edit(whole.srctree / "gamma/old.c", "int x;\n")

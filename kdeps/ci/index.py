@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kdeps.tree import Tree
 
 _MAGIC = b"kdepsidx"
-_FORMAT = 5
+_FORMAT = 6
 _HEADER = struct.Struct("<8sIIQIQI")
 """Magic, format, checksum of the name, lengths and checksums of the two parts."""
 _PART = struct.Struct("<QQc")

@@ -175,7 +175,7 @@ class Reader:
             named: list[str] = []
             self.add_named_inputs(record, target, name, scope, base, named, unseen)
             prerequisites += [p for p in named if p not in optional]
-            if scope is Scope.MODULE and name.endswith(".ko") and f"{target[:-3]}.o" in prerequisites:
+            if name.endswith(".ko") and f"{target[:-3]}.o" in prerequisites:
                 # Makefile.modfinal finds the rule by its pattern, %.ko: %.o. Without the .o none
                 # matches; in a real build an earlier make has made it by then.
                 source = f"{target[:-3]}.o"

@@ -225,7 +225,8 @@ def _add_named_targets(reader: Reader) -> None:
             continue  # printf's names are relative to its folder, and read already
         named = known & set(_TOKEN.findall(rule.command))
         blind = {names[tool] for target, tool in edges.NAMED_ONLY if target == rule.name and tool in names}
-        added = {names[name] for name in named} - {rule.target, *rule.prerequisites, *rule.outputs} - blind
+        read = {rule.target, *rule.prerequisites, *rule.optional, *rule.outputs}
+        added = {names[name] for name in named} - read - blind
         if added or blind:
             kept = tuple(path for path in rule.prerequisites if path not in blind)
             reader.rules[rule.target] = rule._replace(
