@@ -52,6 +52,11 @@ class Part(NamedTuple):
             rule.scope is Scope.MODULE and rule.record is not None for rule in self.survey.graph.rules
         )
 
+    @property
+    def built_against(self) -> bool:
+        """Whether that was against this object tree."""
+        return self.survey is not None and _belongs(self.survey)
+
 
 class Inspection(NamedTuple):
     """Everything that was judged, in the order of the modules' names."""

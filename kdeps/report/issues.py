@@ -234,9 +234,12 @@ def _issues(part: Part, cwd: str, *, built: bool) -> Iterator[Issue]:
     if built:
         for cause in find_causes(survey, among=survey.verdict.pending):
             yield _cause_issue(part, survey, writer, cause, NOT_BUILT)
-        if not part.built and survey.tree.module is not None:
-            folder = survey.tree.module
+        folder = survey.tree.module
+        if folder is not None and not part.built:
             yield _issue(part, NOT_BUILT, Status.STALE, (folder,), folder, "it was never built here")
+        elif folder is not None and not part.built_against:
+            message = "it was last built against another object tree"
+            yield _issue(part, NOT_BUILT, Status.STALE, (folder,), folder, message)
 
 
 def _cause_issue(part: Part, survey: Survey, writer: Writer, cause: Cause, kind: str) -> Issue:

@@ -23,6 +23,9 @@ _MODULE_TARGETS = re.compile(
 )
 """Targets of a module that Kbuild always keeps a record of; what else is read there may be a source."""
 
+_EVERYONES_CRATES = ("/rust/libcore.rmeta", "/rust/libkernel.rmeta")
+"""What every Rust module reads."""
+
 
 def read_module(reader: Reader) -> None:
     """Read what ``make M=…`` builds: what is reachable from its modules.order.
@@ -56,8 +59,11 @@ def read_module(reader: Reader) -> None:
     for target, rule in list(reader.rules.items()):
         if rule.scope is Scope.MODULE and target not in reached:
             del reader.rules[target]
-    hidden = any(_hides_crates(reader, reader.rules[t]) for t in reached & reader.rules.keys())
-    reader.any_crate = hidden or _has_new_crate(reader)
+    own = [reader.rules[target] for target in reached & reader.rules.keys()]
+    reader.any_crate = (
+        any(_hides_crates(reader, rule) or _reads_other_crates(reader, rule) for rule in own)
+        or _has_new_crate(reader)
+    )  # fmt: skip
     add_module_crates(reader)
 
 
@@ -74,6 +80,21 @@ def _hides_crates(reader: Reader, rule: Rule) -> bool:
         return any(name.endswith(".rs") for name in os.listdir(os.path.dirname(source)))
     except OSError:
         return True
+
+
+def _reads_other_crates(reader: Reader, rule: Rule) -> bool:
+    """Whether a step read another object tree's crates, or these where they were before a move.
+
+    Asked for this tree make runs it again, for its command is another one, and it reads the crates here.
+    """
+    if rule.scope is not Scope.MODULE:
+        return False
+    crates = [path for path in rule.prerequisites if path.endswith(_EVERYONES_CRATES)]
+    here = f"{reader.tree.objtree}/rust"
+    return any(
+        folder != here and os.path.realpath(folder) != os.path.realpath(here)
+        for folder in {os.path.dirname(path) for path in crates}
+    )
 
 
 def _has_new_crate(reader: Reader) -> bool:
