@@ -49,6 +49,7 @@ from kdeps.formats.cmdfile import RecordState, unescape
 from kdeps.graph import build_graph
 from kdeps.makeenv import kernel_environment
 from kdeps.rules import Action, Problem, Rule, Rules, Scope
+from kdeps.stamps import mtime_of
 from kdeps.survey import Survey
 from kdeps.tree import Tree
 from kdeps.verdict import Reason, ReasonKind, Source, conclude
@@ -374,7 +375,7 @@ def _merge(
     if target is not None:
         for path in answer.newer:
             if path not in blamed:
-                mtime = stamps.get(path) or _mtime_ns(path)
+                mtime = stamps.get(path) or mtime_of(path)
                 kind = ReasonKind.MISSING_PREREQUISITE if mtime is None else ReasonKind.NEWER_PREREQUISITE
                 reasons.append(Reason(kind, True, path, mtime, target))
     elif not reasons:
@@ -416,10 +417,3 @@ def _word_difference(words: list[str], without: list[str]) -> list[str]:
         else:
             found.append(word)
     return found
-
-
-def _mtime_ns(path: str) -> int | None:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return None

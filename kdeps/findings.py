@@ -16,6 +16,7 @@ from kdeps.formats.kconfig import ConfigInputs, parse_config_inputs, parse_symbo
 from kdeps.linked import judge_linked_kernel
 from kdeps.rules import Rules, Scope
 from kdeps.rustc_errors import WRONG_COMPILER
+from kdeps.stamps import mtime_of
 from kdeps.toolchain import version_text
 from kdeps.tree import Tree, builds_objects, holds_rust, machine_arch, open_nonblocking
 from kdeps.verdict import Cure, Finding, ReasonKind, Status
@@ -144,13 +145,13 @@ def _is_rust_module(tree: Tree, rules: Rules) -> bool:
 def _judge_sync(tree: Tree, configuration: Configuration, environ: dict[str, str]) -> list[Finding]:
     """Whether anything but ``M=`` would first run syncconfig, by the rules of Makefile and auto.conf.cmd."""
     auto_conf = f"{tree.objtree}/include/config/auto.conf"
-    synced = _mtime(auto_conf)
+    synced = mtime_of(auto_conf)
     found: list[Finding] = []
     if synced is None:
         return found
     config = environ.get("KCONFIG_CONFIG", ".config")
     dot_config = os.path.join(tree.objtree, tree.args.variables.get("KCONFIG_CONFIG", config))
-    edited = _mtime(dot_config)
+    edited = mtime_of(dot_config)
     if edited is None:
         message = "is gone, so Kbuild cannot bring this tree up to date; M= builds do not notice"
         help_text = "restore it; .config.old is the one before the last change"
@@ -318,13 +319,6 @@ def _find_newer(folder: str, names: tuple[str, ...], mtime_ns: int) -> list[str]
         except OSError:
             continue
     return newer
-
-
-def _mtime(path: str) -> int | None:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return None
 
 
 def _read(path: str, limit: int = 1 << 24) -> str:

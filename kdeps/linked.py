@@ -9,9 +9,8 @@ vmlinux at all. But the module will be loaded into *some* kernel.
 
 from __future__ import annotations
 
-import os
-
 from kdeps.rules import Rules, Scope
+from kdeps.stamps import mtime_of
 from kdeps.tree import Tree
 from kdeps.verdict import Finding, ReasonKind, Status
 
@@ -22,12 +21,12 @@ def judge_linked_kernel(tree: Tree, rules: Rules, environ: dict[str, str]) -> li
         return []
     found: list[Finding] = []
     vmlinux = f"{tree.objtree}/vmlinux"
-    linked = _mtime(vmlinux)
+    linked = mtime_of(vmlinux)
     if linked is not None:
         newer = sorted(
             rule.name
             for rule in rules.rules
-            if rule.scope is Scope.KERNEL and _is_linked(rule.name) and (_mtime(rule.target) or 0) > linked
+            if rule.scope is Scope.KERNEL and _is_linked(rule.name) and (mtime_of(rule.target) or 0) > linked
         )
         if newer:
             shown = ", ".join(newer[:3]) + (f" and {len(newer) - 3} more" if len(newer) > 3 else "")
@@ -37,7 +36,7 @@ def judge_linked_kernel(tree: Tree, rules: Rules, environ: dict[str, str]) -> li
             help_text = "build and boot that kernel before loading the module"
             found.append(Finding(ReasonKind.OLD_KERNEL, vmlinux, message, help_text, Status.FRESH))
     symvers = f"{tree.objtree}/Module.symvers"
-    dumped = _mtime(symvers)
+    dumped = mtime_of(symvers)
     if dumped is None:
         built = any(
             rule.record and rule.scope is Scope.MODULE and rule.name.endswith(".ko") for rule in rules.rules
@@ -50,7 +49,7 @@ def judge_linked_kernel(tree: Tree, rules: Rules, environ: dict[str, str]) -> li
             found.append(Finding(ReasonKind.MISSING_SYMVERS, symvers, message, help_text, Status.FRESH))
         return found
     described = f"{tree.objtree}/vmlinux.o"
-    if (_mtime(described) or 0) > dumped:
+    if (mtime_of(described) or 0) > dumped:
         message = (
             "is older than vmlinux.o, whose symbols it lists: modpost may miss some, or give old versions"
         )
@@ -63,10 +62,3 @@ def _is_linked(name: str) -> bool:
     """Whether a rule of ``rust/`` makes an object of the kernel, not a macro or a tool for one."""
     folder, _, file = name.rpartition("/")
     return folder in ("rust", "rust/helpers") and file.endswith(".o")
-
-
-def _mtime(path: str) -> int | None:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return None

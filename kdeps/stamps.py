@@ -29,6 +29,8 @@ class Snapshot(NamedTuple):
     problems: tuple[Problem, ...]
     dangling: frozenset[str] = frozenset()
     """Outputs that are symbolic links to nowhere: gone to stat, there to make's ``$(wildcard)``."""
+    unreadable: frozenset[str] = frozenset()
+    """Files of which it cannot be told whether they are there; each has its problem."""
 
 
 def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[str, ...] = ()) -> Snapshot:
@@ -57,6 +59,7 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
     mtime_ns: dict[str, int] = {}
     empty: set[str] = set()
     problems: list[Problem] = []
+    unreadable: set[str] = set()
     paths.difference_update(outputs)
     stat = os.stat
     for path in paths:
@@ -66,6 +69,7 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
             continue
         except (OSError, ValueError) as error:
             problems.append(Problem(path, _why(error)))
+            unreadable.add(path)
     dangling: set[str] = set()
     for path in outputs:
         try:
@@ -76,6 +80,7 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
             continue
         except (OSError, ValueError) as error:
             problems.append(Problem(path, _why(error)))
+            unreadable.add(path)
             continue
         if S_ISDIR(found.st_mode) and path.endswith(SOLID):
             # To make it is there, and the compiler that would replace it fails.
@@ -88,7 +93,22 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
         folder: _config_stamps(f"{folder}/include/config", names, problems)
         for folder, names in symbols.items()
     }
-    return Snapshot(mtime_ns, frozenset(empty), config, tuple(sorted(problems)), frozenset(dangling))
+    return Snapshot(
+        mtime_ns,
+        frozenset(empty),
+        config,
+        tuple(sorted(problems)),
+        frozenset(dangling),
+        frozenset(unreadable),
+    )
+
+
+def mtime_of(path: str) -> int | None:
+    """The mtime of one file; ``None`` where there is none to be had."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except (OSError, ValueError):
+        return None
 
 
 def _config_stamps(folder: str, names: set[str], problems: list[Problem]) -> dict[str, int]:

@@ -289,6 +289,9 @@ def judge_rule(
     """Find every direct reason for one rule; Kbuild's own first."""
     stamps = snapshot.mtime_ns
     target = stamps.get(rule.target)
+    unreadable = snapshot.unreadable
+    if rule.target in unreadable:
+        return []
     if target is None:
         # Kbuild reads the record of a target that $(wildcard) lists, and a link to nowhere
         # is listed; with the same command and nothing to compare it sees nothing to do.
@@ -301,7 +304,12 @@ def judge_rule(
         return [Reason(ReasonKind.MISSING_TARGET, seen, rule.target)]
     if rule.action is Action.FILECHK:
         return []
-    if rule.source is not None and rule.source in rule.optional and rule.source not in stamps:
+    if (
+        rule.source is not None
+        and rule.source in rule.optional
+        and rule.source not in stamps
+        and rule.source not in unreadable
+    ):
         # The pattern rule no longer matches, so make has no recipe for the target
         # and uses it as it is: kbuild-facts, "module root nova_core.rs deleted".
         return [Reason(ReasonKind.MISSING_PREREQUISITE, False, rule.source, None, target)]
@@ -313,7 +321,8 @@ def judge_rule(
     if None in times or (times and max(times) > target):  # type: ignore[type-var, operator]
         for path, mtime in zip(rule.prerequisites, times, strict=True):
             if mtime is None:
-                reasons.append(Reason(ReasonKind.MISSING_PREREQUISITE, sees_missing, path, None, target))
+                if path not in unreadable:
+                    reasons.append(Reason(ReasonKind.MISSING_PREREQUISITE, sees_missing, path, None, target))
             elif mtime > target:
                 reasons.append(Reason(ReasonKind.NEWER_PREREQUISITE, True, path, mtime, target))
     for path in rule.optional:
@@ -394,6 +403,8 @@ def _judge_unseen(rule: Rule, snapshot: Snapshot, target: int, leftovers: frozen
         reasons.append(Reason(ReasonKind.MISSING_OUTPUT, False, rule.target, target, target, "it is empty"))
     for output in rule.outputs[1:]:
         mtime = stamps.get(output)
+        if output in snapshot.unreadable:
+            continue
         if mtime is None or output in snapshot.empty:
             detail = "it is gone" if mtime is None else "it is empty"
             reasons.append(Reason(ReasonKind.MISSING_OUTPUT, False, output, mtime, target, detail))
@@ -407,6 +418,8 @@ def _judge_unseen(rule: Rule, snapshot: Snapshot, target: int, leftovers: frozen
             reasons.append(Reason(ReasonKind.INTERRUPTED, False, rule.depfile, left, target, detail))
     for path in rule.unseen:
         mtime = stamps.get(path)
+        if path in snapshot.unreadable:
+            continue
         if mtime is None:
             reasons.append(Reason(ReasonKind.MISSING_PREREQUISITE, False, path, None, target))
         elif mtime > target:

@@ -23,6 +23,7 @@ from kdeps.ci.discovery import Discovery, Kind
 from kdeps.ci.reading import opened, pread, read_metadata
 from kdeps.formats.words import split_words
 from kdeps.rules import Rule, Scope
+from kdeps.stamps import mtime_of
 from kdeps.survey import Survey
 from kdeps.verdict import Status
 
@@ -155,7 +156,7 @@ def _judge_generated(survey: Survey, fence: Fence, symbols: dict[str, str]) -> l
     if text is not None:
         others = _differing(_CONFIGURED, text, values)
         given = survey.snapshot.mtime_ns
-        since = _mtime(listed)
+        since = mtime_of(listed) or 0
         crates = tuple(
             rule.target
             for rule in _crates(survey)
@@ -177,13 +178,6 @@ def _plain(value: str) -> str:
     Source: linux ``scripts/kconfig/confdata.c``: for C and Rust a string is quoted and escaped, and hex begins with 0x.
     """
     return re.sub(r"\\(.)", r"\1", value.strip('"')).removeprefix("0x").removeprefix("0X")
-
-
-def _mtime(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _generated(

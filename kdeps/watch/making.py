@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from kdeps.rules import Rule
+from kdeps.stamps import mtime_of
 from kdeps.watch.child import end_process, is_readable
 
 SLACK_NS = 20_000_000
@@ -138,8 +139,8 @@ class Making:
             rule = rules.get(name)
             if rule is None or edited.isdisjoint(inputs := {*rule.prerequisites, *rule.optional}):
                 continue
-            made = _mtime(rule.target)
-            if any(began_ns - SLACK_NS < _mtime(path) <= made for path in edited & inputs):
+            made = mtime_of(rule.target) or 0
+            if any(began_ns - SLACK_NS < (mtime_of(path) or 0) <= made for path in edited & inputs):
                 torn.append(rule.target)
         return torn
 
@@ -161,10 +162,3 @@ class Making:
 def say_status(status: int) -> str:
     """Say how a process ended."""
     return f"exit {status}" if status > 0 else f"killed by {signal.Signals(-status).name}"
-
-
-def _mtime(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
