@@ -18,6 +18,7 @@ from kdeps.ci.against import Judgement, judge_by_content
 from kdeps.ci.compare import compare_ledgers
 from kdeps.ci.contents import GONE, OUTSIDE, Contents
 from kdeps.ci.ledger import (
+    CONFIGURATION,
     Ledger,
     LedgerError,
     base_of,
@@ -209,6 +210,31 @@ def test_what_is_stale_is_not_in_a_ledger(tree: Miniature, tmp_path: Path) -> No
     ledger = record(tree, tmp_path)
     assert "$(objtree)/rust/kernel.o" not in ledger.rules
     assert "$(objtree)/rust/core.o" in ledger.rules
+
+
+def test_an_edit_while_the_ledger_is_written_is_not_in_it(tree: Miniature, tmp_path: Path) -> None:
+    """What was judged fresh and then edited was not built from what is hashed; make would see the edit."""
+    found = look(tree)
+    tree.edit(tree.srctree / "rust/kernel/io.rs", "// another\n")
+    ledger, problems = take_ledger((found,), contents_of(found, tmp_path), tree.environment())
+    assert "$(objtree)/rust/kernel.o" not in ledger.rules
+    assert "$(objtree)/rust/ffi.o" in ledger.rules
+    (problem,) = problems
+    assert problem.path.endswith("rust/kernel/io.rs")
+    assert "changed while the ledger was written" in problem.message
+    assert against(tree, ledger, tmp_path).survey.verdict.status is Status.STALE
+
+
+def test_a_configuration_edited_while_the_ledger_is_written_is_not_in_it(
+    tree: Miniature, tmp_path: Path
+) -> None:
+    """The same for what the configuration was synced from."""
+    found = look(tree)
+    with open(tree.objtree / ".config", "a", encoding="utf-8") as file:
+        file.write("CONFIG_MORE=y\n")
+    ledger, problems = take_ledger((found,), contents_of(found, tmp_path), tree.environment())
+    assert CONFIGURATION not in ledger.rules
+    assert any(problem.path.endswith(".config") for problem in problems)
 
 
 def test_a_ledger_holds_for_a_tree_that_was_moved(tree: Miniature, tmp_path: Path) -> None:

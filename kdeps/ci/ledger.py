@@ -27,14 +27,15 @@ from typing import Any, NamedTuple
 from kdeps import __version__
 from kdeps.ci.contents import GONE, OUTSIDE, Content, Contents
 from kdeps.errors import KdepsError
-from kdeps.findings import make_variables, read_configuration
+from kdeps.findings import find_findings, make_variables, read_configuration
 from kdeps.formats.kconfig import parse_symbols
 from kdeps.outfile import write_file
 from kdeps.rules import Action, Problem, Rule
+from kdeps.stamps import mtime_of
 from kdeps.survey import Survey
 from kdeps.toolchain import version_text
 from kdeps.tree import Tree, open_nonblocking
-from kdeps.verdict import ReasonKind
+from kdeps.verdict import Finding, ReasonKind
 
 SCHEMA = "kdeps.ledger/1"
 MAX_BYTES = 256 << 20
@@ -42,6 +43,8 @@ MAX_BYTES = 256 << 20
 CONFIGURATION = "$(objtree)/include/config/auto.conf"
 """The step that synced the configuration; it leaves no record."""
 _NAMED_FILE = re.compile(r"(?:^|\s)(?:@|--target=)(\S+/\S+|\S+\.json)")
+
+_CHANGED = "it changed while the ledger was written; write it again"
 
 
 class LedgerError(KdepsError):
@@ -178,6 +181,7 @@ def take_ledger(
     contents: Contents,
     environ: dict[str, str],
     but: frozenset[str] = frozenset(),
+    unsynced: frozenset[str] = frozenset(),
 ) -> tuple[Ledger, tuple[Problem, ...]]:
     """Write down what every fresh rule of some builds was built from.
 
@@ -186,6 +190,7 @@ def take_ledger(
         contents: To hash with.
         environ: For the compilers' versions.
         but: Further targets of which it is not known what they were built from.
+        unsynced: What the configuration was not synced with by time, when that was judged.
 
     Returns:
         The ledger, and the files whose content cannot be known.
@@ -195,14 +200,27 @@ def take_ledger(
     files: dict[str, Content] = {}
     rules: dict[str, Entry] = {}
     problems: dict[str, Problem] = {}
+    hashed: dict[str, int | None] = {}
 
-    def take(paths: Iterable[str], *, absent: bool) -> tuple[str, ...] | None:
+    def is_as_judged(path: str, judged: dict[str, int]) -> bool:
+        """Whether a file that was hashed is still the one that its times were judged of."""
+        if path not in hashed:
+            hashed[path] = mtime_of(path)
+        return hashed[path] == judged[path] if path in judged else True
+
+    def take(paths: Iterable[str], judged: dict[str, int], *, absent: bool) -> tuple[str, ...] | None:
         """Name what is in the ledger of some files; ``None``: the content of one of them is not known."""
         names: list[str] = []
         known = True
         for path in paths:
             content = contents.read(path)
-            if content is OUTSIDE or (content is GONE and not absent):
+            if content is OUTSIDE:
+                continue
+            if not is_as_judged(path, judged):
+                problems[path] = Problem(path, _CHANGED)
+                known = False
+                continue
+            if content is GONE and not absent:
                 continue
             if not content.digest:
                 problems[path] = Problem(path, f"{content.why}: its content is not in the ledger")
@@ -214,28 +232,32 @@ def take_ledger(
         return tuple(sorted(names)) if known else None
 
     for survey in surveys:
-        stale = stale_directly(survey) | but
+        stale, judged = stale_directly(survey) | but, survey.snapshot.mtime_ns
         for rule in survey.graph.rules:
             if rule.action is Action.FILECHK or rule.target in stale or roots.name(rule.target) in rules:
                 continue
-            inputs = take(inputs_of(rule, base_of(rule, survey.tree)), absent=True)
-            outputs = take(rule.outputs, absent=False)
+            inputs = take(inputs_of(rule, base_of(rule, survey.tree)), judged, absent=True)
+            outputs = take(rule.outputs, judged, absent=False)
             if inputs is not None and outputs is not None:
                 rules[roots.name(rule.target)] = Entry(roots.text(rule.command), inputs, outputs)
     first = surveys[0]
-    if not first.tree.prebuilt and not any(
-        finding.kind is ReasonKind.CONFIG_NOT_SYNCED
-        for survey in surveys
-        for finding in survey.verdict.findings
-    ):
-        inputs = take(configuration_inputs(first.tree), absent=True)
-        outputs = take((roots.path(CONFIGURATION),), absent=False)
-        if inputs is not None and outputs:
+    if not first.tree.prebuilt and not any(unsynced_inputs(s.verdict.findings) for s in surveys):
+        judged = first.snapshot.mtime_ns
+        inputs = take(configuration_inputs(first.tree), judged, absent=True)
+        outputs = take((roots.path(CONFIGURATION),), judged, absent=False)
+        newer = unsynced_inputs(find_findings(first.tree, first.rules, environ)) - unsynced
+        problems |= {path: Problem(path, _CHANGED) for path in newer}
+        if inputs is not None and outputs and not newer:
             rules[CONFIGURATION] = Entry("", inputs, outputs)
     ledger = Ledger(
         roots.paths, first.tree.release, tool_texts(first.tree, environ), symbols_of(first.tree), files, rules
     )
     return ledger, tuple(problems.values())
+
+
+def unsynced_inputs(findings: Iterable[Finding]) -> frozenset[str]:
+    """What the configuration is not synced with."""
+    return frozenset(found.path for found in findings if found.kind is ReasonKind.CONFIG_NOT_SYNCED)
 
 
 def stale_directly(survey: Survey) -> frozenset[str]:

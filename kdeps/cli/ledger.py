@@ -8,7 +8,7 @@ import sys
 from kdeps.ci.against import judge_by_content
 from kdeps.ci.contents import Contents
 from kdeps.ci.inspection import Inspection, with_problems
-from kdeps.ci.ledger import read_ledger, roots_of, take_ledger, write_ledger
+from kdeps.ci.ledger import read_ledger, roots_of, take_ledger, unsynced_inputs, write_ledger
 from kdeps.cli.progress import clear_progress
 from kdeps.cli.start import Exit
 from kdeps.verdict import Status
@@ -31,6 +31,9 @@ def use_ledgers(
     trees = tuple(survey.tree for survey in inspection.surveys)
     roots = ("/",) if outside else roots_of(trees)
     contents = Contents(roots, environ, trees[0].objtree, progress_line("hashing"))
+    unsynced = frozenset(
+        path for survey in inspection.surveys for path in unsynced_inputs(survey.verdict.findings)
+    )
     parts = []
     for part in inspection.parts:
         if ledger is not None and part.survey is not None:
@@ -42,7 +45,7 @@ def use_ledgers(
         suspect = frozenset(
             path for part in inspection.parts for found in part.discoveries if found.status is Status.STALE for path in found.remove
         )  # fmt: skip
-        written, problems = take_ledger(inspection.surveys, contents, environ, suspect)
+        written, problems = take_ledger(inspection.surveys, contents, environ, suspect, unsynced)
         parts = [with_problems(part, problems) for part in inspection.parts]
         inspection = Inspection(tuple(parts))
         write_ledger(record, written)
