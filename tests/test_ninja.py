@@ -301,6 +301,16 @@ def test_make_with_ninja(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> No
     assert "refresh" not in again.stderr
 
 
+def test_times_that_were_given_are_no_edits(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:
+    """Artifacts get the time of their newest input; ci must not take that for an edit while they were compiled."""
+    time.sleep(1)
+    tree.touch("include/linux/pci.h")
+    env = {"KDEPS_NINJA": shlex.join(ninja)}
+    assert kdeps(tree, "make", "--with=ninja", f"M={MODULE}", env=env).returncode == 0
+    done = kdeps(tree, "ci", f"M={MODULE}")
+    assert done.returncode == 0, done.stdout
+
+
 def test_make_with_ninja_where_there_is_none(tree: Miniature, kdeps: RunKdeps) -> None:
     """Then make does it, and it is said."""
     tree.append("rust/kernel/io.rs", "// a line more\n")
