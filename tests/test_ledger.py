@@ -141,6 +141,23 @@ def test_artifacts_from_a_cache_hide_an_edit_from_make_alone(tree: Miniature, tm
     assert ("rust/kernel.o", ReasonKind.CONTENT_CHANGED) in kinds
 
 
+def test_after_the_cure_nothing_is_stale(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """What was built since is not known to the old ledger, but modules.order only names the new object."""
+    ledger, source = tmp_path / "ledger", tree.srctree / "rust/kernel/io.rs"
+    assert kdeps(tree, "ci", f"--record={ledger}", f"M={MODULE}").returncode == 0
+    status = source.stat()
+    source.write_text(source.read_text() + "// more\n")
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    done = kdeps(tree, "ci", f"--against={ledger}", "--format=json", f"M={MODULE}")
+    assert done.returncode == 1
+    for line in read_json(done.stdout)["cure"]:
+        subprocess.run(line, shell=True, cwd=tree.srctree, env=tree.environment(), check=True)
+    done = kdeps(tree, "ci", f"--against={ledger}", f"M={MODULE}")
+    assert (done.returncode, "stale:" in done.stdout) == (2, False), done.stdout
+    assert kdeps(tree, "ci", f"--record={ledger}", f"M={MODULE}").returncode == 0
+    assert kdeps(tree, "ci", f"--against={ledger}", f"M={MODULE}").returncode == 0
+
+
 def test_a_checkout_with_new_times_is_fresh(tree: Miniature, tmp_path: Path) -> None:
     """Every source newer than every artifact, Kconfig files and .config too, and nothing else."""
     ledger = record(tree, tmp_path)
@@ -235,6 +252,32 @@ def test_a_configuration_edited_while_the_ledger_is_written_is_not_in_it(
     ledger, problems = take_ledger((found,), contents_of(found, tmp_path), tree.environment())
     assert CONFIGURATION not in ledger.rules
     assert any(problem.path.endswith(".config") for problem in problems)
+
+
+def test_two_modules_of_one_name_keep_theirs(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """Whichever of them is judged, it is compared with itself; one that the ledger has not seen, with none."""
+    for place in ("a", "b", "c"):
+        folder = tmp_path / place / "hello"
+        shutil.copytree(tree.root / "hello", folder)
+        with open(folder / "hello.rs", "a", encoding="utf-8") as file:
+            file.write(f"// {place}\n")
+        tree.make(f"M={folder}")
+    a, b, c = (f"M={tmp_path / place}/hello" for place in ("a", "b", "c"))
+    ledger = tmp_path / "ledger"
+    assert kdeps(tree, "ci", f"--record={ledger}", a, b).returncode == 0
+    for words in ((a,), (b,), (a, b)):
+        done = kdeps(tree, "ci", f"--against={ledger}", *words)
+        assert done.returncode == 0, done.stdout
+    done = kdeps(tree, "ci", f"--against={ledger}", c)
+    assert (done.returncode, "the ledger does not speak of" in done.stdout) == (2, True)
+    source = tmp_path / "b/hello/hello.rs"
+    status = source.stat()
+    source.write_text(source.read_text() + "// more\n")
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert kdeps(tree, "ci", f"--against={ledger}", "--built", a).returncode == 0
+    assert kdeps(tree, "ci", f"--against={ledger}", "--built", b).returncode == 1
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert kdeps(tree, "ci", f"--against={ledger}", f"M={tmp_path}/moved/hello").returncode == 0
 
 
 def test_a_ledger_holds_for_a_tree_that_was_moved(tree: Miniature, tmp_path: Path) -> None:

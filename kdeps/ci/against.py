@@ -19,7 +19,6 @@ not run, and is called stale: a build has to be followed by a new ledger.
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 from kdeps.ci.contents import GONE, OUTSIDE, Content, Contents
@@ -32,6 +31,7 @@ from kdeps.ci.ledger import (
     base_of,
     configuration_inputs,
     inputs_of,
+    is_only_named,
     symbols_of,
 )
 from kdeps.rules import Action, Problem, Rule, Scope
@@ -62,7 +62,7 @@ class _Judge:
         self.survey = survey
         self.ledger = ledger
         self.contents = contents
-        self.roots = Roots(trees, _former_roots(ledger))
+        self.roots = Roots(trees, ledger.roots)
         self.symbols = symbols_of(survey.tree)
         self.touched: dict[tuple[str, str], None] = {}
         self.changed: dict[tuple[str, str], None] = {}
@@ -127,7 +127,8 @@ class _Judge:
         kept: list[Reason] = []
         # What the ledger has and the record does not was read all the same: the record is of another time.
         inputs = {self.roots.name(path): path for path in inputs_of(rule, base_of(rule, self.survey.tree))}
-        inputs = {name: self.roots.path(name) for name in entry.inputs} | inputs
+        more = {name: self.roots.path(name) for name in entry.inputs}
+        inputs = {name: path for name, path in more.items() if not is_only_named(rule, path)} | inputs
         differs = {
             path: difference for path in inputs.values() if (difference := self.difference(path, known))
         }
@@ -166,6 +167,8 @@ class _Judge:
             return moved != reason.path and self.difference(reason.path, known) == ""
         if reason.kind not in _BY_TIME:
             return False
+        if is_only_named(rule, reason.path):
+            return True  # the command is the ledger's, and so are the names
         if reason.kind is ReasonKind.INTERRUPTED:
             return reason.path in rule.outputs[1:]  # all outputs have the content they had together
         path = self._true_path(rule, reason.path)
@@ -228,13 +231,6 @@ class _Judge:
                 )
             )  # fmt: skip
         return tuple(kept)
-
-
-def _former_roots(ledger: Ledger) -> dict[str, str]:
-    """Where the roots of a ledger lay and nothing lies any more: the tree was moved from there."""
-    return {
-        name: path for name, path in ledger.roots.items() if os.path.isabs(path) and not os.path.exists(path)
-    }
 
 
 def judge_by_content(

@@ -82,23 +82,32 @@ class Roots:
 
         Args:
             trees: Of one object tree.
-            former: Where the same roots lay once; paths below those mean the present ones.
+            former: Where the same roots lay once. Where nothing lies any more the tree was moved from,
+                and paths below it mean the present ones.
         """
         self.paths: dict[str, str] = {"srctree": trees[0].srctree, "objtree": trees[0].objtree}
-        for folder in sorted({f for tree in trees for f in (tree.module, tree.module_output) if f}):
-            if any(_is_below(folder, known) for known in self.paths.values()):
-                continue
+        modules = [
+            folder
+            for folder in sorted({f for tree in trees for f in (tree.module, tree.module_output) if f})
+            if not any(_is_below(folder, known) for known in self.paths.values())
+        ]
+        modules = [f for f in modules if not any(_is_below(f, other) for other in modules if other != f)]
+        former = {name: path for name, path in (former or {}).items() if os.path.isabs(path)}
+        names = _former_names(modules, trees[0].srctree, former)
+        taken = {*former, *names.values()}
+        for folder in modules:
             name = base = f"module:{os.path.basename(folder)}"
-            while name in self.paths:
+            while name in taken:
                 base += "+"
                 name = base
-            self.paths[name] = folder
+            self.paths[names.get(folder, name)] = folder
+            taken.add(names.get(folder, name))
         places: dict[str, str] = {}
         # In a tree that is built where its sources lie, objtree is the name.
         for name in ("objtree", *self.paths):
             places.setdefault(f"{self.paths[name]}/", f"$({name})/")
-        for name, path in (former or {}).items():
-            if name in self.paths:
+        for name, path in former.items():
+            if name in self.paths and not os.path.exists(path):
                 places.setdefault(f"{path}/", f"$({name})/")
         # The innermost root names a path: an object tree may lie inside the source tree.
         self._prefixes = sorted(places.items(), key=lambda pair: (-len(pair[0]), pair))
@@ -127,6 +136,35 @@ class Roots:
         return text
 
 
+def _former_names(modules: list[str], srctree: str, former: dict[str, str]) -> dict[str, str]:
+    """Find the names that external modules have in a ledger, wherever they lay then.
+
+    Of two that are called the same, the one in the same place is meant, beside the sources or
+    by the most folders above it; where that tells nothing, neither is. What still lies where it
+    lay is itself, and no other one.
+    """
+    found: dict[str, str] = {}
+    for folder in modules:
+        likeness: dict[str, tuple[bool, bool, int]] = {}
+        for name, path in former.items():
+            if name.startswith("module:") and os.path.basename(path) == os.path.basename(folder):
+                alike = _likeness(folder, srctree, path, former.get("srctree", ""))
+                if any(alike[:2]) or not os.path.isdir(path):
+                    likeness[name] = alike
+        best = [name for name, alike in likeness.items() if alike == max(likeness.values())]
+        if len(best) == 1:
+            found[folder] = best[0]
+    meant = list(found.values())
+    return {folder: name for folder, name in found.items() if meant.count(name) == 1}
+
+
+def _likeness(folder: str, srctree: str, former: str, former_srctree: str) -> tuple[bool, bool, int]:
+    same = os.path.relpath(folder, srctree) == os.path.relpath(former, former_srctree or "/")
+    ends = zip(reversed(folder.split("/")), reversed(former.split("/")), strict=False)
+    above = next((at for at, (now, then) in enumerate(ends) if now != then), len(former))
+    return folder == former, same, above
+
+
 def _is_below(folder: str, root: str) -> bool:
     return folder == root or folder.startswith(root + "/")
 
@@ -148,7 +186,13 @@ def inputs_of(rule: Rule, srctree_base: str) -> list[str]:
         if path.endswith((".json", "rustc_cfg"))
     ]
     source = (rule.source,) if rule.source else ()
-    return list(dict.fromkeys((*rule.prerequisites, *source, *rule.optional, *rule.unseen, *named)))
+    inputs = dict.fromkeys((*rule.prerequisites, *source, *rule.optional, *rule.unseen, *named))
+    return [path for path in inputs if not is_only_named(rule, path)]
+
+
+def is_only_named(rule: Rule, path: str) -> bool:
+    """Whether a step writes down the name of an input and does not read it: the objects in a modules.order."""
+    return rule.name.endswith("modules.order") and path.endswith(".o")
 
 
 def base_of(rule: Rule, tree: Tree) -> str:
