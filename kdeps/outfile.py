@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 
@@ -15,6 +16,8 @@ _SYSTEM = ("/dev/", "/proc/")
 def write_file(path: str, data: bytes) -> None:
     """Write a file whole or not at all, for somebody may be reading it; a link to one stays a link.
 
+    Where a file can be written and not replaced it is written in place.
+
     What is no plain file (a device, a pipe) is written into, and what is this program's own output
     (``/dev/stderr``, even where that is a log with the words of others in it) is written on.
 
@@ -25,9 +28,7 @@ def write_file(path: str, data: bytes) -> None:
         raise KdepsError("an empty name is no file to write to; is a variable of yours empty?")
     try:
         own = _own_output(path)
-        if own is None and _is_replaceable(path):
-            _replace(os.path.realpath(path), data)
-        else:
+        if own is not None or not _is_replaceable(path) or not _replace(os.path.realpath(path), data):
             with open(path if own is None else own, "wb", closefd=own is None) as file:
                 file.write(data)
     except OSError as error:
@@ -52,9 +53,19 @@ def _is_replaceable(path: str) -> bool:
     return os.path.isfile(path) or not os.path.exists(path)
 
 
-def _replace(path: str, data: bytes) -> None:
+def _replace(path: str, data: bytes) -> bool:
+    """Put a new file in the place of another one; ``False`` where only the old one can be written into.
+
+    Its folder may be one that nobody may write to, and a mounted file (``docker -v``) cannot be replaced.
+    """
     folder, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", dir=folder)
+    is_there = os.path.isfile(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", dir=folder)
+    except OSError as error:
+        if is_there and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return False
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -62,6 +73,9 @@ def _replace(path: str, data: bytes) -> None:
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if is_there and isinstance(error, OSError) and error.errno in (errno.EBUSY, errno.EXDEV, errno.EPERM):
+            return False  # a mounted file; or one of somebody else in a folder like /tmp
         raise
+    return True

@@ -7,7 +7,6 @@ module uses, one line that names the file, and a tree that is as it was before.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -27,7 +26,7 @@ import pytest
 from kdeps.demo.miniature import MODULE, Miniature, create, find_make
 from kdeps.errors import KdepsError
 from kdeps.survey import survey
-from tests.conftest import RunKdeps
+from tests.conftest import RunKdeps, drop_privileges
 
 CHECKOUT = Path(__file__).parent.parent
 M = f"M={MODULE}"
@@ -71,14 +70,6 @@ def is_harmless(text: str) -> bool:
     return not any(
         unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in text if char != "\n"
     )
-
-
-def drop_privileges() -> None:
-    """Take from root what lets it read and write whatever the permissions say."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-        if libc.prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP; exec then leaves them out
-            raise OSError(ctypes.get_errno(), "prctl")
 
 
 @contextmanager

@@ -200,6 +200,35 @@ def test_a_report_that_cannot_be_written_is_an_error(
     assert "cannot be written" in done.stderr
 
 
+def test_what_cannot_be_written_or_read_takes_no_report_with_it(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """Else the pipeline would collect the files of the run before."""
+    tree.touch("rust/kernel/io.rs")
+    bad = f"{tmp_path}/no/such/file"
+    options = (
+        f"--output=junit={bad}",
+        f"--record={bad}",
+        f"--against={bad}",
+        f"--output=json={tmp_path}/json",
+    )
+    done = kdeps(tree, "ci", *options, f"M={MODULE}")
+    assert done.returncode == 2
+    assert done.stderr.count("kdeps: error: ") == 3
+    assert "rust/kernel/io.rs" in done.stdout
+    report = read_json((tmp_path / "json").read_text())
+    assert report["verdict"] == "stale"
+    assert any(bad in path["path"] for issue in report["issues"] for path in issue["paths"])
+
+
+def test_without_its_ledger_nothing_is_fresh(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """The ledger was to decide, so every report says that it is not known."""
+    done = kdeps(tree, "ci", f"--against={tmp_path}/none", f"--output=json={tmp_path}/json", f"M={MODULE}")
+    assert done.returncode == 2
+    assert read_json((tmp_path / "json").read_text())["verdict"] == "unknown"
+    assert f"kdeps: error: {tmp_path}/none: " in done.stderr
+
+
 def test_a_report_may_go_to_a_device(tree: Miniature, kdeps: RunKdeps) -> None:
     """``/dev/null`` stays a device."""
     assert kdeps(tree, "ci", "--output=sarif=/dev/null", f"M={MODULE}").returncode == 0

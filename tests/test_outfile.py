@@ -15,7 +15,7 @@ from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.errors import KdepsError
 from kdeps.outfile import write_file
 
-from .conftest import CHECKOUT, RunKdeps
+from .conftest import CHECKOUT, RunKdeps, drop_privileges
 
 
 def test_a_file_is_new_and_not_written_over(tmp_path: Path) -> None:
@@ -80,3 +80,41 @@ def test_standard_output_by_name(tree: Miniature, tmp_path: Path) -> None:
         )  # fmt: skip
     assert done.returncode == 0
     assert (tmp_path / "x").read_bytes().startswith(b"digraph")
+
+
+WRITE = "import sys; from kdeps.outfile import write_file; write_file(sys.argv[1], b'new')"
+
+
+def test_a_mounted_file_is_written_in_place(tmp_path: Path) -> None:
+    """A container's ``-v $PWD/report.json:/report.json`` cannot be replaced, and can be written."""
+    outside, report = tmp_path / "outside", tmp_path / "report"
+    outside.write_bytes(b"old and longer")
+    report.touch()
+    script = f'mount --bind {outside} {report} || exit 77; exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, "sh", sys.executable, "-c", WRITE, str(report)],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode in (1, 77) and "kdeps" not in done.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert done.returncode == 0, done.stderr
+    assert outside.read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == ["outside", "report"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+def test_a_file_in_a_folder_that_may_not_be_written_is_written_in_place(tmp_path: Path) -> None:
+    """As ``echo hi > report`` would."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    report = folder / "report"
+    report.write_bytes(b"old and longer")
+    report.chmod(0o666)
+    os.chown(folder, 65534, 65534)
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE, str(report)],
+        cwd=CHECKOUT, preexec_fn=drop_privileges, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert report.read_bytes() == b"new"
+    assert os.listdir(folder) == ["report"]

@@ -15,6 +15,7 @@ from kdeps.cli.check import STATUS_EXITS, Colour
 from kdeps.cli.query import is_unicode, make_pen
 from kdeps.cli.start import where
 from kdeps.errors import KdepsError, UsageError
+from kdeps.printable import printable
 from kdeps.report.issues import Report, find_repository, make_report
 from kdeps.survey import Survey
 
@@ -64,6 +65,8 @@ def run_ci(request: Request) -> int:
 
     Raises:
         UsageError: A file or folder that was named cannot be one.
+        KdepsError: A ledger or a report can be none of that; every other report is written all the same,
+            for otherwise whoever collects them would find those of the run before.
     """
     cwd = where()
     environ = dict(os.environ)
@@ -77,16 +80,21 @@ def run_ci(request: Request) -> int:
     if request.exact:
         inspection = _ask_kbuild(inspection, environ)
     inspection = _look_beyond(inspection)
+    failures: list[str] = []
     if request.record is not None or request.against is not None:
         from kdeps.cli.ledger import use_ledgers
 
-        inspection = use_ledgers(
+        inspection, failures = use_ledgers(
             inspection, request.record, request.against, environ, outside=request.outside
         )
     report = make_report(inspection, cwd=cwd, root="", built=request.built)
     root = os.path.realpath(request.root) if request.root else find_repository(cwd, environ, report.roots)
     report = report._replace(root=root)
-    _write(report, request, cwd)
+    failures += _write(report, request, cwd)
+    if failures:
+        for message in failures[:-1]:
+            print(f"kdeps: error: {printable(message)}", file=sys.stderr)
+        raise KdepsError(failures[-1])
     return STATUS_EXITS[report.status]
 
 
@@ -123,12 +131,17 @@ def _look_beyond(inspection: Inspection) -> Inspection:
     return Inspection(tuple(parts))
 
 
-def _write(report: Report, request: Request, cwd: str) -> None:
+def _write(report: Report, request: Request, cwd: str) -> list[str]:
+    """Write every report; returns why some of them were not."""
     from kdeps.outfile import write_file
 
+    failures = []
     for chosen, path in request.files:
         text = render(report, chosen, cwd, Colour.NEVER, unicode=True)
-        write_file(path, text.encode("utf-8", "replace"))
+        try:
+            write_file(path, text.encode("utf-8", "replace"))
+        except KdepsError as error:
+            failures.append(str(error))
     unicode = is_unicode()
     text = render(report, request.output, cwd, request.colour, unicode=unicode)
     encoding = sys.stdout.encoding or "ascii"
@@ -137,6 +150,7 @@ def _write(report: Report, request: Request, cwd: str) -> None:
     else:
         text = text.encode("utf-8", "replace").decode("utf-8")
     sys.stdout.write(text)
+    return failures
 
 
 def render(report: Report, chosen: CiFormat, cwd: str, colour: Colour, *, unicode: bool) -> str:

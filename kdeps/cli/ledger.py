@@ -8,26 +8,36 @@ import sys
 from kdeps.ci.against import judge_by_content
 from kdeps.ci.contents import Contents
 from kdeps.ci.inspection import Inspection, with_problems
-from kdeps.ci.ledger import read_ledger, roots_of, take_ledger, unsynced_inputs, write_ledger
+from kdeps.ci.ledger import LedgerError, read_ledger, roots_of, take_ledger, unsynced_inputs, write_ledger
 from kdeps.cli.progress import clear_progress
 from kdeps.cli.start import Exit
+from kdeps.errors import KdepsError
+from kdeps.rules import Problem
 from kdeps.verdict import Status
 
 
 def use_ledgers(
     inspection: Inspection, record: str | None, against: str | None, environ: dict[str, str], *, outside: bool
-) -> Inspection:
+) -> tuple[Inspection, list[str]]:
     """Judge every part against a ledger, and write a new one of what is fresh then.
 
-    Raises:
-        LedgerError: The ledger cannot be read.
-        KdepsError: The new one cannot be written.
+    Returns:
+        What is known then, and why a ledger could not be read or written. Without the one that was
+        to decide nothing is fresh.
     """
     from kdeps.cli.ci import progress_line
 
-    ledger = read_ledger(against) if against is not None else None
+    failures: list[str] = []
+    ledger = None
+    if against is not None:
+        try:
+            ledger = read_ledger(against)
+        except LedgerError as error:
+            failures.append(str(error))
+            unread = Problem(against, str(error).removeprefix(f"{against}: "))
+            inspection = Inspection(tuple(with_problems(part, (unread,)) for part in inspection.parts))
     if not inspection.surveys:
-        return inspection
+        return inspection, failures
     trees = tuple(survey.tree for survey in inspection.surveys)
     roots = ("/",) if outside else roots_of(trees)
     contents = Contents(roots, environ, trees[0].objtree, progress_line("hashing"))
@@ -48,11 +58,14 @@ def use_ledgers(
         written, problems = take_ledger(inspection.surveys, contents, environ, suspect, unsynced)
         parts = [with_problems(part, problems) for part in inspection.parts]
         inspection = Inspection(tuple(parts))
-        write_ledger(record, written)
+        try:
+            write_ledger(record, written)
+        except KdepsError as error:
+            failures.append(str(error))
     contents.store()
     if contents.files_read:
         clear_progress_of_terminal()
-    return inspection
+    return inspection, failures
 
 
 def clear_progress_of_terminal() -> None:
