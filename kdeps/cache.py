@@ -11,11 +11,25 @@ import os
 
 
 def cache_directory(environ: dict[str, str]) -> str:
-    """The folder for what kdeps remembers; never inside a kernel tree."""
+    """The folder for what kdeps remembers; never inside a kernel tree.
+
+    Without a home nothing is remembered: it is not for us to make one, as root could.
+    """
     base = environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
-        base = os.path.join(environ.get("HOME") or "/nonexistent", ".cache")
+        home = environ.get("HOME") or _home()
+        base = os.path.join(home, ".cache") if os.path.isdir(home) else os.devnull
     return os.path.join(base, "kdeps")
+
+
+def _home() -> str:
+    """The home of this user in the user database; cron and CI do not always tell."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""
 
 
 def name_of(folder: str) -> str:

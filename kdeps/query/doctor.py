@@ -266,7 +266,11 @@ def _examine_caches(environ: dict[str, str]) -> Iterator[Observation]:
         size = sum(os.stat(path).st_size for path in files)
     except OSError:
         size = 0
-    if not os.path.isdir(folder):
+    if folder.startswith(f"{os.devnull}/"):
+        yield Observation(
+            "caches", State.NOTE, "folder", "there is no home and no XDG_CACHE_HOME: nothing is remembered, which costs time only"
+        )  # fmt: skip
+    elif not os.path.isdir(folder):
         yield Observation(
             "caches",
             State.NOTE,
