@@ -165,10 +165,9 @@ def _judge_sync(tree: Tree, configuration: Configuration, environ: dict[str, str
         found.append(Finding(ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, "", Status.STALE, cure))
     newer = _find_newer(tree.srctree, configuration.inputs.files, synced)
     if newer:
-        more = f" (and {len(newer) - 1} more)" if len(newer) > 1 else ""
-        message = (
-            f"Kconfig file{more} changed after the configuration was last synced; M= builds never sync it"
-        )
+        more = len(newer) - 1
+        others = f"and {more} more Kconfig file{'s' if more > 1 else ''} " if more else ""
+        message = f"{others}changed after the configuration was last synced; M= builds never sync it"
         found.append(
             Finding(ReasonKind.CONFIG_NOT_SYNCED, sorted(newer)[0], message, "", Status.STALE, Cure.CONFIGURE)
         )

@@ -279,10 +279,11 @@ def test_since_a_revision(tree: Miniature, kdeps: RunKdeps) -> None:
     assert [c["crate"] for c in document["crates"]] == ["macros", "pin_init", "bindings", "uapi", "kernel"]
     below = _json(kdeps, tree, "--since=HEAD", f"O={tree.objtree}", cwd=tree.srctree / "rust")
     assert _paths(document) <= _paths(below)
-    for revision in ("nonsense", "--output=/tmp/x"):
+    for revision in ("nonsense", "--output=/tmp/x", "HEAD:MAINTAINERS"):
         done = kdeps(tree, "affected", f"--since={revision}", NOVA)
         assert done.returncode == 2
         assert done.stderr.startswith(f"kdeps: error: --since {revision}: ")
+        assert "usage" not in done.stderr
 
 
 def test_since_sees_a_submodule_that_git_is_told_to_ignore(tree: Miniature, kdeps: RunKdeps) -> None:
@@ -313,7 +314,8 @@ def test_since_asks_the_repository_that_the_build_lies_in(
     _git(other, "init", "-q")
     _git(other, "commit", "-q", "--allow-empty", "-m", "one")
     words = ("--since=HEAD", "--shard=1/1", "-C", str(tree.srctree), *tree.tree_args)
-    assert kdeps(tree, "ci", *words, cwd=other).stdout == f"{MODULE}\n"
+    for place in (other, other / ".git"):
+        assert kdeps(tree, "ci", *words, cwd=place).stdout == f"{MODULE}\n"
     hook = {"GIT_DIR": f"{tree.srctree}/.git"}
     assert kdeps(tree, "ci", *words, cwd=tree.srctree / "rust", env=hook).stdout == f"{MODULE}\n"
     # One that git will not read is an error, and no reason to ask another.

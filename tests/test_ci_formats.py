@@ -266,3 +266,11 @@ def test_a_report_on_standard_error_replaces_no_log(tree: Miniature, tmp_path: P
             stdout=subprocess.DEVNULL, stderr=stderr,
         )  # fmt: skip
     assert log.read_text().startswith("before\n::group::")
+
+
+def test_paths_below_the_root_of_everything(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A container may have its checkout anywhere."""
+    tree.touch("rust/kernel/io.rs")
+    done = kdeps(tree, "ci", "--root=/", "--format=json", f"M={MODULE}")
+    (path,) = read_json(done.stdout)["issues"][0]["paths"]
+    assert path["in_repository"] == path["path"].removeprefix("/")

@@ -83,6 +83,8 @@ def _top_level(folder: str, environ: dict[str, str]) -> str | None:
     done = _git(("rev-parse", "--show-toplevel"), folder, environ)
     if done.returncode == 0:
         return os.path.realpath(os.fsdecode(done.stdout).rstrip("\n"))
+    if b"must be run in a work tree" in done.stderr:
+        return None  # in a .git folder, or in a bare repository
     above = os.path.realpath(folder)
     while not os.path.lexists(f"{above}/.git"):
         if above == os.path.dirname(above):
@@ -93,6 +95,8 @@ def _top_level(folder: str, environ: dict[str, str]) -> str | None:
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
     said = os.fsdecode(done.stderr).strip().split("\n")[0]
+    if said.startswith("usage: "):
+        return "that is a file or a folder of a revision"
     return said.removeprefix("fatal: ") or "git failed"
 
 

@@ -282,7 +282,8 @@ def relative_to(path: str, root: str) -> str | None:
     path, root = os.path.normpath(path), os.path.normpath(root)
     if path == root:
         return "."
-    return path[len(root) + 1 :] if path.startswith(root + "/") else None
+    above = root.rstrip("/") + "/"
+    return path[len(above) :] if path.startswith(above) else None
 
 
 def find_repository(cwd: str, environ: dict[str, str], roots: dict[str, str]) -> str:
