@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.repair import kept
 from kdeps.repair.judging import judge
 from kdeps.repair.request import read_request
+from kdeps.verdict import Status
 from tests.watch.coverage import looked_at
 
 M = f"M={MODULE}"
@@ -226,6 +228,29 @@ def test_a_change_ends_it(keeper: Keeper, change: str) -> None:
     """Whatever the change does to the answer: the answer is found anew."""
     CHANGES[change](keeper)
     assert not keeper.holds()
+
+
+def test_what_makefiles_names_counts(keeper: Keeper, tmp_path: Path) -> None:
+    """make reads the files of ``MAKEFILES`` before any other, and they may choose the flags of every crate."""
+    extra = tmp_path / "extra.mk"
+    extra.write_text("# nothing\n")
+    keeper.environ["MAKEFILES"] = str(extra)
+    keeper.settle()
+    keeper.keep()
+    extra.write_text("KRUSTFLAGS := -g\nexport KRUSTFLAGS\n")
+    assert not keeper.holds()
+    request = read_request(keeper.words, keeper.cwd, keeper.environ)
+    assert request is not None
+    found = judge(request, keeper.cwd, keeper.environ)
+    assert found is not None
+    assert found.verdict.status is Status.STALE
+
+
+def test_times_that_add_up_to_the_same_are_others() -> None:
+    """As of an older file, put in place as many nanoseconds after the last one as it is older."""
+    now = os.stat(".")
+    moved = types.SimpleNamespace(st_ctime_ns=now.st_ctime_ns + 9, st_mtime_ns=now.st_mtime_ns - 9)
+    assert kept._stamp(now) != kept._stamp(moved)  # type: ignore[arg-type]
 
 
 def test_other_arguments_have_an_answer_of_their_own(keeper: Keeper) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 KEPT = 32
 """How many answers are kept; the oldest go first."""
-_MAGIC = "kdeps fresh 1"
+_MAGIC = "kdeps fresh 2"
 _RACY_NS = 1_000_000_000
 _TICK_NS = 50_000_000
 """By how much the clock of a file system may be behind."""
@@ -154,7 +154,7 @@ def _sort_out(paths: set[str], settled_ns: int) -> tuple[dict[bytes, int], dict[
             continue
         if found.st_ctime_ns >= settled_ns:
             raise ValueError("it may change again without its times telling")
-        files[path] = found.st_ctime_ns + found.st_mtime_ns
+        files[path] = _stamp(found)
     return files, absent
 
 
@@ -171,7 +171,7 @@ def _stamp_folders(counting: set[bytes], passed: set[bytes], started_ns: int) ->
         if path in counting and found.st_ctime_ns >= started_ns - _TICK_NS:
             raise ValueError("it changed meanwhile")
         settled = found.st_ctime_ns < started_ns - _RACY_NS
-        stamps[path] = found.st_ctime_ns + found.st_mtime_ns if settled else 0
+        stamps[path] = _stamp(found) if settled else 0
     return stamps
 
 
@@ -207,12 +207,17 @@ def _path(key: bytes, environ: dict[str, str]) -> str:
 
 
 def _look(paths: list[bytes]) -> list[int]:
-    """How files look: the sum of both times, for where there is no ctime of its own the mtime moves.
+    """How files look: both their times, for where there is no ctime of its own the mtime moves.
 
     Raises:
         OSError: One is not there.
     """
-    return [found.st_ctime_ns + found.st_mtime_ns for found in map(os.stat, paths)]
+    return [_stamp(found) for found in map(os.stat, paths)]
+
+
+def _stamp(found: os.stat_result) -> int:
+    """One number for both times; of numbers the hash is the same in every process."""
+    return hash((found.st_ctime_ns, found.st_mtime_ns))
 
 
 def _nearest_folder(path: bytes) -> bytes:

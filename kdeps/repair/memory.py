@@ -91,7 +91,7 @@ def take_inputs(survey: Survey, environ: dict[str, str]) -> Confirmation:
         survey: Of the build.
         environ: The environment for a make of the kernel (``request.kernel_environment``).
     """
-    files = {path: _stamp(path) for path in _find_makefiles(survey.tree)}
+    files = {path: _stamp(path) for path in _find_makefiles(survey.tree, environ)}
     return Confirmation(_key(survey.tree, environ), _commands(survey), files)
 
 
@@ -144,7 +144,7 @@ def _key(tree: Tree, environ: dict[str, str]) -> str:
 
 def find_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:
     """List every file that a command may be made from, there or not."""
-    return [*_find_makefiles(tree), *(path for path, _ in _find_tools(tree, environ))]
+    return [*_find_makefiles(tree, environ), *(path for path, _ in _find_tools(tree, environ))]
 
 
 def _tools(tree: Tree, environ: dict[str, str]) -> Iterator[str]:
@@ -177,11 +177,13 @@ def _commands(survey: Survey) -> str:
     ).replace("\0", "")
 
 
-def _find_makefiles(tree: Tree) -> list[str]:
+def _find_makefiles(tree: Tree, environ: dict[str, str]) -> list[str]:
     """List the files that commands are made from; those that would count if they appeared, too."""
     srctree = tree.srctree
     found = [f"{tree.objtree}/include/config/{name}" for name in ("auto.conf", "auto.conf.cmd")]
     found += [f"{srctree}/{name}" for name in ("Makefile", "GNUmakefile", "Kbuild")]
+    # make reads these before any other, in every folder that it works in.
+    found += [os.path.join(tree.make_directory, name) for name in environ.get("MAKEFILES", "").split()]
     waiting = [f"{srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS]
     while waiting:
         folder = waiting.pop()
