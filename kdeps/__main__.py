@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """``python3 -m kdeps``: the same program as the ``kdeps`` command."""
 
-from kdeps.cli.start import main
+from kdeps.cli.main import main
 
 main()

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Everything kdeps raises on purpose.
 
-* KdepsError          a person can fix it: one line, exit 2
-  * NoTree            no kernel tree (or not a configured one) where we looked
+* KdepsError          the user can fix it: one line, exit 2
+  * NoTree            no kernel tree in that place
+    * NotConfigured   a kernel tree without a configuration: a forgotten O=?
   * UsageError        the make arguments contradict themselves
   * Unreadable        a file that must be read cannot be
-  * KbuildError       make itself stopped when it was asked (``--exact``)
+  * KbuildError       make itself stopped during ``--exact``
   * UnknownTarget     nothing in the build has that name: suggests neighbours
   * AmbiguousName     several things in the build have that name: lists them
 
@@ -25,6 +26,10 @@ class NoTree(KdepsError):
     """There is no configured kernel tree where make would look for one."""
 
 
+class NotConfigured(NoTree):
+    """There is a kernel tree, without a configuration or an object tree that make would use."""
+
+
 class UsageError(KdepsError):
     """The make arguments cannot mean anything."""
 
@@ -34,7 +39,7 @@ class Unreadable(KdepsError):
 
 
 class KbuildError(KdepsError):
-    """make stopped with an error while it was asked what is stale."""
+    """make stopped with an error instead of answering what is stale."""
 
 
 class UnknownTarget(KdepsError):

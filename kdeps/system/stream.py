@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Read one stream and write another, as a filter in a pipe does: at once, and never longer than its reader lives."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from collections.abc import Iterator
+
+_PIECE = 1 << 16
+_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+def read_available(source: int, sink: int, pause_s: float) -> Iterator[bytes]:
+    """Yield what can be read, as soon as it can be; an empty piece when the source has been silent.
+
+    Args:
+        source: What to read, to its end.
+        sink: Where the caller writes. A reader that has gone is noticed while the source is silent too.
+        pause_s: How long a silence is. Only one empty piece is yielded in it.
+
+    Raises:
+        BrokenPipeError: The reader of the sink has gone.
+        OSError: The source cannot be read.
+    """
+    poller = select.poll()
+    poller.register(source, select.POLLIN)
+    poller.register(sink, 0)
+    is_silent = False
+    while True:
+        events = dict(poller.poll(None if is_silent else pause_s * 1000))
+        if events.get(sink, 0) & _GONE:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        if not events:
+            is_silent = True
+            yield b""
+            continue
+        if source in events:
+            data = _read(source)
+            if data == b"":
+                return
+            if data:
+                is_silent = False
+                yield data
+
+
+def write_all(sink: int, data: bytes) -> None:
+    """Write everything, waiting for a slow reader.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(sink, view) :]
+        except BlockingIOError:
+            poller = select.poll()
+            poller.register(sink, select.POLLOUT)
+            poller.poll()
+
+
+def _read(source: int) -> bytes | None:
+    """Return None if there is nothing to read yet, and no bytes at the end."""
+    try:
+        return os.read(source, _PIECE)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        if error.errno == errno.EIO and os.isatty(source):
+            return b""  # the terminal has gone
+        raise
