@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Floor 0: bytes to values.
+"""Bytes to values: ``.cmd`` and ``.d`` files, shell commands, configurations, make's words.
 
-What a ``.cmd`` file, a ``.d`` file, a recorded shell command and a kernel
-configuration *say*. Nothing here opens a file or knows that one exists.
+Nothing here opens a file or depends on one that exists.
+Start reading at ``cmdfile``, the format of Kbuild's records.
 """

@@ -34,8 +34,8 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import NamedTuple
 
+from kdeps import NamedTuple
 from kdeps.formats.words import BLANKS, split_words
 
 
@@ -76,8 +76,10 @@ class Record(NamedTuple):
     optional: tuple[str, ...]
     """Files in any other ``$(wildcard …)``: a prerequisite only while they exist."""
     state: RecordState
-    where: str
+    record_problem: str
     """For a record that is not whole: the line and what is wrong with it; else empty."""
+    versioned: bool = False
+    """Symbol versions were computed from its object: ``#SYMVER`` lines follow."""
 
 
 _PREFIXES = ("savedcmd_", "cmd_")
@@ -89,6 +91,7 @@ _RAW = "# cannot find fixdep"
 _PARENTHESES = {"(": re.compile(r"[()]"), "{": re.compile(r"[{}]")}
 _STOPS = re.compile(r"[%;:|\x00-\x1f]|\\$")
 """Names on which make stops, or which it takes for something else than a name."""
+_HASH = re.compile(r"(?<!\\)(\\*)#")
 _CUT = "the list of prerequisites is cut off"
 
 
@@ -203,6 +206,7 @@ def _parse_list(target: str, command: str, rest: str, entries: Entries) -> Recor
         tuple(optional),
         RecordState.COMPLETE,
         "",
+        "#SYMVER " in tail,
     )
 
 
@@ -235,7 +239,7 @@ def _parse_odd(target: str, command: str, rest: str) -> Record:
     """
     source: str | None = None
     deps: _Words | None = None
-    used = False
+    used: _Words | None = None
     dangling = ""
     found: list[str] = []
     optional: list[str] = []
@@ -258,10 +262,12 @@ def _parse_odd(target: str, command: str, rest: str) -> Record:
         elif line.startswith(f"{target}:"):
             use = line[len(target) + 1 :].strip(BLANKS)
             if use == f"$(deps_{target})":
-                if deps is not None and _has_stopper(deps):
+                if deps is None or deps is used:
+                    continue  # make takes a name that is listed again for the same prerequisite
+                if _has_stopper(deps):
                     return _broken(target, command, RecordState.BROKEN, f"{at}a name in the list stops make")
-                used = used or deps is not None
-                found += deps.names if deps else ()
+                used = deps
+                found += deps.names
             elif use.startswith("$(wildcard ") and _closing(use, 2) == len(use) and "$" not in use[2:]:
                 optional += split_words(use[11:-1])
             elif use:
@@ -269,7 +275,7 @@ def _parse_odd(target: str, command: str, rest: str) -> Record:
             else:
                 dangling = at
         elif line.rstrip(BLANKS) == f"$(deps_{target}):":
-            if deps is not None and _has_stopper(deps):
+            if deps is not None and deps is not used and _has_stopper(deps):
                 return _broken(target, command, RecordState.BROKEN, f"{at}a name in the list stops make")
         elif line.rstrip(BLANKS) != f"$(deps_{target})" or deps is None or deps.names:
             return _broken(target, command, RecordState.BROKEN, f"{at}neither an assignment nor a rule")
@@ -316,11 +322,17 @@ def _logical_lines(text: str) -> list[tuple[str, int]]:
 
 def _without_comment(line: str) -> str:
     """Drop a comment, which begins at the first ``#`` without a backslash."""
-    at = line.find("#")
-    while at >= 0 and (at - len(line[:at].rstrip("\\"))) % 2:
-        line = line[: at - 1] + line[at:]
-        at = line.find("#", at)
-    return line if at < 0 else line[:at]
+    if "#" not in line:
+        return line
+    kept: list[str] = []
+    start = 0
+    for found in _HASH.finditer(line):
+        is_escaped = len(found[1]) % 2
+        kept.append(line[start : found.end() - 1 - is_escaped])
+        if not is_escaped:
+            return "".join(kept)
+        start = found.end() - 1
+    return "".join(kept) + line[start:]
 
 
 def _is_open(text: str) -> bool:

@@ -25,8 +25,7 @@ rustc ``rustc_interface::passes::write_out_deps``.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from kdeps import NamedTuple
 from kdeps.formats.words import split_words
 
 
@@ -77,18 +76,18 @@ def parse_depfile(data: bytes) -> DepFile:
 def _logical_lines(text: str) -> list[str]:
     """Join lines that end in an unescaped backslash, as make does."""
     lines: list[str] = []
-    pending = ""
+    pending: list[str] = []
     for line in text.split("\n"):
         if line.endswith("\r"):
             line = line[:-1]  # a file that went through a Windows checkout
         trailing = len(line) - len(line.rstrip("\\"))
         if trailing % 2:
-            pending += line[:-1] + " "
+            pending.append(line[:-1])
             continue
-        lines.append(pending + line)
-        pending = ""
+        lines.append(" ".join([*pending, line]))
+        pending = []
     if pending:
-        lines.append(pending)
+        lines.append(" ".join([*pending, ""]))
     return lines
 
 

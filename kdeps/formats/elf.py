@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""The little that an object file says of itself: compilers, ``.modinfo``, symbols it wants.
+"""Read from an object file its compilers, ``.modinfo`` and symbols, and from a crate's metadata its compiler.
 
-And the first bytes of a crate's metadata, which name the compiler that wrote it.
+This is a few kilobytes of each file, at a fifth of the time that pyelftools takes; ``make`` and ``check`` may
+not import that. What needs relocations or debug information uses pyelftools.
 
 Source: the System V ABI, chapter "Object Files"; linux ``include/linux/moduleparam.h``;
 rustc ``compiler/rustc_metadata/src/locator.rs`` (the header holds the version before all else,

@@ -8,8 +8,8 @@ Source: linux ``scripts/kconfig/confdata.c`` (``conf_write_autoconf``,
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from kdeps import NamedTuple
 from kdeps.formats.words import split_words
 
 _ESCAPED = re.compile(r"""\\(["\\])""")

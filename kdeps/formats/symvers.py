@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""``Module.symvers``: what is exported, by whom, and in which version; and what a module remembers of it.
+"""``Module.symvers``: the exported symbols, their modules and versions; and the versions that a module records.
 
 A line is ``CRC<TAB>SYMBOL<TAB>MODULE<TAB>EXPORT TYPE<TAB>NAMESPACE``; without MODVERSIONS every CRC is 0.
 

@@ -2,7 +2,7 @@
 """Split text where make and the shell split it.
 
 ``str.split`` also splits at U+00A0, U+3000 and their like, which are ordinary
-characters of a file name to everybody but Python.
+characters of a file name to make and the shell.
 """
 
 from __future__ import annotations
