@@ -8,19 +8,22 @@ Paths are strings, absolute, and made canonical once, by the reader. (They are n
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+
+from kdeps import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from kdeps.formats.cmdfile import RecordState
 
 
-class Scope(str, Enum):
+class Owner(str, Enum):
     """Whose rule it is."""
 
     KERNEL = "kernel"
     """Made by ``make modules_prepare``, never by ``make M=…``."""
     MODULE = "module"
     """Made by ``make M=…``."""
+    OTHER = "other"
+    """Made by ``make M=…`` of another module, whose outputs this one reads."""
 
 
 class Action(Enum):
@@ -40,33 +43,35 @@ class Rule(NamedTuple):
     target: str
     name: str
     """The target as Kbuild writes it: relative to the object tree, or to the module output."""
-    scope: Scope
+    owner: Owner
     action: Action
     outputs: tuple[str, ...]
     """Every file it writes, the target first."""
     prerequisites: tuple[str, ...]
     """What make compares the target with; one that is missing counts as newer."""
-    source: str | None
-    """The file it is compiled from. Also in ``prerequisites`` where a Makefile names it."""
-    optional: tuple[str, ...]
-    """Compared while they exist: ``$(wildcard …)``, and sources found by a pattern rule."""
-    config: tuple[str, ...]
-    """Configuration symbols whose stamp files make compares."""
     config_dir: str
-    """Where make looks for those stamp files."""
-    unseen: tuple[str, ...]
+    """Where make looks for the stamp files of ``config``."""
+    source: str | None = None
+    """The file it is compiled from. Also in ``prerequisites`` where a Makefile names it."""
+    optional_prerequisites: tuple[str, ...] = ()
+    """Compared while they exist: ``$(wildcard …)``, and sources found by a pattern rule."""
+    config: tuple[str, ...] = ()
+    """Configuration symbols whose stamp files make compares."""
+    uncompared_inputs: tuple[str, ...] = ()
     """Files its command names that make does *not* compare."""
-    replaced_if_changed: frozenset[str]
+    replaced_if_changed: frozenset[str] = frozenset()
     """Outputs that the step leaves alone when their content would not differ."""
-    record: str | None
-    """Path of the ``.cmd`` file; ``None``: the step leaves none."""
-    state: RecordState | None
-    """``None``: there is no record, where one should be or where none is ever written."""
-    where: str
+    record: str | None = None
+    """Path of the ``.cmd`` file; None if the step leaves none."""
+    state: RecordState | None = None
+    """None if there is no record, where one should be or where none is ever written."""
+    record_problem: str = ""
     """What is wrong with the record, for people."""
-    command: str
-    depfile: str | None
+    command: str = ""
+    depfile: str | None = None
     """Where its compiler leaves the ``.d`` file, which Kbuild deletes after success."""
+    needed: tuple[str, ...] = ()
+    """Files that its command names and that only have to be there: what they say is followed elsewhere."""
 
 
 class Problem(NamedTuple):
@@ -87,5 +92,7 @@ class Rules(NamedTuple):
     """``.d`` files seen beside the records."""
     any_crate: bool = False
     """What the module is built from is not all recorded; it may be any of the kernel's crates."""
+    others: tuple[tuple[str, str], ...] = ()
+    """Other modules whose rules are among these, sources and output, each behind those that it reads."""
     whole: bool = False
     """They are those of plain ``make``: the whole kernel with all its modules."""

@@ -5,68 +5,85 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
-from kdeps import edges
-from kdeps.rules.crates import add_kernel_crates
-from kdeps.rules.model import Action, Scope
-from kdeps.rules.reader import path_of_target
+from kdeps import TYPE_CHECKING
+from kdeps.kbuild import makefile_rules
+from kdeps.kbuild.crates import add_kernel_crates
+from kdeps.kbuild.expected import add_expected
+from kdeps.kbuild.records import path_of_target
+from kdeps.kbuild.rule import Action, Owner
 
 if TYPE_CHECKING:
     from kdeps.formats.cmdfile import Record
-    from kdeps.rules.reader import Reader
+    from kdeps.kbuild.records import RecordReader
 
 
-def read_kernel(reader: Reader) -> None:
+def read_kernel(reader: RecordReader) -> None:
     """Read everything that ``make modules_prepare`` builds."""
     found: list[str] = []
-    for folder, depth in edges.PREPARED_FOLDERS:
+    for folder, depth in makefile_rules.PREPARED_FOLDERS:
         found += reader.scan(reader.expand(folder), depth)
-    found += [reader.expand(name) for name in edges.PREPARED_RECORDS]
+    found += [reader.expand(name) for name in makefile_rules.PREPARED_RECORDS]
     records: list[tuple[str, Record]] = []
     for path in sorted(found):
-        if edges.NOT_PREPARED.fullmatch(path_of_target(path)[len(reader.tree.objtree) + 1 :]):
+        if makefile_rules.NOT_PREPARED.fullmatch(path_of_target(path)[len(reader.tree.objtree) + 1 :]):
             continue
         record = reader.read(path)
         if record is not None:
             records.append((path, record))
     find_aliases(reader, records)
-    for path, record in records:
-        reader.add_recorded(path, record, Scope.KERNEL, kernel_base(reader, path, record))
-    add_missing_records(reader, found, edges.RECORDED, edges.NOT_PREPARED)
+    add_kernel_records(reader, records)
+    add_missing_records(reader, found, makefile_rules.RECORDED, makefile_rules.NOT_PREPARED)
+    add_expected(reader)
     add_unrecorded(reader)
-    add_edges(reader)  # after the unrecorded ones, some of which they name
+    drop_uncompared_tools(reader)
+    add_edges(reader)  # after the others, some of which they name
     add_kernel_crates(reader)
 
 
-def kernel_base(reader: Reader, record_path: str, record: Record) -> str:
+def add_kernel_records(reader: RecordReader, records: list[tuple[str, Record]]) -> None:
+    """Turn the kernel's records into rules, those that lie under the names of other targets last."""
+    misplaced: list[tuple[str, Record, str, str]] = []
+    for path, record in records:
+        base = kernel_base(reader, path, record)
+        target = reader.recorded_target(path, record, base)
+        if target == path_of_target(path):
+            reader.add_recorded(path, record, Owner.KERNEL, base)
+        elif os.path.lexists(path_of_target(path)):  # else make does not include it
+            misplaced.append((path, record, base, target))
+    for path, record, base, target in misplaced:
+        if target not in reader.rules:
+            reader.add_recorded(path, record, Owner.KERNEL, base, target)
+
+
+def kernel_base(reader: RecordReader, record_path: str, record: Record) -> str:
     """The folder that names in a kernel record are relative to."""
     objtree, srctree = reader.tree.objtree, reader.tree.srctree
     relative = record_path[len(objtree) + 1 :]
     if not relative.startswith("tools/"):
         return objtree
-    folders = [source for folder, source in edges.TOOLS if relative.startswith(folder + "/")]
+    folders = [source for folder, source in makefile_rules.TOOLS if relative.startswith(folder + "/")]
     if record.source and record.source[:1] != "/":
         # Which sub-make it was follows from where the source is.
-        for folder in (*folders, *edges.SHARED_TOOL_SOURCES):
+        for folder in (*folders, *makefile_rules.SHARED_TOOL_SOURCES):
             if os.path.exists(f"{srctree}/{folder}/{record.source}"):
                 return f"{srctree}/{folder}"
     return f"{srctree}/{folders[0]}" if folders else objtree
 
 
-def find_aliases(reader: Reader, records: list[tuple[str, Record]]) -> None:
+def find_aliases(reader: RecordReader, records: list[tuple[str, Record]]) -> None:
     """Notice an object tree that was built under another spelling (a symbolic link)."""
     for _, record in records:
         at = record.command.find("OBJTREE=")
         if at >= 0:
-            spelled = record.command[at + 8 :].split(None, 1)[0]
+            spelled = record.command[at + 8 :].partition(" ")[0]
             if spelled != reader.tree.objtree and os.path.realpath(spelled) == reader.tree.objtree:
                 reader.add_alias(spelled + "/", reader.tree.objtree + "/")
             return
 
 
 def add_missing_records(
-    reader: Reader, found: list[str], recorded: re.Pattern[str], never: re.Pattern[str] | None
+    reader: RecordReader, found: list[str], recorded: re.Pattern[str], never: re.Pattern[str] | None
 ) -> None:
     """Add a rule for every target whose record is gone.
 
@@ -88,21 +105,26 @@ def add_missing_records(
         if target not in reader.rules and os.path.exists(target):
             candidates.add(target)
     candidates.update(path for path in reader.present if path not in reader.rules)
+    library = f"{inside}rust/lib"
+    metadata = [path for path in read if path.endswith(".rmeta") and path.startswith(library)]
+    candidates.update(
+        {f"{inside}rust/{path[len(library) : -6]}.o" for path in metadata} - reader.rules.keys()
+    )
     # A record that is there and may not be read is another matter, and told already.
     candidates.difference_update(path_of_target(p.path) for p in reader.problems if not p.remove)
     for path in sorted(candidates):
         name = path[len(inside) :]
         if not recorded.fullmatch(name) or (never is not None and never.fullmatch(name)):
             continue
-        rule = reader.add_bare(path, Action.IF_CHANGED, ())
+        rule = reader.add_unrecorded_rule(path, Action.IF_CHANGED, ())
         crate = re.fullmatch(r"rust/([^/]+)\.o", name)
         if crate:
             reader.rules[path] = rule._replace(outputs=(path, f"{objtree}/rust/lib{crate[1]}.rmeta"))
 
 
-def add_edges(reader: Reader) -> None:
+def add_edges(reader: RecordReader) -> None:
     """Add what the edge table has, once every record is read."""
-    for edge in edges.EDGES:
+    for edge in makefile_rules.MAKEFILE_PREREQUISITES:
         rule = reader.rules.get(f"{reader.tree.objtree}/{edge.target}")
         if rule is None or edge.when not in rule.command:
             continue
@@ -110,16 +132,16 @@ def add_edges(reader: Reader) -> None:
         if edge.existing:
             extra = [p for p in extra if p in reader.rules or os.path.exists(p)]
         reader.rules[rule.target] = rule._replace(prerequisites=(*rule.prerequisites, *extra))
-    for name, symbols in edges.CONFIG_EDGES.items():
+    for name, symbols in makefile_rules.MAKEFILE_CONFIG.items():
         rule = reader.rules.get(f"{reader.tree.objtree}/{name}")
         if rule is not None:
             reader.rules[rule.target] = rule._replace(config=(*rule.config, *symbols))
 
 
-def add_unrecorded(reader: Reader) -> None:
+def add_unrecorded(reader: RecordReader) -> None:
     """Add the steps of the kernel that leave no record."""
     read: set[str] = set().union(*(rule.prerequisites for rule in reader.rules.values()))
-    for row in edges.UNRECORDED:
+    for row in makefile_rules.UNRECORDED_RULES:
         target = reader.expand(row.target)
         paths = [reader.expand(p) for p in row.prerequisites]
         if target not in read and not os.path.exists(target) and not any(p in reader.rules for p in paths):
@@ -129,4 +151,16 @@ def add_unrecorded(reader: Reader) -> None:
             continue
         # What neither is there nor was ever recorded belongs to another version.
         prerequisites = tuple(p for p in paths if p in reader.rules or os.path.exists(p))
-        reader.add_bare(target, Action.FILECHK if row.filechk else Action.PLAIN, prerequisites)
+        reader.add_unrecorded_rule(target, Action.FILECHK if row.filechk else Action.PLAIN, prerequisites)
+
+
+def drop_uncompared_tools(reader: RecordReader) -> None:
+    """Take the tools that a command runs and a Makefile does not name out of what make compares."""
+    for name, tool in makefile_rules.NAMED_NOT_COMPARED:
+        rule = reader.rules.get(f"{reader.tree.objtree}/{name}")
+        path = reader.expand(tool)
+        if rule is not None and path in rule.prerequisites:
+            reader.rules[rule.target] = rule._replace(
+                prerequisites=tuple(p for p in rule.prerequisites if p != path),
+                uncompared_inputs=(*rule.uncompared_inputs, path),
+            )

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
+from kdeps import TYPE_CHECKING
 from kdeps.formats.cmdfile import RecordState
-from kdeps.rules.crates import add_module_crates
-from kdeps.rules.model import Action, Rule, Scope
-from kdeps.rules.reader import path_of_target
-from kdeps.tree import holds_rust, open_nonblocking, read_object_names
+from kdeps.kbuild.crates import add_module_crates
+from kdeps.kbuild.module_folder import holds_rust, read_object_names
+from kdeps.kbuild.records import path_of_target
+from kdeps.kbuild.rule import Action, Owner, Rule
+from kdeps.system.files import open_to_read
 
 if TYPE_CHECKING:
-    from kdeps.rules.reader import Reader
+    from kdeps.kbuild.records import RecordReader
 
 _MODULE_TARGETS = re.compile(
     r"\.(?:o|mod|ko)$|/(?:modules\.order|Module\.symvers)$"
@@ -27,7 +28,7 @@ _EVERYONES_CRATES = ("/rust/libcore.rmeta", "/rust/libkernel.rmeta")
 """What every Rust module reads."""
 
 
-def read_module(reader: Reader) -> None:
+def read_module(reader: RecordReader) -> None:
     """Read what ``make M=…`` builds: what is reachable from its modules.order.
 
     Records that are not reachable belong to sources that were renamed or
@@ -57,7 +58,7 @@ def read_module(reader: Reader) -> None:
         )
     reached = _reach(reader, wanted)
     for target, rule in list(reader.rules.items()):
-        if rule.scope is Scope.MODULE and target not in reached:
+        if rule.owner is Owner.MODULE and target not in reached:
             del reader.rules[target]
     own = [reader.rules[target] for target in reached & reader.rules.keys()]
     reader.any_crate = (
@@ -67,9 +68,9 @@ def read_module(reader: Reader) -> None:
     add_module_crates(reader)
 
 
-def _hides_crates(reader: Reader, rule: Rule) -> bool:
+def _hides_crates(reader: RecordReader, rule: Rule) -> bool:
     """Whether a step of the module may read crates, and its record does not say which."""
-    if rule.scope is not Scope.MODULE or rule.state in (RecordState.COMPLETE, RecordState.COMMAND_ONLY):
+    if rule.owner is not Owner.MODULE or rule.state in (RecordState.COMPLETE, RecordState.COMMAND_ONLY):
         return False
     source = f"{reader.tree.module}/{rule.name}"
     if rule.name.endswith(".o"):
@@ -82,12 +83,12 @@ def _hides_crates(reader: Reader, rule: Rule) -> bool:
         return True
 
 
-def _reads_other_crates(reader: Reader, rule: Rule) -> bool:
+def _reads_other_crates(reader: RecordReader, rule: Rule) -> bool:
     """Whether a step read another object tree's crates, or these where they were before a move.
 
     Asked for this tree make runs it again, for its command is another one, and it reads the crates here.
     """
-    if rule.scope is not Scope.MODULE:
+    if rule.owner is not Owner.MODULE:
         return False
     crates = [path for path in rule.prerequisites if path.endswith(_EVERYONES_CRATES)]
     here = f"{reader.tree.objtree}/rust"
@@ -97,11 +98,11 @@ def _reads_other_crates(reader: Reader, rule: Rule) -> bool:
     )
 
 
-def _has_new_crate(reader: Reader) -> bool:
+def _has_new_crate(reader: RecordReader) -> bool:
     """Whether the module's Makefile names a Rust object that was never built: the first one beside C."""
-    folder = reader.tree.module
+    folder, objtree = reader.tree.module, reader.tree.objtree
     try:
-        sources = [name for name in os.listdir(folder) if name.endswith(".rs")]
+        sources = [name for name in os.listdir(folder) if name.endswith(".rs")] if folder else []
     except OSError:
         return False
     new = [
@@ -109,44 +110,47 @@ def _has_new_crate(reader: Reader) -> bool:
         for name in sources
         if f"{reader.tree.module_output}/{name[:-3]}.o" not in reader.rules
     ]
-    return bool(new) and not set(new).isdisjoint(read_object_names(reader.tree))
+    if folder is None or not new:
+        return False
+    return not set(new).isdisjoint(read_object_names(folder, objtree, reader.tree.args.variables))
 
 
-def _module_objects(reader: Reader, output: str) -> list[str] | None:
-    """List the objects that become modules; ``None``: nothing was ever built here."""
+def _module_objects(reader: RecordReader, output: str) -> list[str] | None:
+    """List the objects that become modules. Returns None if no module was ever built here."""
     base = reader.tree.module_records_base
     order = reader.rules.get(f"{output}/modules.order")
     if order is not None and order.prerequisites:
-        return _nested_objects(reader, order, set())
+        return _nested_objects(reader, order)
     try:
-        with open(
-            f"{output}/modules.order",
-            encoding="utf-8",
-            errors="surrogateescape",
-            opener=open_nonblocking,
-        ) as file:
-            names = [reader.path(name, base) for name in file.read(1 << 20).split()]
+        with open_to_read(f"{output}/modules.order") as file:
+            text = file.read(1 << 20).decode("utf-8", "surrogateescape")
+            names = [reader.path(name, base) for name in text.split()]
             return [f"{name[:-3]}.o" if name.endswith(".ko") else name for name in names]
     except OSError:
         pass
-    kos = [t for t, rule in reader.rules.items() if rule.scope is Scope.MODULE and t.endswith(".ko")]
+    kos = [t for t, rule in reader.rules.items() if rule.owner is Owner.MODULE and t.endswith(".ko")]
     return [f"{ko[:-3]}.o" for ko in kos] if kos or order is not None else None
 
 
-def _nested_objects(reader: Reader, order: Rule, seen: set[str]) -> list[str]:
+def _nested_objects(reader: RecordReader, order: Rule) -> list[str]:
     """Follow ``cat sub/modules.order`` in the command of a modules.order."""
     objects: list[str] = []
-    seen.add(order.target)
-    for name in order.prerequisites:
-        if not name.endswith("modules.order"):
+    seen = {order.target}
+    waiting = [iter(order.prerequisites)]
+    while waiting:
+        name = next(waiting[-1], None)
+        if name is None:
+            waiting.pop()
+        elif not name.endswith("modules.order"):
             objects.append(name)
         elif name not in seen:
+            seen.add(name)
             below = reader.read_module_record(name)
-            objects += _nested_objects(reader, below, seen) if below else []
+            waiting.append(iter(below.prerequisites if below else ()))
     return objects
 
 
-def _reach(reader: Reader, wanted: list[str]) -> set[str]:
+def _reach(reader: RecordReader, wanted: list[str]) -> set[str]:
     """Follow prerequisites from the wanted targets through the module's own rules."""
     reached: set[str] = set()
     output = reader.tree.module_output
@@ -159,8 +163,8 @@ def _reach(reader: Reader, wanted: list[str]) -> set[str]:
         if rule is None:
             if not output or not target.startswith(output + "/") or not _MODULE_TARGETS.search(target):
                 continue
-            rule = reader.add_bare(target, Action.IF_CHANGED, (), Scope.MODULE)
-        if rule.scope is not Scope.MODULE:
+            rule = reader.add_unrecorded_rule(target, Action.IF_CHANGED, (), Owner.MODULE)
+        if rule.owner is not Owner.MODULE:
             continue
         wanted += rule.prerequisites
         if target.endswith(".mod"):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """The rules of plain ``make``: every record of an object tree that such a make still visits.
 
-A module is found by following its modules.order; a whole kernel is found by looking
-everywhere, for what a folder *always* builds (tools, generated sources, images) no
-record lists. What was left behind by another configuration is told by the lists: an
-object that no built-in.a, lib.a or modules.order leads to any more is not visited.
+A module's records are found by following its modules.order. Those of a whole kernel are found
+by listing every folder, because no record lists what a folder *always* builds (tools, generated
+sources, images). An object that no built-in.a, lib.a or modules.order leads to any more was left
+behind by another configuration, and make does not visit it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,33 @@ import re
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdeps import edges
 from kdeps.formats.cmdfile import RecordState
-from kdeps.rules.crates import add_kernel_crates
-from kdeps.rules.kernel import add_edges, add_missing_records, add_unrecorded, find_aliases, kernel_base
-from kdeps.rules.model import Action, Problem, Rule, Scope
-from kdeps.rules.reader import path_of_target
+from kdeps.kbuild import makefile_rules
+from kdeps.kbuild.crates import add_kernel_crates
+from kdeps.kbuild.expected import add_expected
+from kdeps.kbuild.prepared import (
+    add_edges,
+    add_missing_records,
+    add_unrecorded,
+    drop_uncompared_tools,
+    find_aliases,
+    kernel_base,
+)
+from kdeps.kbuild.records import path_of_target
+from kdeps.kbuild.rule import Action, Owner, Problem, Rule
 
 if TYPE_CHECKING:
     from kdeps.formats.cmdfile import Record
-    from kdeps.rules.reader import Reader
+    from kdeps.kbuild.records import RecordReader
 
 _LISTED = re.compile(r"\.(?:o|a|mod|ko)$|(?:^|/)modules\.order$")
 """What plain ``make`` makes only because a list names it."""
-_TOOLS = tuple(folder for folder, _ in edges.PREPARED_FOLDERS if folder.startswith("tools/"))
-_TOKEN = re.compile(r"[^\s;()'\"=,<>|&]+")
+_TOOLS = tuple(folder for folder, _ in makefile_rules.PREPARED_FOLDERS if folder.startswith("tools/"))
 _WHOLE = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
 _STRAY = "its .cmd file was written by another build (make M=, or in another folder)"
 
 
-def read_whole(reader: Reader) -> None:
+def read_whole(reader: RecordReader) -> None:
     """Read everything that plain ``make`` builds."""
     found = sorted(find_records(reader))
     records: list[tuple[str, Record]] = []
@@ -44,7 +51,7 @@ def read_whole(reader: Reader) -> None:
     find_aliases(reader, records)
     for path, record in records:
         add_whole_record(reader, path, record)
-    complete(reader, found)
+    add_tree_wide_rules(reader, found)
 
 
 class Listing(NamedTuple):
@@ -67,7 +74,7 @@ class Listing(NamedTuple):
         return zlib.crc32("\0".join(names).encode(errors="surrogateescape"))
 
 
-def find_records(reader: Reader) -> list[str]:
+def find_records(reader: RecordReader) -> list[str]:
     """List every record below the object tree; notes every folder, with its mtime from before it was read.
 
     Under ``tools/`` only what the kernel itself uses; a folder with a configuration of its
@@ -77,7 +84,7 @@ def find_records(reader: Reader) -> list[str]:
     inside = reader.tree.srctree == objtree
 
     def is_source(name: str, listing: Listing) -> bool:
-        """Whether a linker script is one that somebody wrote: a generated one has its source beside it."""
+        """Whether a linker script is a source: a generated one has its ``.S`` beside it."""
         return inside and name.endswith(".lds") and f"{name}.S" not in listing.others
 
     found: list[str] = []
@@ -122,7 +129,7 @@ def list_folder(folder: str, *, own: bool = False) -> Listing | None:
                     return None
                 else:
                     listing.others.append(name)
-            elif name.endswith(edges.WHOLE_SUFFIXES):
+            elif name.endswith(makefile_rules.WHOLE_SUFFIXES):
                 listing.present.append(name)
             elif entry.is_dir(follow_symlinks=False):
                 listing.below.append(name)
@@ -133,7 +140,7 @@ def list_folder(folder: str, *, own: bool = False) -> Listing | None:
 
 def _belongs(name: str) -> bool:
     """Whether plain ``make`` keeps records in a folder (relative to the object tree), or below it."""
-    if name in edges.SKIPPED_FOLDERS or name in ("Documentation", "include/config"):
+    if name in makefile_rules.SKIPPED_FOLDERS or name in ("Documentation", "include/config"):
         return False
     if not name.startswith("tools"):
         return True
@@ -142,10 +149,10 @@ def _belongs(name: str) -> bool:
     )
 
 
-def add_whole_record(reader: Reader, path: str, record: Record) -> None:
+def add_whole_record(reader: RecordReader, path: str, record: Record) -> None:
     """Turn one record into a rule of plain ``make``."""
     base = kernel_base(reader, path, record)
-    rule = reader.add_recorded(path, record, Scope.KERNEL, base)
+    rule = reader.add_recorded(path, record, Owner.KERNEL, base)
     if (
         record.target
         and rule.state in _WHOLE
@@ -154,37 +161,58 @@ def add_whole_record(reader: Reader, path: str, record: Record) -> None:
     ):
         # To make the variable of this target is unset, and so the command has changed. Its
         # other outputs are named from another folder, or are those of the step it was copied from.
-        bare = reader.add_bare(rule.target, Action.IF_CHANGED, ())
-        reader.rules[rule.target] = bare._replace(where=_STRAY)
+        bare = reader.add_unrecorded_rule(rule.target, Action.IF_CHANGED, ())
+        reader.rules[rule.target] = bare._replace(record_problem=_STRAY)
 
 
-def complete(reader: Reader, found: list[str]) -> None:
-    """Add what no single record tells, once all of them are read."""
+def add_tree_wide_rules(reader: RecordReader, found: list[str]) -> None:
+    """Add what no single record contains, once all of them are read."""
+    _believe_swapped(reader)
     _add_modpost_outputs(reader)
     _find_unnamed(reader)
-    add_missing_records(reader, found, re.compile(edges.WHOLE_RECORDED), None)
+    add_missing_records(reader, found, re.compile(makefile_rules.WHOLE_RECORDED), None)
+    add_expected(reader)
     add_unrecorded(reader)
     add_edges(reader)
     add_kernel_crates(reader)
     _add_side_outputs(reader)
-    _add_named_targets(reader)
+    drop_uncompared_tools(reader)
     _drop_unvisited(reader)
 
 
-def _find_unnamed(reader: Reader) -> None:
+def _believe_swapped(reader: RecordReader) -> None:
+    """Give a target without a record of its own the one that is named for a neighbour.
+
+    make includes the records of all targets of a folder, and then asks for a command by the target's name.
+    """
+    strays = [target for target, rule in reader.rules.items() if rule.record_problem == _STRAY]
+    for named in strays:
+        folder, _, name = named.rpartition("/")
+        path = f"{folder}/.{name}.cmd"
+        record = reader.read(path) if os.path.lexists(named) else None
+        if record is None or not record.target:
+            continue
+        base = kernel_base(reader, path, record)
+        target = reader.path(record.target, base)
+        known = reader.rules.get(target)
+        if known is not None and known.record_problem == _STRAY and os.path.dirname(target) == folder:
+            reader.add_recorded(path, record, Owner.KERNEL, base, target)
+
+
+def _find_unnamed(reader: RecordReader) -> None:
     """Look for the files that have a record, and no suffix tells."""
     paths = [
-        *map(reader.expand, edges.WHOLE_NAMES),
-        *(path_of_target(reader.expand(name)) for name in edges.PREPARED_RECORDS),
+        *map(reader.expand, makefile_rules.WHOLE_NAMES),
+        *(path_of_target(reader.expand(name)) for name in makefile_rules.PREPARED_RECORDS),
     ]
     reader.present.update(path for path in paths if os.path.isfile(path))
     told = list(reader.problems)
-    for folder, depth in edges.PREPARED_FOLDERS:
+    for folder, depth in makefile_rules.PREPARED_FOLDERS:
         reader.scan(reader.expand(folder), depth)
     reader.problems = told  # of folders that cannot be read, when the records were looked for
 
 
-def _add_modpost_outputs(reader: Reader) -> None:
+def _add_modpost_outputs(reader: RecordReader) -> None:
     """Modpost writes the ``.mod.c`` of every module and the export table of vmlinux, each only if it changes."""
     symvers = reader.rules.get(f"{reader.tree.objtree}/Module.symvers")
     if symvers is None:
@@ -202,40 +230,19 @@ def _add_modpost_outputs(reader: Reader) -> None:
     )
 
 
-def _add_side_outputs(reader: Reader) -> None:
-    for name, others in edges.ALSO_WRITTEN.items():
-        rule = reader.rules.get(f"{reader.tree.objtree}/{name}")
-        if rule is not None:
-            written = tuple(reader.expand(other) for other in others)
-            reader.rules[rule.target] = rule._replace(
-                outputs=(*rule.outputs, *written),
-                prerequisites=tuple(path for path in rule.prerequisites if path not in written),
-                replaced_if_changed=rule.replaced_if_changed.union(written),
+def _add_side_outputs(reader: RecordReader) -> None:
+    """Add the outputs that a command names besides its target, where another step reads them."""
+    read: set[str] = set().union(*(rule.prerequisites for rule in reader.rules.values()))
+    for target, paths in reader.written.items():
+        written = tuple(path for path in paths if path in read and path not in reader.rules)
+        rule = reader.rules.get(target)
+        if rule is not None and written:
+            reader.rules[target] = rule._replace(
+                outputs=(*rule.outputs, *written), replaced_if_changed=rule.replaced_if_changed.union(written)
             )
 
 
-def _add_named_targets(reader: Reader) -> None:
-    """Add the inputs that a command names and that no suffix tells: ``vmlinux``, ``vmlinux.bin.zst``."""
-    names = {rule.name: target for target, rule in reader.rules.items()}
-    known = names.keys()
-    for rule in list(reader.rules.values()):
-        if rule.state is not RecordState.COMMAND_ONLY or rule.name.endswith(".mod"):
-            continue
-        if "| xargs " in rule.command:
-            continue  # printf's names are relative to its folder, and read already
-        named = known & set(_TOKEN.findall(rule.command))
-        blind = {names[tool] for target, tool in edges.NAMED_ONLY if target == rule.name and tool in names}
-        read = {rule.target, *rule.prerequisites, *rule.optional, *rule.outputs}
-        added = {names[name] for name in named} - read - blind
-        if added or blind:
-            kept = tuple(path for path in rule.prerequisites if path not in blind)
-            reader.rules[rule.target] = rule._replace(
-                prerequisites=(*kept, *sorted(added)),
-                unseen=(*rule.unseen, *sorted(blind & set(names.values()))),
-            )
-
-
-def _drop_unvisited(reader: Reader) -> None:
+def _drop_unvisited(reader: RecordReader) -> None:
     """Drop the rules that plain ``make`` does not come to any more.
 
     Where one of the lists that it comes to is damaged nothing is dropped: what it listed is not known.
@@ -281,7 +288,7 @@ def _find_feeds(rules: dict[str, Rule]) -> dict[str, list[str]]:
     made = {output: rule.target for rule in rules.values() for output in rule.outputs}
     known = made.keys()
     return {
-        target: [made[path] for path in known & {*rule.prerequisites, *rule.optional}]
+        target: [made[path] for path in known & {*rule.prerequisites, *rule.optional_prerequisites}]
         for target, rule in rules.items()
     }
 

@@ -8,20 +8,20 @@ passed (``--extern``), used or not, and names their objects.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
-from kdeps import edges
+from kdeps import TYPE_CHECKING
 from kdeps.formats.command import find_externs, find_search_folders
-from kdeps.rules.model import Scope
+from kdeps.kbuild import makefile_rules
+from kdeps.kbuild.rule import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kdeps.rules.model import Rule
-    from kdeps.rules.reader import Reader
+    from kdeps.kbuild.records import RecordReader
+    from kdeps.kbuild.rule import Rule
 
 
-def add_kernel_crates(reader: Reader) -> None:
+def add_kernel_crates(reader: RecordReader) -> None:
     """Add the crates that each crate of ``rust/`` is given."""
     crates = _find_crates(reader.rules.values())
     for rule in list(reader.rules.values()):
@@ -35,18 +35,19 @@ def add_kernel_crates(reader: Reader) -> None:
                 # gone: name the object all the same, it will be found missing.
                 crates.get(crate) or _unrecorded_crate(reader, crate)
                 for crate in find_externs(rule.command)
-                if crate not in edges.TOOLCHAIN_CRATES and (rule.name, crate) not in edges.CRATE_EXCEPTIONS
+                if crate not in makefile_rules.TOOLCHAIN_CRATES
+                and (rule.name, crate) not in makefile_rules.CRATE_EXCEPTIONS
             ),
         )
 
 
-def add_module_crates(reader: Reader) -> None:
+def add_module_crates(reader: RecordReader) -> None:
     """Add the module's *own* crates that one of its objects is given.
 
     drivers/gpu/Makefile (7.3): ``$(obj)/drm/nova/nova.o: $(obj)/nova-core/nova_core.o``.
     On the kernel's crates no Makefile makes a module wait.
     """
-    own = {target: rule for target, rule in reader.rules.items() if rule.scope is Scope.MODULE}
+    own = {target: rule for target, rule in reader.rules.items() if rule.owner is Owner.MODULE}
     crates = _find_crates(own.values())
     for rule in own.values():
         if "--extern " not in rule.command:
@@ -55,7 +56,7 @@ def add_module_crates(reader: Reader) -> None:
         for crate in find_externs(rule.command):
             target = crates.get(crate)
             if target is None:
-                # Its record is gone, and with it what it emits; its object lies beside its metadata.
+                # Its record is gone, and with it the list of outputs; its object is beside its metadata.
                 beside = (
                     reader.path(f"{folder}/{crate}.o", reader.tree.module_records_base)
                     for folder in find_search_folders(rule.command)
@@ -77,14 +78,14 @@ def _find_crates(rules: Iterable[Rule]) -> dict[str, str]:
     return crates
 
 
-def _add_crates(reader: Reader, rule: Rule, targets: Iterable[str]) -> None:
+def _add_crates(reader: RecordReader, rule: Rule, targets: Iterable[str]) -> None:
     known = set(rule.prerequisites)
     added = tuple(target for target in dict.fromkeys(targets) if target not in known)
     if added:
         reader.rules[rule.target] = rule._replace(prerequisites=(*rule.prerequisites, *added))
 
 
-def _unrecorded_crate(reader: Reader, crate: str) -> str:
+def _unrecorded_crate(reader: RecordReader, crate: str) -> str:
     """Find the file of a crate that has no record: what is there of it, else its object."""
     rust = f"{reader.tree.objtree}/rust"
     for name in (f"lib{crate}.so", f"lib{crate}.rlib", f"host/lib{crate}.rlib"):

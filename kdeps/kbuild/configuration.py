@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The configuration of an object tree, and the variables that the top Makefile would set."""
+
+from __future__ import annotations
+
+import re
+
+from kdeps import NamedTuple
+from kdeps.formats.kconfig import ConfigInputs, parse_config_inputs
+from kdeps.kbuild.tree import Tree, machine_arch
+from kdeps.system.files import read_text
+
+COMPARED_BY_ANSWER = ("CC", "RUSTC", "BINDGEN", "LD", "AR", "NM", "OBJCOPY")
+"""Variables of tools that are the same if they say so: ``clang`` and ``ccache clang``."""
+
+
+class Configuration(NamedTuple):
+    """What the object tree was configured with."""
+
+    auto_conf: str
+    """Text of ``include/config/auto.conf``."""
+    inputs: ConfigInputs
+
+
+def read_configuration(tree: Tree) -> Configuration:
+    """Read the synced configuration of an object tree."""
+    base = f"{tree.objtree}/include/config"
+    return Configuration(
+        read_text(f"{base}/auto.conf"), parse_config_inputs(read_text(f"{base}/auto.conf.cmd"))
+    )
+
+
+def make_variables(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
+    """The values the top Makefile would give to the variables that Kconfig reads, without running make.
+
+    A variable that depends on more than this knows is left out, never guessed.
+    """
+    given = tree.args.variables
+    llvm = given.get("LLVM", environ.get("LLVM", ""))
+    prefix = suffix = ""
+    if llvm.endswith("/"):
+        prefix = llvm
+    elif llvm.startswith("-"):
+        suffix = llvm
+    cross = given.get("CROSS_COMPILE", environ.get("CROSS_COMPILE", ""))
+    if llvm:
+        tools = {"CC": "clang", "LD": "ld.lld", "AR": "llvm-ar", "NM": "llvm-nm", "OBJCOPY": "llvm-objcopy"}
+        values = {name: f"{prefix}{tool}{suffix}" for name, tool in tools.items()}
+    else:
+        tools = {"CC": "gcc", "LD": "ld", "AR": "ar", "NM": "nm", "OBJCOPY": "objcopy"}
+        values = {name: f"{cross}{tool}" for name, tool in tools.items()}
+    values.update(RUSTC="rustc", BINDGEN="bindgen", PYTHON3="python3")
+    numbers = {
+        name: value.strip()
+        for name, value in _VERSION_LINE.findall(read_text(f"{tree.srctree}/Makefile", 4096))
+    }
+    version = ".".join(
+        n for n in (numbers.get("VERSION"), numbers.get("PATCHLEVEL"), numbers.get("SUBLEVEL")) if n
+    )
+    values["KERNELVERSION"] = version + numbers.get("EXTRAVERSION", "")
+    values.update(_read_kernel_variables(tree, cross, values, {**environ, **given}))
+    for name in list(values):
+        if name in given:
+            values[name] = given[name]
+    arch = given.get("ARCH", environ.get("ARCH", "")) or machine_arch(tree.srctree)
+    if arch:
+        values["ARCH"] = arch
+    return values
+
+
+def _read_kernel_variables(
+    tree: Tree, cross: str, values: dict[str, str], given: dict[str, str]
+) -> dict[str, str]:
+    """What Debian's headers set, for their compiler has a version in its name: ``CC = $(CROSS_COMPILE)gcc-12``."""
+    found: dict[str, str] = {}
+    for name, value in _KERNEL_VARIABLE.findall(read_text(f"{tree.objtree}/.kernelvariables", 4096)):
+        value = re.sub(_IF, lambda part: part[2] if given.get(part[1]) else "", value)
+        value = value.replace("$(CROSS_COMPILE)", cross).replace("$(CCACHE)", "ccache").strip()
+        if name in values and value and "$" not in value:
+            found[name] = value
+    return found
+
+
+def list_asked(tree: Tree, environ: dict[str, str]) -> tuple[str, ...]:
+    """The commands whose version a check may ask for: make's own, and what was recorded in another spelling."""
+    values = make_variables(tree, environ)
+    asked = [values["CC"], values["RUSTC"], values["BINDGEN"], "make"]
+    for name, recorded in read_configuration(tree).inputs.variables:
+        if name in COMPARED_BY_ANSWER and recorded != values[name]:
+            asked += (values[name], recorded)
+    return tuple(dict.fromkeys(asked))
+
+
+_KERNEL_VARIABLE = re.compile(r"^(?:override[ \t]+)?(\w+)[ \t]*:?=[ \t]*(.*)$", re.MULTILINE)
+_IF = r"\$\(if \$\((\w+)\),((?:\$\(\w+\)|[^$()])*)\)"
+_VERSION_LINE = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(.*)$", re.MULTILINE)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What a module's source folder contains, and what its own Makefile names. It must not know what a tree is."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from kdeps.formats.kconfig import parse_symbols
+from kdeps.kbuild.kernel_makefile import read_text
+
+_OBJECT = re.compile(r"(?<![\w.-])[\w.-]+\.o\b")
+_OBJECTS = re.compile(r"^[^#\n]*\bobj-(?:m|y|\$[({])", re.MULTILINE)
+
+
+def builds_objects(folder: str) -> bool:
+    """Tell whether a folder's Kbuild or Makefile has ``obj-…`` lines: whether ``M=`` would build anything."""
+    for name in ("Kbuild", "Makefile"):
+        text = read_text(os.path.join(folder, name), missing="")
+        if text:
+            return _OBJECTS.search(text) is not None  # Kbuild wins over Makefile, as in Makefile.build
+    return False
+
+
+def holds_rust(folder: str) -> bool:
+    """Tell whether there is Rust in a module's folder, or below it, built or not."""
+    for _, folders, files in os.walk(folder):
+        if any(name.endswith(".rs") for name in files):
+            return True
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    return False
+
+
+def read_object_names(folder: str, objtree: str, variables: dict[str, str]) -> set[str]:
+    """Read the objects that a module folder's Kbuild or Makefile names, without those that are not configured.
+
+    Args:
+        folder: The module's source folder.
+        objtree: The object tree, whose configuration counts.
+        variables: The assignments on make's command line, which win over the configuration.
+    """
+    for name in ("Kbuild", "Makefile"):
+        text = read_text(os.path.join(folder, name), missing="")
+        if text:
+            break
+    configuration = parse_symbols(read_text(f"{objtree}/include/config/auto.conf", missing=""))
+    lines = re.sub(r"#.*", "", text).replace("\\\n", " ").split("\n")
+    own = {found[1] for line in lines if (found := re.match(r"\s*(?:export\s+)?CONFIG_(\w+)\s*[:?]?=", line))}
+    names: set[str] = set()
+    for line in lines:
+        symbol = re.match(r"[^=]*-\$[({]CONFIG_(\w+)[)}]\s*[:+?]?=", line)
+        if symbol is None or symbol[1] in own or _is_set(symbol[1], variables, configuration):
+            names.update(_OBJECT.findall(line))
+    return names
+
+
+def _is_set(symbol: str, variables: dict[str, str], configuration: dict[str, str]) -> bool:
+    name = f"CONFIG_{symbol}"
+    return variables.get(name, configuration.get(name)) in ("y", "m")
+
+
+def is_module_folder(folder: str) -> bool:
+    """Tell whether a folder below the kernel tree is one that people build with ``M=``.
+
+    Nearly every folder there has an ``obj-`` line; a module build left its list
+    behind, or there is Rust to build. rust/ itself is the core, never a module.
+    """
+    above = folder
+    while above != os.path.dirname(above):
+        if os.path.basename(above) == "rust" and os.path.exists(f"{os.path.dirname(above)}/Kconfig"):
+            return False
+        above = os.path.dirname(above)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return "modules.order" in names or any(name.endswith(".rs") for name in names)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Inputs of a module that another ``make M=…`` built: its crates, its list of symbols.
+
+Their records are beside them. They are read as rules of that build, so that the
+chain from the other module's sources to this module is one chain.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kdeps import TYPE_CHECKING
+from kdeps.kbuild.rule import Owner, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from kdeps.kbuild.records import RecordReader
+    from kdeps.kbuild.tree import Tree
+
+_MAX_DEPTH = 8
+"""How far above an input the folder may be that ``M=`` named."""
+
+
+def add_other_modules(
+    reader: RecordReader, read: Callable[[Tree, set[str]], RecordReader], seen: set[str]
+) -> None:
+    """Add the rules of every module whose outputs this one reads, and of those that they read.
+
+    Args:
+        reader: With the rules of the module.
+        read: Reads another module; takes its tree and ``seen``.
+        seen: Folders that are being read or were; grows.
+    """
+    tree = reader.tree
+    for folder in _find_input_folders(reader.rules.values(), tree):
+        root = next((os.path.dirname(p) for p in _list_records(folder, tree) if os.path.exists(p)), None)
+        if root is None or root in seen:
+            continue
+        seen.add(root)
+        other = read(_tree_of(tree, root), seen)
+        reader.problems += other.problems
+        reader.others += [*other.others, (other.tree.module or root, root)]
+        for rule in other.rules.values():
+            reader.rules.setdefault(rule.target, _belongs_to_other(rule, tree))
+
+
+def list_searched_records(rules: Iterable[Rule], tree: Tree) -> Iterator[str]:
+    """List every record whose coming would make something a module of its own: there or not."""
+    for folder in _find_input_folders(rules, tree):
+        yield from _list_records(folder, tree)
+
+
+def _find_input_folders(rules: Iterable[Rule], tree: Tree) -> list[str]:
+    """Find the folders of a module's inputs that another module build may have made."""
+    made: set[str] = set()
+    inputs: set[str] = set()
+    for rule in rules:
+        made.update(rule.outputs)
+        if rule.owner is not Owner.KERNEL:
+            inputs.update(rule.prerequisites, rule.uncompared_inputs, rule.needed)
+    # Most of it are headers: what is in these folders no module build made.
+    names = ("include", "arch", "rust", "scripts")
+    kernel = tuple(f"{base}/{name}/" for base in {tree.srctree, tree.objtree} for name in names)
+    return sorted({os.path.dirname(path) for path in inputs - made if not path.startswith(kernel)})
+
+
+def _list_records(folder: str, tree: Tree) -> Iterator[str]:
+    """List where the record is that ``M=`` (or ``MO=``) left, if it built something in ``folder``."""
+    for _ in range(_MAX_DEPTH):
+        if folder in (tree.module_output, tree.srctree, tree.objtree, "/", ""):
+            return
+        yield f"{folder}/.Module.symvers.cmd"
+        folder = os.path.dirname(folder)
+
+
+def _tree_of(tree: Tree, root: str) -> Tree:
+    """The same kernel with another module; with ``MO=`` Kbuild leaves a link to the sources."""
+    link = f"{root}/source"
+    source = os.path.realpath(link) if os.path.islink(link) else root
+    return tree._replace(module=source, module_output=root)
+
+
+def _belongs_to_other(rule: Rule, tree: Tree) -> Rule:
+    if rule.owner is not Owner.MODULE:
+        return rule
+    inside = f"{tree.objtree}/"
+    name = rule.target[len(inside) :] if rule.target.startswith(inside) else rule.target
+    return rule._replace(owner=Owner.OTHER, name=name)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Words for make that the user certainly meant in another way.
+
+make takes nearly every word: ``m=…`` sets a variable that no Makefile reads, and a folder
+without ``M=`` is a goal that is up to date. Such a build is not the one that the user meant,
+so a verdict on it would mislead. Each such word gets one line: what was meant, and what to type.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from enum import Enum
+
+from kdeps.formats.makeargs import MakeArgs, parse_make_args, working_directory
+from kdeps.kbuild.kernel_makefile import read_kernel_makefile
+from kdeps.kbuild.module_folder import builds_objects
+from kdeps.kbuild.suggest import suggest_folder
+from kdeps.system.files import read_text
+
+_SHORT_OPTIONS = frozenset("bBCdeEfhiIjklLmnoOpqrRsStvwW")
+_REPORT_FORMATS = frozenset(
+    ("text", "json", "sarif", "junit", "github", "gitlab", "html", "dot", "svg", "mermaid", "graphml")
+)
+_VARIABLES = frozenset(
+    (
+        "M", "O", "MO", "KDIR", "KERNEL_SRC", "KERNELDIR", "KSRC", "KERNEL_DIR", "ARCH", "LLVM", "CROSS_COMPILE",
+        "KBUILD_OUTPUT", "KBUILD_EXTMOD", "CC", "RUSTC",
+    )
+)  # fmt: skip
+"""Variables that say what is built, where and by what."""
+_WITH_VALUE = "o"
+"""Of these, names that are also an option of make with a value: ``-o=FILE``."""
+_SOURCES = (".rs", ".c", ".h", ".S")
+_DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}")
+
+
+class Goals(Enum):
+    """What a command takes the words for that are neither options nor assignments."""
+
+    OF_MAKE = "make"
+    NAMES = "names"
+    """Names of the command's own: of files, targets, reasons."""
+
+
+def find_slip(words: tuple[str, ...], cwd: str, goals: Goals = Goals.OF_MAKE) -> str | None:
+    """Find a word that is no valid argument of a command that judges a build. Returns None if all are valid.
+
+    Args:
+        words: make's arguments, verbatim.
+        cwd: The folder the user stands in.
+        goals: What the words are that are neither options nor assignments.
+    """
+    args = parse_make_args(words)
+    slip = _find_option_slip(args, working_directory(args, cwd)) or find_variable_slip(args)
+    if slip is not None or goals is Goals.NAMES:
+        return slip
+    return _find_goal_slip(args, working_directory(args, cwd))
+
+
+def find_slip_of_make(words: tuple[str, ...], cwd: str) -> str | None:
+    """Find a word by which make, called in a kernel tree, builds something else than was meant.
+
+    ``make drivers/gpu/nova-core/`` is a build of that folder; without the slash make does nothing.
+    """
+    args = parse_make_args(words)
+    folder = working_directory(args, cwd)
+    slip = find_variable_slip(args)
+    if slip is None and read_kernel_makefile(folder) is not None:
+        slip = _find_source_slip(args, folder)
+    if slip is not None or _names_module(args):
+        return slip
+    for goal in args.goals:
+        is_folder = not goal.endswith("/") and os.path.isdir(os.path.join(folder, goal))
+        if is_folder and ("/" in goal or not _is_goal(goal, folder)):
+            return f"{goal}: make does nothing for a folder; did you mean `M={goal}` or `{goal}/`?"
+    return None
+
+
+def find_variable_slip(args: MakeArgs) -> str | None:
+    """Find an assignment that sets nothing, or a variable that Kbuild does not read."""
+    for word in args.words:
+        if word.startswith(_DASHES):
+            return f"{word}: this is no hyphen but a dash; did you mean `--{word.lstrip(''.join(_DASHES))}`?"
+    for at, goal in enumerate(args.goals):
+        name, _, value = " ".join(args.goals[at : at + 3]).partition(" = ")
+        if value and " " not in name + value:
+            return f"{name} = {value}: make wants no blanks around `=`; did you mean `{name}={value}`?"
+        if goal[:1] == "=" or goal.rstrip(":+?!") in _VARIABLES:
+            return f"{goal}: make wants no blanks around `=`; write NAME=VALUE as one word"
+    for name, value in args.variables.items():
+        if name == "SUBDIRS":
+            return f"SUBDIRS={value}: Kbuild ignores it since 5.3; did you mean `M={value}`?"
+        if name not in _VARIABLES and name.upper() in _VARIABLES:
+            return f"{name}={value}: Kbuild does not read `{name}`; did you mean `{name.upper()}={value}`?"
+        if name == "M" and not value and args.goals:
+            return f"M=: it names no folder; did you mean `M={args.goals[0]}`?"
+    return None
+
+
+def _names_module(args: MakeArgs) -> bool:
+    return bool(args.variables.get("M") or args.variables.get("KBUILD_EXTMOD"))
+
+
+def _find_option_slip(args: MakeArgs, folder: str) -> str | None:
+    """Find a short option that is make's, or no option at all, and was meant for kdeps."""
+    for word in args.words:
+        if "=" in word and word[:1] == "-" and word.lstrip("-").partition("=")[0].upper() in _VARIABLES:
+            meant = word.lstrip("-")
+            if meant.partition("=")[0] not in _WITH_VALUE or word[:2] == "--":
+                return f"{word}: variables have no hyphen; did you mean `{meant}`?"
+        if word == "-M" and args.goals:
+            return f"-M {args.goals[0]}: this is no option of make; did you mean `M={args.goals[0]}`?"
+    if "v" in args.letters:
+        return "-v: make reads this as --version; did you mean `kdeps --version`, or V=1?"
+    if "q" in args.letters:
+        return "-q: make reads this as --question; for the exit status alone, add `> /dev/null`"
+    if args.old_files:
+        name = args.old_files[0]
+        return f"-o {name}: make reads this as --old-file; did you mean `--output={name}`, `> {name}` or `O={name}`?"
+    for name in args.files:
+        if name in _REPORT_FORMATS and not os.path.exists(os.path.join(folder, name)):
+            return f"-f {name}: make reads this as a Makefile; did you mean `--format={name}`?"
+    unknown = next((letter for letter in args.letters if letter not in _SHORT_OPTIONS), None)
+    return None if unknown is None else f"-{unknown}: neither make nor kdeps has this option"
+
+
+def _find_goal_slip(args: MakeArgs, folder: str) -> str | None:
+    """Find a goal that is a folder or a file: most likely the module, without its ``M=``."""
+    slip = _find_source_slip(args, folder) if _names_module(args) else None
+    for goal in args.goals:
+        path = os.path.normpath(os.path.join(folder, goal))
+        if _names_module(args):
+            if "/" not in goal and "." not in goal and not _is_goal(goal, folder):
+                return f"{goal}: neither the kernel's Makefile nor kdeps knows such a goal"
+        elif os.path.isdir(path):
+            return _no_module(goal, goal.rstrip("/"))
+        elif "/" in goal:
+            return _no_module(goal, _nearest_module(path, folder) or os.path.dirname(goal))
+        elif not _is_goal(goal, folder):
+            return _no_module(goal, "")
+    return slip
+
+
+def _no_module(goal: str, wanted: str) -> str:
+    meant = f"did you mean `M={wanted}`?" if wanted else "a module is named with `M=FOLDER`"
+    return f"{goal}: this names no module; {meant} (all of the kernel: `kdeps ci --scope=tree`)"
+
+
+def _find_source_slip(args: MakeArgs, folder: str) -> str | None:
+    """Find a goal that is a source: make makes nothing of it, whatever was changed."""
+    module = os.path.join(folder, args.variables.get("M", ""))
+    for goal in args.goals:
+        if goal.endswith(_SOURCES) and any(os.path.isfile(os.path.join(d, goal)) for d in (folder, module)):
+            return f"{goal}: make does nothing for a source; did you mean `kdeps why {goal}`?"
+    return None
+
+
+def _is_goal(word: str, folder: str) -> bool:
+    """Whether the Makefiles of a kernel have a word at all; of any other folder's nothing is known."""
+    kernel = read_kernel_makefile(folder)
+    if kernel is None:
+        return True
+    arch = f"{kernel.srctree}/arch"
+    names = [f"{kernel.srctree}/Makefile"]
+    names += [f"{arch}/{name}/Makefile" for name in (os.listdir(arch) if os.path.isdir(arch) else ())]
+    pattern = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])")
+    return word.endswith("config") or any(pattern.search(read_text(name)) for name in names)
+
+
+def _nearest_module(path: str, folder: str) -> str | None:
+    """Name the folder that was meant by a path: one that is spelled nearly so, or the one a file is in."""
+    found = suggest_folder(path)
+    if found is None:
+        found = os.path.dirname(path)
+        while found != folder and len(found) > 1 and not builds_objects(found):
+            found = os.path.dirname(found)
+        if not builds_objects(found) or found == folder:
+            return None
+    return os.path.relpath(found, folder)
