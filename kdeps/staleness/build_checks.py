@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What can be wrong with a build as a whole, where no single rule is to blame.
+
+The configuration that was never synced, a compiler that is another one now, a
+folder that builds nothing, headers without the crates they promise.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from kdeps.formats.kconfig import parse_symbols, parse_value
+from kdeps.kbuild.configuration import COMPARED_BY_ANSWER, Configuration, make_variables, read_configuration
+from kdeps.kbuild.makefile_rules import MODULE_TOOLS
+from kdeps.kbuild.module_folder import builds_objects, holds_rust
+from kdeps.kbuild.named_kernel import GUESSED
+from kdeps.kbuild.rule import Owner, Rules
+from kdeps.kbuild.toolchain import chooses_by_folder, describe_silence, rustc_folders, version_text
+from kdeps.kbuild.tree import Tree
+from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status
+from kdeps.staleness.release_checks import check_release_name
+from kdeps.staleness.rustc_errors import WRONG_COMPILER
+from kdeps.staleness.snapshot import find_mtime_ns
+from kdeps.staleness.vmlinux_checks import check_linked_kernel
+from kdeps.system.files import read_text
+from kdeps.system.text import list_some
+
+_FLAGS = re.compile(
+    r"(?i).*flags.*|CONFIG_\w+|W|C|CF|CHECK|CLIPPY|KBUILD_(?:EXTRA_WARN|CHECKSRC|CLIPPY)|KCOV|GCOV_PROFILE"
+)
+"""Variables that are part of commands, of Kbuild's or of a Makefile's own (``ccflags-y``)."""
+_FLAGS_OF_ENVIRONMENT = (
+    "KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "CFLAGS_MODULE", "AFLAGS_MODULE", "RUSTFLAGS_MODULE", "LDFLAGS_MODULE",
+    "CFLAGS_KERNEL", "AFLAGS_KERNEL", "RUSTFLAGS_KERNEL", "KBUILD_EXTRA_WARN",
+)  # fmt: skip
+"""Those that Kbuild takes from the environment as well."""
+
+
+def check_build_as_a_whole(
+    tree: Tree, rules: Rules, environ: dict[str, str], stats: dict[str, os.stat_result] | None = None
+) -> tuple[Finding, ...]:
+    """Look for everything that concerns the build as a whole; most important first.
+
+    Args:
+        tree: Where the build lies.
+        rules: What was read of it.
+        environ: The environment make would get.
+        stats: Of a snapshot; what stat says of the Kconfig files is added.
+    """
+    configuration = read_configuration(tree)
+    found: list[Finding] = []
+    if tree.guessed:
+        help_text = "build for another one? name it with KDIR=DIR, or with -C DIR M=DIR"
+        found.append(
+            Finding(ReasonKind.KERNEL_GUESSED, tree.make_directory, GUESSED, help_text, Status.FRESH)
+        )
+    found += _check_flags(tree, environ)
+    found += _check_module_folder(tree, rules)
+    found += _check_presence(tree, rules, configuration)
+    if not tree.prebuilt:
+        found += _check_config_synced(tree, configuration, environ, {} if stats is None else stats)
+        found += check_release_name(tree, configuration, environ)
+    found += _check_toolchain(tree, configuration, environ)
+    if not any(finding.status is Status.UNKNOWN for finding in found):
+        found += check_linked_kernel(tree, rules, environ)
+    return tuple(found)
+
+
+def _check_flags(tree: Tree, environ: dict[str, str]) -> list[Finding]:
+    """Words for make that change commands: records alone cannot tell what they lead to."""
+    given = {name: environ[name] for name in _FLAGS_OF_ENVIRONMENT if environ.get(name)}
+    given.update({name: value for name, value in tree.args.variables.items() if _FLAGS.fullmatch(name)})
+    words = [f"{name}={value}" for name, value in given.items() if value]
+    if not words:
+        return []
+    message = f"{list_some(words)} may change commands, which the records alone cannot tell"
+    help_text = "`kdeps check --exact` asks Kbuild for the commands"
+    return [Finding(ReasonKind.COMMAND_CHANGED, tree.objtree, message, help_text, Status.FRESH)]
+
+
+def _check_module_folder(tree: Tree, rules: Rules) -> list[Finding]:
+    if (
+        tree.module is None
+        or builds_objects(tree.module)
+        or any(r.owner is Owner.MODULE for r in rules.rules)
+    ):
+        return []
+    name = os.path.basename(tree.module)
+    parent = os.path.dirname(tree.module)
+    message = f"make M={_as_given(tree)} succeeds and builds nothing: its Makefile has no obj-m"
+    help_text = "name the folder whose Kbuild or Makefile has the obj-m line"
+    while parent.startswith(tree.srctree + "/"):
+        text = read_text(f"{parent}/Makefile")
+        if re.search(rf"\b{re.escape(name)}/", text):
+            help_text = f"{os.path.relpath(parent, tree.srctree)}/Makefile builds it: use M={os.path.relpath(parent, tree.make_directory)}"
+            break
+        parent = os.path.dirname(parent)
+    return [Finding(ReasonKind.NO_OBJECTS, tree.module, message, help_text, Status.UNKNOWN)]
+
+
+def _check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> list[Finding]:
+    """Find missing artifacts that every module build needs and no record names."""
+    objtree = tree.objtree
+    if parse_value(configuration.auto_conf, "RUST") == "y" and not any(
+        rule.name == "rust/core.o" for rule in rules.rules
+    ):
+        path = f"{objtree}/rust/libcore.rmeta"
+        if _is_gone(path):
+            if not tree.prebuilt:
+                message = "CONFIG_RUST=y, but the Rust crates were never built here"
+                return [Finding(ReasonKind.MISSING_OUTPUT, path, message, "", Status.STALE)]
+            message = "these headers say CONFIG_RUST=y but come without the crates: no Rust module can be built against them"
+            return [
+                Finding(
+                    ReasonKind.MISSING_OUTPUT, path, message,
+                    "build the kernel yourself, or ask its packager to ship rust/*.rmeta and rust/*.so",
+                    Status.UNKNOWN if _is_rust_module(tree, rules) else Status.FRESH,
+                )
+            ]  # fmt: skip
+    missing = [
+        name
+        for name in (
+            "include/config/auto.conf.cmd",
+            "include/generated/autoconf.h",
+            "include/generated/rustc_cfg",
+        )
+        if _is_gone(f"{objtree}/{name}")
+    ]
+    found = [
+        Finding(
+            ReasonKind.CONFIG_NOT_SYNCED,
+            f"{objtree}/{name}",
+            "missing; M= builds do not notice",
+            "",
+            Status.STALE,
+        )
+        for name in missing
+        if not tree.prebuilt
+    ]
+    known = {rule.name for rule in rules.rules}
+    wanted = [name for name in MODULE_TOOLS if name not in known and _is_gone(f"{objtree}/{name}")]
+    if parse_value(configuration.auto_conf, "OBJTOOL") != "y":
+        wanted = [name for name in wanted if name != "tools/objtool/objtool"]
+    if wanted and not tree.prebuilt:
+        message = "module builds need it, but modules_prepare never made it, or it was deleted"
+        found.append(Finding(ReasonKind.MISSING_TARGET, f"{objtree}/{wanted[0]}", message, "", Status.STALE))
+    return found
+
+
+def _is_gone(path: str) -> bool:
+    """Whether there is certainly no such file; one that may not be looked at is not gone."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _is_rust_module(tree: Tree, rules: Rules) -> bool:
+    """Whether a module has Rust in it: by its records, or by its sources where it was never built."""
+    if tree.module is None:
+        return False
+    built = [rule for rule in rules.rules if rule.owner is Owner.MODULE]
+    if built:
+        return any(rule.source is not None and rule.source.endswith(".rs") for rule in built)
+    return holds_rust(tree.module)
+
+
+def _check_config_synced(
+    tree: Tree, configuration: Configuration, environ: dict[str, str], stats: dict[str, os.stat_result]
+) -> list[Finding]:
+    """Whether anything but ``M=`` would first run syncconfig, by the rules of Makefile and auto.conf.cmd."""
+    auto_conf = f"{tree.objtree}/include/config/auto.conf"
+    synced = find_mtime_ns(auto_conf)
+    found: list[Finding] = []
+    if synced is None:
+        return found
+    config = environ.get("KCONFIG_CONFIG", ".config")
+    dot_config = os.path.join(tree.objtree, tree.args.variables.get("KCONFIG_CONFIG", config))
+    edited = find_mtime_ns(dot_config)
+    if edited is None:
+        message = "is gone, so Kbuild cannot bring this tree up to date; M= builds do not notice"
+        help_text = "restore it; .config.old is the one before the last change"
+        found.append(Finding(ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, help_text, Status.UNKNOWN))
+    elif edited > synced:
+        changes = _changes(dot_config, configuration)
+        message = (
+            f"changed after it was last synced; M= builds never sync it ({changes or 'no value differs'})"
+        )
+        remedy = Remedy.CONFIGURE if changes else Remedy.REFRESH
+        found.append(
+            Finding(ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, "", Status.STALE, remedy=remedy)
+        )
+    newer = _find_newer(tree.srctree, configuration.inputs.files, synced, stats)
+    if newer:
+        more = len(newer) - 1
+        others = f"and {more} more Kconfig file{'s' if more > 1 else ''} " if more else ""
+        message = f"{others}changed after the configuration was last synced; M= builds never sync it"
+        found.append(
+            Finding(
+                ReasonKind.CONFIG_NOT_SYNCED,
+                sorted(newer)[0],
+                message,
+                "",
+                Status.STALE,
+                remedy=Remedy.CONFIGURE,
+            )
+        )
+    actual = make_variables(tree, environ)
+    for name, recorded in configuration.inputs.variables:
+        now = actual.get(name)
+        if name == "srctree":
+            now = tree.srctree
+            same = os.path.realpath(os.path.join(tree.objtree, recorded)) == now
+        else:
+            same = now is None or now == recorded or _is_same_tool(name, recorded, now, tree, environ)
+            same = same or _is_same_arch({recorded, now}, configuration)
+        if not same:
+            message = f"configured with {name}={recorded}, but this make would use {name}={now}"
+            # With other tools a refresh would configure the whole kernel again because of a slip.
+            slip = name not in ("KERNELVERSION", "srctree")
+            hint = _tool_hint(name, recorded) if slip else ""
+            remedy = Remedy.MANUAL if slip else Remedy.REFRESH
+            found.append(
+                Finding(ReasonKind.CONFIG_NOT_SYNCED, auto_conf, message, hint, Status.STALE, remedy=remedy)
+            )
+            break  # one wrong tool family shows in CC, LD, NM, AR …: say it once
+    return found
+
+
+def _is_same_arch(names: set[str | None], configuration: Configuration) -> bool:
+    """Whether two values of ARCH configure the same kernel: arch/x86/Kconfig asks x86 about 64BIT, and x86_64 has it."""
+    return names == {"x86", "x86_64"} and parse_value(configuration.auto_conf, "64BIT") == "y"
+
+
+def _tool_hint(name: str, recorded: str) -> str:
+    """Say what to put on the command line to get the tools the tree was configured with."""
+    folder, _, tool = recorded.rpartition("/")
+    if name == "CC" and tool.startswith("clang"):
+        llvm = f"{folder}/" if folder else tool[5:] or "1"
+        return f"the tree was configured with LLVM={llvm}: give it to make and to kdeps"
+    if name == "CC" and tool.endswith("gcc"):
+        cross = recorded[: -len("gcc")]
+        return f"the tree was configured without LLVM={f' and with CROSS_COMPILE={cross}' if cross else ''}"
+    if name in ("ARCH", "SRCARCH"):
+        return f"the tree was configured with ARCH={recorded}"
+    return ""
+
+
+def _changes(dot_config: str, configuration: Configuration) -> str:
+    """Say how ``.config`` and the synced configuration differ; empty where they do not."""
+    wanted = parse_symbols(read_text(dot_config))
+    synced = parse_symbols(configuration.auto_conf)
+    names = sorted(name for name in wanted.keys() | synced.keys() if wanted.get(name) != synced.get(name))
+    shown = ", ".join(f"{n}: {synced.get(n, 'n')} → {wanted.get(n, 'n')}" for n in names[:3])
+    return shown + (f", and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _check_toolchain(tree: Tree, configuration: Configuration, environ: dict[str, str]) -> list[Finding]:
+    """Whether the compilers found now are those of the configuration."""
+    recorded_cc = dict(configuration.inputs.variables).get("CC")
+    text = configuration.auto_conf
+    tools = [("CC", "CC_VERSION_TEXT", recorded_cc is not None)]
+    if parse_value(text, "RUST") == "y":
+        tools = [("RUSTC", "RUSTC_VERSION_TEXT", True), ("BINDGEN", "BINDGEN_VERSION_TEXT", True), *tools]
+    actual = make_variables(tree, environ)
+    found: list[Finding] = []
+    for variable, symbol, comparable in tools:
+        recorded = parse_value(text, symbol)
+        if not comparable or recorded is None:
+            continue
+        if variable == "CC" and actual["CC"] != recorded_cc:
+            continue  # another compiler by name: config-not-synced says it
+        now = version_text(actual[variable], environ, tree.make_directory)
+        if now == recorded.strip():
+            if variable == "RUSTC":
+                found += _check_rustc_of_module(tree, actual[variable], now, environ)
+            continue
+        shown = f"is `{now}`" if now else describe_silence(actual[variable], environ, tree.make_directory)
+        message = f"{actual[variable]} {shown}, the kernel was built with `{recorded.strip()}`"
+        if now and variable == "RUSTC":
+            message += f"; until they are rebuilt, {WRONG_COMPILER.message} ({WRONG_COMPILER.code})"
+        remedy, help_text = Remedy.REFRESH, ""
+        remove: tuple[str, ...] = ()
+        if not now:
+            # Kconfig would switch Rust off, and with it everything that is built here.
+            remedy, help_text = Remedy.MANUAL, "put the compiler the kernel was built with into PATH"
+            if "fails" in shown:
+                help_text = "fix what it complains of; its own first line is quoted above"
+        elif variable == "BINDGEN":
+            # Kbuild never compares bindgen, so no make goal helps by itself.
+            remedy = Remedy.SYNC
+            remove = tuple(
+                f"{tree.objtree}/rust/{name}"
+                for name in (
+                    "bindings/bindings_generated.rs",
+                    "bindings/bindings_helpers_generated.rs",
+                    "uapi/uapi_generated.rs",
+                )
+            )
+        found.append(
+            Finding(
+                ReasonKind.TOOLCHAIN_CHANGED, tree.objtree, message, help_text, Status.STALE, remove, remedy
+            )
+        )
+    return found
+
+
+def _check_rustc_of_module(tree: Tree, command: str, expected: str, environ: dict[str, str]) -> list[Finding]:
+    """Whether make gets another rustc where it compiles the module (from 6.13 on its output folder)."""
+    folder = rustc_folders(tree)[-1]
+    if folder == tree.objtree or not chooses_by_folder(command, environ, tree.make_directory):
+        return []
+    now = version_text(command, environ, folder)
+    if now in (expected, ""):
+        return []
+    message = (
+        f"in {folder}, where make compiles the module, {command} is `{now}`; the crates were built with `{expected}`,"
+        f" so {WRONG_COMPILER.message} ({WRONG_COMPILER.code})"
+    )
+    help_text = f"choose the same toolchain there: `cd {folder} && rustup override set TOOLCHAIN`, or set RUSTUP_TOOLCHAIN"
+    return [
+        Finding(
+            ReasonKind.TOOLCHAIN_CHANGED, tree.objtree, message, help_text, Status.STALE, remedy=Remedy.MANUAL
+        )
+    ]
+
+
+def _is_same_tool(name: str, recorded: str, now: str | None, tree: Tree, environ: dict[str, str]) -> bool:
+    """Whether two spellings of a tool answer alike: ``clang`` and ``ccache clang``."""
+    if name not in COMPARED_BY_ANSWER or now is None:
+        return False
+    answer = version_text(now, environ, tree.make_directory)
+    return bool(answer) and answer == version_text(recorded, environ, tree.make_directory)
+
+
+def _as_given(tree: Tree) -> str:
+    return tree.args.variables.get("M") or tree.module or ""
+
+
+def _find_newer(
+    folder: str, names: tuple[str, ...], mtime_ns: int, stats: dict[str, os.stat_result]
+) -> list[str]:
+    """Find the files that are newer; of some 1,700 (every Kconfig file) mostly none is."""
+    newer: list[str] = []
+    stat = os.stat
+    for name in names:
+        path = name if name[:1] == "/" else f"{folder}/{name}"
+        try:
+            st = stats[path] = stat(path)
+            if not 0 <= st.st_mtime_ns <= mtime_ns:  # make takes a negative one for the newest
+                newer.append(path)
+        except OSError:
+            continue
+    return newer

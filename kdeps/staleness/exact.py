@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Join Kbuild's own answer with what only records contain. ``kbuild.question`` asks Kbuild."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from kdeps.formats.cmdfile import RecordState, unescape
+from kdeps.kbuild.graph import Graph, build_graph
+from kdeps.kbuild.question import Answer, absolute, run_question
+from kdeps.kbuild.rule import Action, Owner, Problem, Rule, Rules
+from kdeps.kbuild.tree import Tree
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.judge import conclude
+from kdeps.staleness.reasons import Reason, ReasonKind, Source
+from kdeps.staleness.snapshot import find_mtime_ns
+
+
+def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
+    """Replace the record's answer by Kbuild's own.
+
+    Args:
+        result: What the record says; gives the tree, the graph and the reasons Kbuild does not see.
+        environ: The environment make would get.
+
+    Returns:
+        The result with a verdict whose ``source`` is Kbuild.
+
+    Raises:
+        KbuildError: make could not be started, or did not come back.
+    """
+    started = time.perf_counter()
+    tree = result.tree
+    questions: list[tuple[Owner, list[str]]] = []
+    if not tree.prebuilt:
+        arguments = _make_words(tree, tree.args.kept)
+        goal = "all" if result.rules.whole else "modules_prepare"
+        questions.append((Owner.KERNEL, [*arguments, goal]))
+    if tree.module is not None:
+        words = [
+            *tree.args.kept,
+            *(w for w in tree.args.words if w not in tree.args.kept and w not in tree.args.goals),
+        ]
+        extra = [] if _names_module(tree) else [f"M={tree.module}"]
+        questions.append((Owner.MODULE, [*_make_words(tree, tuple(words)), *extra, "modules"]))
+    answers: dict[str, tuple[Owner, Answer]] = {}
+    errors: list[str] = []
+    for scope, arguments in questions:
+        given = run_question(scope, arguments, tree.make_directory, environ)
+        errors += given.errors
+        for answer in given.answers:
+            known = answers.get(answer.target)
+            if known is None or (answer.command and not known[1].command):
+                answers[answer.target] = (scope, answer)
+    rules = _with_unknown(result.rules, answers, tree)
+    graph = _with_unknown_used(build_graph(rules, tree.objtree), result.rules)
+    by_record = _direct_reasons(result)
+    stops = [line for line in errors if not _would_be_made(line, answers, tree)]
+    problems = tuple(Problem(tree.objtree, f"make stopped: {line}") for line in dict.fromkeys(stops))
+    stamps = result.snapshot.mtime_ns
+    # No line means fresh only for the scopes that were asked, and only if make came to its end.
+    answered = set() if stops else {scope for scope, _ in questions}
+    direct = [
+        _merge(
+            rule,
+            by_record.get(rule.target, ()),
+            answers.get(rule.target),
+            stamps,
+            whole=rule.owner in answered,
+        )
+        for rule in graph.rules
+    ]
+    verdict = conclude(
+        graph,
+        direct,
+        Source.KBUILD,
+        tuple(f for f in result.verdict.findings if f.kind is not ReasonKind.COMMAND_CHANGED),
+        (*result.rules.problems, *result.snapshot.problems, *problems),
+    )
+    elapsed_ms = result.elapsed_ms + (time.perf_counter() - started) * 1000
+    return result._replace(rules=rules, graph=graph, verdict=verdict, elapsed_ms=elapsed_ms)
+
+
+def _make_words(tree: Tree, words: tuple[str, ...]) -> list[str]:
+    """The user's assignments. No option changes a command, and the caller stands where ``-C`` leads."""
+    kept = [word for word in words if "=" in word and not word.startswith("-")]
+    if tree.args.variables.get("MO") and not os.path.isabs(tree.args.variables["MO"]):
+        kept = [f"MO={tree.module_output}" if w.startswith("MO=") else w for w in kept]
+    return kept
+
+
+def _names_module(tree: Tree) -> bool:
+    return any(name in tree.args.variables for name in ("M", "KBUILD_EXTMOD"))
+
+
+def _would_be_made(error: str, answers: dict[str, tuple[Owner, Answer]], tree: Tree) -> bool:
+    """Whether make stopped only for want of a file that it would have made, had it been let.
+
+    Several makes run one after the other; a later one has no rule for what an
+    earlier one writes (modpost's make: modules.order).
+    """
+    said = re.match(r"No rule to make target '([^']+)'", error)
+    if said is None:
+        return False
+    bases = (tree.objtree, tree.module_output or tree.objtree)
+    return any(absolute(said[1], base) in answers for base in bases)
+
+
+def _direct_reasons(result: CheckResult) -> dict[str, tuple[Reason, ...]]:
+    """What the record said of each rule, without what was only carried along edges."""
+    return {
+        state.rule.target: tuple(r for r in state.reasons if r.kind is not ReasonKind.STALE_PREREQUISITE)
+        for state in (*result.verdict.stale, *result.verdict.pending)
+    }
+
+
+def _with_unknown_used(graph: Graph, known: Rules) -> Graph:
+    """Take what was never made in ``rust/`` for an input of the crates, if the module uses any.
+
+    What Kbuild would make there it makes for them, and no record can say for which.
+    """
+    before = {rule.target for rule in known.rules}
+    if not any(graph.rules[at].name.startswith("rust/") for at in graph.used):
+        return graph
+    new = {
+        at
+        for at, rule in enumerate(graph.rules)
+        if rule.target not in before and rule.owner is Owner.KERNEL and rule.name.startswith("rust/")
+    }
+    return graph._replace(used=graph.used | new) if new else graph
+
+
+def _with_unknown(rules: Rules, answers: dict[str, tuple[Owner, Answer]], tree: Tree) -> Rules:
+    """Add a rule for each target that Kbuild would make and that has never been made.
+
+    A plain recipe's target that is no file is the name of a step (6.12: ``install_headers`` of
+    tools/lib/subcmd), which make takes each time and which leaves nothing that could be stale.
+    """
+    known = {rule.target for rule in rules.rules}
+    added: list[Rule] = []
+    for target, (scope, answer) in answers.items():
+        if target in known or (answer.plain and not os.path.isfile(target)):
+            continue
+        base = (tree.module_output if scope is Owner.MODULE else None) or tree.objtree
+        name = target[len(base) + 1 :] if target.startswith(base + "/") else target
+        added.append(
+            Rule(
+                target=target, name=name, owner=scope, action=Action.IF_CHANGED, outputs=(target,),
+                prerequisites=answer.newer, config_dir=base,
+            )
+        )  # fmt: skip
+    return rules._replace(rules=(*rules.rules, *added)) if added else rules
+
+
+def _merge(
+    rule: Rule,
+    recorded: tuple[Reason, ...],
+    answered: tuple[Owner, Answer] | None,
+    stamps: dict[str, int],
+    *,
+    whole: bool,
+) -> tuple[Reason, ...]:
+    """Join what Kbuild answered with what it cannot see. Where the two differ, Kbuild is right."""
+    if answered is None:
+        # Another module is another make, which was not asked.
+        if not whole or rule.action is Action.FILECHK or rule.owner is Owner.OTHER:
+            return recorded
+        return tuple(reason for reason in recorded if not reason.kbuild)
+    answer = answered[1]
+    reasons = list(recorded)
+    target = stamps.get(rule.target)
+    blamed = {reason.path for reason in recorded}
+    if target is not None:
+        for path in answer.newer:
+            if path not in blamed:
+                mtime = stamps.get(path) or find_mtime_ns(path)
+                kind = ReasonKind.MISSING_PREREQUISITE if mtime is None else ReasonKind.NEWER_PREREQUISITE
+                reasons.append(Reason(kind, True, path, mtime, target))
+    elif not reasons:
+        reasons.append(Reason(ReasonKind.MISSING_TARGET, True, rule.target))
+    if (
+        answer.command
+        and target is not None
+        and rule.state in (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
+    ):
+        old, new = unescape(rule.command).split(), answer.command.replace("$(pound)", "#").split()
+        removed, added = _word_difference(old, new), _word_difference(new, old)
+        detail = "the same words in another order" if not added and not removed else ""
+        reasons.append(
+            Reason(
+                ReasonKind.COMMAND_CHANGED,
+                True,
+                rule.target,
+                target,
+                target,
+                detail,
+                tuple(added),
+                tuple(removed),
+            )
+        )
+    if not reasons:
+        reasons.append(
+            Reason(ReasonKind.MISSING_RECORD, True, rule.target, None, target, "it was never recorded")
+        )
+    return tuple(reasons)
+
+
+def _word_difference(words: list[str], without: list[str]) -> list[str]:
+    """The words of one command that another does not have, in order, counted."""
+    left = list(without)
+    found: list[str] = []
+    for word in words:
+        if word in left:
+            left.remove(word)
+        else:
+            found.append(word)
+    return found

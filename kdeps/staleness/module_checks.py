@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What can be wrong with a finished module where every time stamp is in order, or none can be trusted.
+
+Headers of another release are often *older* than the module, for a package keeps the times
+of its build; then make does nothing, and the kernel refuses to load what is there. And where
+artifacts are dated in the future, make takes every edit until then for an old one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Mapping
+
+from kdeps.kbuild.graph import Graph
+from kdeps.kbuild.rule import Owner
+from kdeps.kbuild.tree import Tree, read_vermagic_release
+from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status, Verdict
+from kdeps.staleness.snapshot import BEFORE_EPOCH, find_mtime_ns
+from kdeps.system.files import open_to_read, read_text
+
+_SLACK_NS = 2_000_000_000
+"""Clocks of a file server and of this machine may differ by that much."""
+_MARK = b"vermagic="
+_MAX_VERMAGIC = 512
+
+
+def check_clock(
+    graph: Graph, mtime_ns: Mapping[str, int], auto_conf: str, now_ns: int | None = None
+) -> tuple[Finding, ...]:
+    """Find artifacts that are dated in the future.
+
+    Args:
+        graph: The build.
+        mtime_ns: The stamps of its files.
+        auto_conf: The synced configuration; what is newer than that is not synced.
+        now_ns: The present.
+    """
+    now = time.time_ns() if now_ns is None else now_ns
+    ahead = [
+        (mtime, output)
+        for at, rule in enumerate(graph.rules)
+        if rule.owner is Owner.MODULE or at in graph.used
+        for output in rule.outputs
+        if (mtime := mtime_ns.get(output, 0)) > now + _SLACK_NS
+    ]
+    synced = find_mtime_ns(auto_conf) or 0
+    if synced > now + _SLACK_NS:
+        ahead.append((synced, auto_conf))
+    if not ahead:
+        return ()
+    mtime, path = max(ahead)
+    others = f" (and {len(ahead) - 1} more)" if len(ahead) > 1 else ""
+    ahead_of = f"is dated {_duration(mtime - now)} in the future by this machine's clock"
+    if mtime == BEFORE_EPOCH:
+        ahead_of = "is dated before 1970, which make takes for the far future"
+    message = f"{ahead_of}{others}: until then make does not notice any edit"
+    help_text = "set the clock; if it is right, `touch` these files, and then what you have edited since"
+    return (Finding(ReasonKind.CLOCK, path, message, help_text, Status.UNKNOWN, remedy=Remedy.MANUAL),)
+
+
+def check_release(tree: Tree, verdict: Verdict, graph: Graph) -> tuple[Finding, ...]:
+    """Find modules that were built for another release, or another configuration, than the tree's, or for symbols unknown.
+
+    Source: linux ``include/linux/vermagic.h``; the architecture's own words are left alone.
+    """
+    if tree.module is None:
+        return ()
+    known = {state.rule.target for state in (*verdict.stale, *verdict.pending)}
+    own = [rule for rule in graph.rules if rule.owner is Owner.MODULE]
+    configuration = release = ""
+    is_finished = False
+    found: list[Finding] = []
+    for rule in own:
+        if not rule.target.endswith(".ko") or rule.target in known:
+            continue
+        said = _find_vermagic(rule.target)
+        if said is None:
+            continue
+        is_finished = True
+        configuration = configuration or read_text(f"{tree.objtree}/include/config/auto.conf")
+        release = release or read_vermagic_release(tree)
+        differing = compare_vermagic(said.split(), release, configuration) if release else []
+        if differing:
+            message = f"was built {', '.join(differing)}; this tree is {release}: it will not load"
+            objects = tuple(r.target for r in own if r.target.endswith(".o"))
+            found.append(
+                Finding(ReasonKind.OTHER_KERNEL, rule.target, message, "", Status.STALE, remove=objects)
+            )
+    symvers = f"{tree.objtree}/Module.symvers"
+    if is_finished and not found and find_mtime_ns(symvers) is None:
+        message = "without it kdeps cannot tell whether the kernel has the symbols that the module needs"
+        help_text = "build the whole kernel once, or copy the Module.symvers of the kernel that will run to this place"
+        found.append(Finding(ReasonKind.MISSING_SYMVERS, symvers, message, help_text, Status.FRESH))
+    return tuple(found)
+
+
+def compare_vermagic(said: list[str], release: str, configuration: str) -> list[str]:
+    """Compare what the loader compares; say what differs.
+
+    Args:
+        said: The words of a vermagic.
+        release: The release of the tree.
+        configuration: The text of its ``auto.conf``.
+    """
+    configuration = f"\n{configuration}"
+    symbols = {"SMP": "SMP", "mod_unload": "MODULE_UNLOAD", "modversions": "MODVERSIONS"}
+    if "\nCONFIG_PREEMPT_RT=" not in configuration:
+        symbols["preempt"] = "PREEMPT_BUILD"
+    differing = [
+        f"{'with' if word in said else 'without'} {word}"
+        for word, symbol in symbols.items()
+        if (word in said) != (f"\nCONFIG_{symbol}=y\n" in configuration)
+    ]
+    if said[:1] != [release]:
+        differing.insert(0, f"for {said[0] if said else 'no release'}")
+    return differing
+
+
+def _find_vermagic(ko: str) -> str | None:
+    """The vermagic of a module, or None if none is found.
+
+    It is compiled into one small object (``.module-common.o`` from 6.13 on, ``X.mod.o`` before),
+    which is cheaper to read than the module.
+    """
+    for path in (f"{os.path.dirname(ko)}/.module-common.o", f"{ko[:-3]}.mod.o", ko):
+        try:
+            with (
+                open_to_read(path) as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            ):
+                at = data.find(_MARK)
+                if at >= 0:
+                    value = data[at + len(_MARK) : at + len(_MARK) + _MAX_VERMAGIC]
+                    return value.partition(b"\0")[0].decode("utf-8", "replace")
+        except (OSError, ValueError):  # gone, unreadable, or empty
+            continue
+    return None
+
+
+def _duration(ns: int) -> str:
+    seconds = ns // 1_000_000_000
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What a module build needs, is not there, and no rule of this tree makes.
+
+Kbuild would begin and fail, so this is never "its own to rebuild". Installed
+headers make nothing at all: whatever is gone there only their package has. In a
+tree that can be built it is what other builds left, such as a crate of another module.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from kdeps import NamedTuple
+from kdeps.formats.kconfig import parse_value
+from kdeps.kbuild.configuration import read_configuration
+from kdeps.kbuild.graph import Graph
+from kdeps.kbuild.makefile_rules import MODULE_TOOLS, TOOLCHAIN_CRATES, UNRECORDED_RULES
+from kdeps.kbuild.module_folder import holds_rust
+from kdeps.kbuild.rule import Action, Owner, Rule, Rules
+from kdeps.kbuild.tree import Tree
+from kdeps.staleness.reasons import Finding, ReasonKind, Status
+from kdeps.staleness.snapshot import CRATES, Snapshot, is_damaged
+from kdeps.system.files import read_text
+
+_EXTERN = r"--extern\s+([\w]+)"
+_CRATE_FLAGS = (
+    # $(obj)/kernel.o: private rustc_target_flags = --extern ffi …    pin_init-flags := --extern macros …
+    r"(?m)^(?:\$\(obj\)/(\w+)\.o:[^\n]*rustc_target_flags|(\w+)-flags)[ \t]*[:+]?=([^\n]*)"
+)
+
+
+_SYNCED = ("include/config/", "include/generated/autoconf.h", "include/generated/rustc_cfg")
+_WRAPPER = r"arch/[^/]+/include/generated/(uapi/)?asm/([^/]+\.h)"
+
+
+def add_generated(tree: Tree, rules: Rules, snapshot: Snapshot) -> Rules:
+    """Add a rule for each file that the module's steps read, that is gone, and that modules_prepare makes.
+
+    ``utsrelease.h`` and its like leave no record. A build of the module cannot make them, so
+    that they are nothing the module will rebuild by itself.
+    """
+    if tree.prebuilt:
+        return rules
+    inside = f"{tree.objtree}/"
+    missing = _find_read(rules.rules) - snapshot.mtime_ns.keys() - snapshot.unreadable
+    gone = [path for path in sorted(missing) if path.startswith(inside) and not _is_own(path, tree)]
+    made = {output for rule in rules.rules for output in rule.outputs} if gone else set()
+    added = [_generated(p, tree) for p in gone if p not in made and _is_prepared(p[len(inside) :], tree)]
+    return rules._replace(rules=(*rules.rules, *added)) if added else rules
+
+
+def _is_prepared(name: str, tree: Tree) -> bool:
+    """Whether this source tree has what makes a file of the object tree: a step without a record."""
+    wrapper = re.fullmatch(_WRAPPER, name)
+    if wrapper:
+        folder = "include/uapi/asm-generic" if wrapper[1] else "include/asm-generic"
+        return os.path.exists(f"{tree.srctree}/{folder}/{wrapper[2]}")
+    return any(
+        row.filechk and row.target.replace("$(srcarch)", tree.srcarch) == name for row in UNRECORDED_RULES
+    )
+
+
+def _generated(path: str, tree: Tree) -> Rule:
+    return Rule(
+        target=path, name=path[len(tree.objtree) + 1 :], owner=Owner.KERNEL, action=Action.FILECHK, outputs=(path,),
+        prerequisites=(), config_dir=tree.objtree, replaced_if_changed=frozenset((path,)),
+    )  # fmt: skip
+
+
+class Lacking(NamedTuple):
+    """What a module build needs and make cannot get."""
+
+    paths: frozenset[str]
+    findings: tuple[Finding, ...]
+    """At most one for what is gone, and one for what is damaged."""
+
+
+def find_lacking(tree: Tree, graph: Graph, snapshot: Snapshot) -> Lacking:
+    """Find what the module needs and make cannot get."""
+    read = _find_read(graph.rules)
+    gone = _find_gone(tree, graph, snapshot, read)
+    if tree.prebuilt and tree.module is not None:
+        wanted = _find_needed_of_any(tree)
+        own = [rule for rule in graph.rules if rule.owner is Owner.MODULE]
+        if not any(rule.source and rule.source.endswith(".rs") for rule in own) and holds_rust(tree.module):
+            wanted += _find_needed_first(tree)
+        gone += [path for path in wanted if path not in gone and not os.path.exists(path)]
+    damaged = _find_damaged(tree, graph, read)
+    found: list[Finding] = []
+    if gone:
+        found.append(_say(tree, gone, ReasonKind.MISSING_PREREQUISITE, ""))
+    if damaged:
+        found.append(_say(tree, damaged, ReasonKind.INTERRUPTED, "is damaged or cut off; "))
+    return Lacking(frozenset((*gone, *damaged)), tuple(found))
+
+
+def _find_read(rules: tuple[Rule, ...]) -> set[str]:
+    """Every file that the steps of the module read and that has to be there."""
+    own = [rule for rule in rules if rule.owner is Owner.MODULE]
+    return set().union(*(rule.prerequisites for rule in own), *(rule.needed for rule in own))
+
+
+def _find_gone(tree: Tree, graph: Graph, snapshot: Snapshot, read: set[str]) -> list[str]:
+    """Files outside the module that its steps read, that are gone, and that no rule makes here."""
+    return [
+        path
+        for path in sorted(read - snapshot.mtime_ns.keys() - snapshot.unreadable - snapshot.dangling)
+        if not _is_own(path, tree) and (tree.prebuilt or _is_foreign(path, tree, graph))
+    ]
+
+
+def _is_own(path: str, tree: Tree) -> bool:
+    return path.startswith((f"{tree.module}/", f"{tree.module_output}/"))
+
+
+def _is_foreign(path: str, tree: Tree, graph: Graph) -> bool:
+    """Whether a tree that can be built has nothing to do with a file, and does not make it.
+
+    A source that is gone may be one that a pull removed, with all that named it: the compiler
+    will tell. What syncconfig makes is a matter of the configuration.
+    """
+    if path in graph.producers:
+        return False
+    for base in (tree.objtree, tree.srctree):
+        if path.startswith(f"{base}/"):
+            name = path[len(base) + 1 :]
+            if name.startswith(_SYNCED):
+                return False
+            return (
+                base != tree.srctree
+                or "/generated/" in path
+                or (name.startswith("rust/") and name.endswith(".rmeta"))
+            )
+    return True
+
+
+def _find_damaged(tree: Tree, graph: Graph, read: set[str]) -> list[str]:
+    """Crates that no rule here can make again, that are there, and cannot be read."""
+    return sorted(
+        path
+        for path in (read if tree.prebuilt else read - graph.producers.keys())
+        if path.endswith(CRATES) and not _is_own(path, tree) and is_damaged(path)
+    )
+
+
+def _find_needed_of_any(tree: Tree) -> list[str]:
+    """What every module build runs or reads in the object tree, whatever the module is."""
+    names = list(MODULE_TOOLS)
+    if parse_value(read_configuration(tree).auto_conf, "OBJTOOL") != "y":
+        names.remove("tools/objtool/objtool")
+    if os.path.exists(f"{tree.objtree}/arch/{tree.srcarch}/module.lds"):
+        names.remove("scripts/module.lds")  # Makefile.modfinal takes either
+    return [f"{tree.objtree}/{name}" for name in (*names, "include/generated/autoconf.h")]
+
+
+def _find_needed_first(tree: Tree) -> list[str]:
+    """What the first build of a Rust module reads: Kbuild's flags name crates, rust/Makefile those behind them."""
+    text = read_text(f"{tree.srctree}/scripts/Makefile.build").replace("\\\n", " ")
+    makefile = read_text(f"{tree.srctree}/rust/Makefile").replace("\\\n", " ")
+    flags: dict[str, str] = {}
+    for crate, variable, value in re.findall(_CRATE_FLAGS, makefile):
+        flags[crate or variable] = f"{flags.get(crate or variable, '')} {value}"
+    crates: dict[str, None] = {"core": None, "compiler_builtins": None}
+    waiting = [*re.findall(_EXTERN, text), "kernel"]
+    while waiting:
+        crate = waiting.pop(0)
+        if crate not in crates and crate not in TOOLCHAIN_CRATES:
+            crates[crate] = None
+            waiting += re.findall(_EXTERN, flags.get(crate, ""))
+    paths = [_path_of_crate(tree, crate) for crate in crates]
+    paths.append(f"{tree.objtree}/include/generated/rustc_cfg")
+    if "scripts/target.json" in read_text(f"{tree.srctree}/arch/{tree.srcarch}/Makefile"):
+        paths.append(f"{tree.objtree}/scripts/target.json")
+    return paths
+
+
+def _path_of_crate(tree: Tree, crate: str) -> str:
+    """The file of a crate: a library of macros, where there is one, else its metadata."""
+    macros = f"{tree.objtree}/rust/lib{crate}.so"
+    return macros if os.path.exists(macros) else f"{tree.objtree}/rust/lib{crate}.rmeta"
+
+
+def _say(tree: Tree, paths: list[str], kind: ReasonKind, what: str) -> Finding:
+    more = f" (and {len(paths) - 1} more files)" if len(paths) > 1 else ""
+    if tree.prebuilt:
+        why = "the module needs it, and installed headers cannot make it"
+        remedy = "install the package of these headers again, or ask its packager to ship it"
+    else:
+        why = "the module needs it, and no rule of this tree makes it"
+        remedy = f"build what belongs in {os.path.dirname(paths[0])} first"
+    return Finding(kind, paths[0], f"{what}{why}{more}", remedy, Status.UNKNOWN)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Which times let make see that something is up to date: pure, for ninja's runs and for the memory.
+
+A rule is *good* if none of its prerequisites is newer than the moment at which the rule was
+last known to be right; without such a moment, the time of its target counts. A good rule,
+and everything good behind it, gets the time of its newest prerequisite.
+
+That is make's own question, asked with the times from before. A file that is edited
+later is newer than that moment and keeps its rule stale. No time ever goes back: what was
+built from an older output would look up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from kdeps.kbuild.graph import Graph
+from kdeps.kbuild.rule import Action, Rule
+from kdeps.staleness.snapshot import Snapshot
+
+
+class NewTimes(NamedTuple):
+    """New times for outputs of one rule."""
+
+    rule: Rule
+    paths: tuple[str, ...]
+    """In the order in which they get it: the target last, because side outputs are never newer."""
+    mtime_ns: int
+
+
+def plan_new_times(
+    graph: Graph,
+    snapshot: Snapshot,
+    proven: Mapping[str, int],
+    *,
+    given: Mapping[str, int] | None = None,
+    leave: Collection[str] = (),
+) -> tuple[NewTimes, ...]:
+    """Find the rules that need another time, and which.
+
+    Args:
+        graph: As read from the records now.
+        snapshot: Of the same moment.
+        proven: Target → a moment at which every output of it was known to be right.
+        given: Path → a time that it gets before anything here.
+        leave: Targets that are known not to be right, whatever the times are.
+    """
+    before = snapshot.mtime_ns
+    after = dict(given or {})
+    raised: list[NewTimes] = []
+    for at in graph.order:
+        rule = graph.rules[at]
+        target = before.get(rule.target)
+        if target is None or rule.action is Action.FILECHK or at in graph.cycles or rule.target in leave:
+            continue
+        right = max(target, proven.get(rule.target, target))
+        sides = [before.get(path, right + 1) for path in rule.outputs[1:]]
+        if any(mtime > right for mtime in sides):
+            continue  # a step that was broken off
+        newest = 0
+        for path in list_compared(rule, snapshot):
+            mtime = before.get(path)
+            if mtime is None or mtime > right:
+                break
+            newest = max(newest, after.get(path, mtime))
+        else:
+            newest = max([newest, *(mtime for mtime in sides if mtime > target)])
+            paths = (*rule.outputs[1:], rule.target)
+            if newest <= target:
+                # modpost leaves a .mod.c alone that would not differ, and make does not mind; ninja does.
+                paths = tuple(p for p in paths if p in rule.replaced_if_changed and before[p] < newest)
+            if paths:
+                raised.append(NewTimes(rule, paths, newest))
+                after.update(dict.fromkeys(paths, newest))
+    return tuple(raised)
+
+
+def list_compared(rule: Rule, snapshot: Snapshot) -> list[str]:
+    """What make compares the target with. Stamps of symbols are looked up in ``snapshot.config``."""
+    config = snapshot.config.get(rule.config_dir, {})
+    snapshot.mtime_ns.update(
+        (f"{rule.config_dir}/include/config/{name}", config[name]) for name in rule.config if name in config
+    )
+    return [
+        *rule.prerequisites,
+        *(path for path in rule.optional_prerequisites if path in snapshot.mtime_ns),
+        *(f"{rule.config_dir}/include/config/{name}" for name in rule.config if name in config),
+    ]

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The whole object tree, judged by the same ``judge`` as in ``kdeps check``, from an index.
+
+Three ways, and all of them end in the same answer:
+
+* the last answer was fresh and nothing that it rests on has changed: it still holds;
+* some records changed: those are read, the other rules come from the index, all are judged;
+* there is no index: every record is read.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from array import array
+from functools import partial
+from typing import NamedTuple
+
+from kdeps.formats.cmdfile import Record, RecordState
+from kdeps.kbuild.graph import Graph
+from kdeps.kbuild.makefile_rules import MODULE_TOOLS
+from kdeps.kbuild.prepared import find_aliases
+from kdeps.kbuild.records import RecordReader
+from kdeps.kbuild.rule import Action, Problem, Rule, Rules
+from kdeps.kbuild.rules import as_rules
+from kdeps.kbuild.tree import Tree, find_tree
+from kdeps.kbuild.whole_tree import Listing, add_tree_wide_rules, add_whole_record, find_records, list_folder
+from kdeps.staleness.build_checks import check_build_as_a_whole
+from kdeps.staleness.check import CheckResult, judge_tree
+from kdeps.staleness.index import (
+    GONE,
+    AnswerPaths,
+    CachedRule,
+    FreshAnswer,
+    Index,
+    Stamps,
+    is_settled,
+    modified_ns,
+    output_stamp,
+    still_holds,
+)
+from kdeps.staleness.inspection import Inspect
+from kdeps.staleness.reasons import Finding, Source, Status, Verdict
+from kdeps.staleness.snapshot import Snapshot
+from kdeps.system.stat import status_of
+
+_ASKED = frozenset(("rust/core.o", *MODULE_TOOLS))
+"""Rules that are asked for by name when the build as a whole is judged."""
+_LINKED = ("vmlinux", "vmlinux.o")
+"""Where there is neither, there is no whole kernel."""
+_READ = ("auto.conf", "kernel.release")
+"""What every look reads of the configuration, besides the stamps."""
+
+
+class TreeResult(NamedTuple):
+    """A verdict on a whole tree."""
+
+    result: CheckResult
+    """Without rules and graph where the last answer still holds; then nothing is stale."""
+    rules: int
+    files: int
+    """How many of them were looked at."""
+    findings: tuple[Finding, ...]
+    """What the artifacts say of themselves."""
+    problems: tuple[Problem, ...]
+    """Artifacts that could not be read; then the answer is not kept."""
+    kept: bool
+    """The last answer still holds: no record was read."""
+
+
+def check_tree(
+    words: tuple[str, ...], cwd: str, environ: dict[str, str], inspect: Inspect, *, rules_needed: bool = False
+) -> TreeResult:
+    """Judge what plain ``make`` builds.
+
+    Args:
+        words: make's arguments, without ``M=``.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+        inspect: Reads the artifacts; what it finds is kept with the answer.
+        rules_needed: The result must have its rules, because somebody asks them.
+
+    Raises:
+        KdepsError: There is nothing to judge, or it cannot be reached.
+    """
+    started = time.perf_counter()
+    collecting = gc.isenabled()
+    gc.disable()  # millions of names and nothing that refers to itself
+    try:
+        return _check_tree(
+            find_tree(words, cwd, environ), environ, inspect, started, rules_needed=rules_needed
+        )
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _check_tree(
+    tree: Tree, environ: dict[str, str], inspect: Inspect, started: float, *, rules_needed: bool
+) -> TreeResult:
+    index = Index(tree, environ)
+    if not rules_needed:
+        answer = index.load_answer()
+        if answer is not None and still_holds(answer, partial(_digest, tree)):
+            result = _still_holds(tree, answer, environ, started)
+            if result is not None:
+                return TreeResult(result, answer.rules, answer.files, answer.findings, (), kept=True)
+    reader = RecordReader(tree, whole=True)
+    # Before anything is read: what changes during the read must look changed next time.
+    configuration = f"{tree.objtree}/include/config"
+    before = modified_ns(configuration), _digest(tree, configuration) or 0
+    read = {path: _ctime_ns(path) for path in (f"{configuration}/{name}" for name in _READ)}
+    kept = _read(reader, index.load_rules())
+    reader.folders[configuration] = before
+    leftovers = {path: modified_ns(path) for path in reader.leftovers}
+    if not any(f"{tree.objtree}/{name}" in reader.rules for name in _LINKED):
+        reader.problems.append(
+            Problem(f"{tree.objtree}/vmlinux", "never built: plain `make` first, or judge modules with M=")
+        )
+    rules = as_rules(reader)
+    result = judge_tree(tree, rules, environ, started)
+    files = len(result.snapshot.mtime_ns)
+    beyond = inspect(result)
+    if kept is not None and not tree.prebuilt:
+        read.update((path, GONE if ctime is None else ctime) for path, ctime in beyond.ctimes.items())
+        answer = None if beyond.problems else _answer(result, reader, kept, read, leftovers, beyond.findings)
+        index.store(answer, kept)
+    return TreeResult(result, len(rules.rules), files, beyond.findings, beyond.problems, kept=False)
+
+
+def _read(reader: RecordReader, known: dict[str, CachedRule]) -> dict[str, CachedRule] | None:
+    """Read the records that the index does not have as they are; None if nothing of them can be kept."""
+    found = sorted(find_records(reader))
+    kept: dict[str, CachedRule] = {}
+    changed: list[tuple[str, int, Record]] = []
+    for path in found:
+        ctime_ns = _ctime_ns(path)
+        entry = known.get(path)
+        if entry is not None and entry.ctime_ns == ctime_ns and _stands_alone(entry.rule):
+            kept[path] = entry
+            continue
+        problems = len(reader.problems)
+        record = reader.read(path)
+        if record is not None:
+            # What could not be read well is read and reported again next time.
+            changed.append((path, ctime_ns if len(reader.problems) == problems else 0, record))
+    find_aliases(reader, [(path, record) for path, _, record in changed])
+    objtree = reader.tree.objtree
+    for path in sorted((*kept, *(path for path, _, _ in changed))):
+        if path in kept:
+            rule = kept[path].rule._replace(config_dir=objtree)
+            reader.rules[rule.target] = rule
+    for path, ctime_ns, record in changed:
+        add_whole_record(reader, path, record)
+        folder, _, file = path.rpartition("/")
+        kept[path] = CachedRule(
+            reader.rules[f"{folder}/{file[1:-4]}"], ctime_ns if is_settled(ctime_ns) else 0
+        )
+    add_tree_wide_rules(reader, found)
+    return None if reader.aliases else kept
+
+
+def _stands_alone(rule: Rule) -> bool:
+    """Whether a rule follows from its own record alone."""
+    if rule.state is RecordState.COMMAND_ONLY and "@" in rule.command:
+        return False  # what it links another record lists
+    return not rule.name.startswith("tools/") and rule.state is not None
+
+
+def _ctime_ns(path: str) -> int:
+    st = status_of(path)
+    return st.st_ctime_ns if st else 0
+
+
+def _digest(tree: Tree, folder: str) -> int | None:
+    """The names in a folder that matter; of the configuration's stamps all of them."""
+    try:
+        if folder == f"{tree.objtree}/include/config":
+            return Listing([], [], [], [], os.listdir(folder)).digest
+        listing = list_folder(folder, own=folder == tree.objtree)
+    except OSError:
+        return None
+    return None if listing is None else listing.digest
+
+
+def _answer(
+    result: CheckResult,
+    reader: RecordReader,
+    kept: dict[str, CachedRule],
+    contents: dict[str, int],
+    more: dict[str, int],
+    findings: tuple[Finding, ...],
+) -> FreshAnswer | None:
+    """What to keep of an answer in which nothing is wrong: the very stamps that were judged."""
+    verdict, snapshot, rules = result.verdict, result.snapshot, result.rules.rules
+    if verdict.stale or verdict.pending or verdict.problems or result.tree.prebuilt:
+        return None
+    # Not the records of rules that were dropped: a list has to change for make to come to them.
+    stamps = {rule.record: kept[rule.record].ctime_ns for rule in rules if rule.record is not None}
+    stamps.update(contents)
+    records = sorted(stamps)
+    changed = [stamps[path] for path in records]
+    if not all(ctime_ns == GONE or is_settled(ctime_ns) for ctime_ns in changed):
+        return None  # one of them could change again without its stamp telling
+    outputs = sorted({output for rule in rules for output in rule.outputs})
+    read: set[str] = set()
+    for rule in rules:
+        read.update(rule.prerequisites, rule.optional_prerequisites, rule.uncompared_inputs)
+    others = dict.fromkeys(read.difference(outputs), GONE)
+    others.update((path, snapshot.mtime_ns[path]) for path in others.keys() & snapshot.mtime_ns.keys())
+    for folder, stamps in snapshot.config.items():
+        others.update((f"{folder}/include/config/{name}", mtime) for name, mtime in stamps.items())
+    others.update(more)
+    names, folders = sorted(others), sorted(reader.folders)
+    try:
+        made = [
+            GONE if (mtime := snapshot.mtime_ns.get(path)) is None
+            else output_stamp(mtime, empty=path in snapshot.empty)
+            for path in outputs
+        ]  # fmt: skip
+        stamped = Stamps(
+            array("q", changed),
+            array("q", made),
+            array("q", (others[name] for name in names)),
+            array("q", (reader.folders[folder][0] for folder in folders)),
+        )
+    except OverflowError:
+        return None
+    asked = [rule.name for rule in rules if rule.name in _ASKED]
+    looked = AnswerPaths(records, outputs, names, folders)
+    listings = [reader.folders[folder][1] for folder in folders]
+    files = len(snapshot.mtime_ns)
+    return FreshAnswer(looked, stamped, listings, len(rules), files, asked, findings)
+
+
+def _still_holds(
+    tree: Tree, answer: FreshAnswer, environ: dict[str, str], started: float
+) -> CheckResult | None:
+    """The last answer again, if the build as a whole is as it was: configuration, compilers."""
+    rules = Rules(tuple(_named(tree, name) for name in answer.names), (), frozenset(), whole=True)
+    findings = check_build_as_a_whole(tree, rules, environ)
+    if any(finding.status is not Status.FRESH for finding in findings):
+        return None
+    graph = Graph((), {}, (), (), (), frozenset())
+    snapshot = Snapshot({}, frozenset(), {}, ())
+    verdict = Verdict(Status.FRESH, Source.RECORD, (), (), findings, ())
+    return CheckResult(tree, rules, graph, snapshot, verdict, (time.perf_counter() - started) * 1000)
+
+
+def _named(tree: Tree, name: str) -> Rule:
+    return RecordReader(tree, whole=True).add_unrecorded_rule(f"{tree.objtree}/{name}", Action.IF_CHANGED, ())
