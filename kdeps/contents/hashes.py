@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What is in a file, by its hash: read only where stat cannot tell, and only below known roots.
+
+The hash of a file is remembered with what stat said: inode, size, mtime and ctime. The
+ctime is what counts, for nobody can set it: ``touch -d``, ``cp -p`` and ``rsync -t`` give a file
+any mtime they like. A file that changed so shortly before it was read that it
+could change again within the same tick of its stamps is not remembered (git's
+rule for racily clean files, with a tick of two seconds, the coarsest there is).
+
+A path comes from a record, and a record may name anything. Nothing outside the
+roots is opened, symbolic links resolved; nothing that is not a plain file is read, and
+nothing huge; a fifo or a device in the place of a file keeps nobody waiting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kdeps.system.cache import Store
+from kdeps.system.files import AllowedRoots, open_unbuffered
+from kdeps.system.stat import is_racy, stamp_of
+
+MAX_BYTES = 2 << 30
+"""The largest file that is hashed. libcore.rmeta has 63 MB, a vmlinux.o with debug information some hundred."""
+_CHUNK = 1 << 20
+_MAX_REMEMBERED = 100_000
+_KEPT = 16
+"""Of how many object trees the hashes are remembered; the one not used for longest goes first."""
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes read so far."""
+
+
+class FileHash(NamedTuple):
+    """What is in one file."""
+
+    digest: str
+    """BLAKE2b, 160 bits, in hex; empty where the content is not known."""
+    size: int = 0
+    why: str = ""
+    """Why the content is not known, for people; ``GONE`` and ``OUTSIDE`` have none."""
+
+
+GONE = FileHash("gone")
+"""There is no such file."""
+OUTSIDE = FileHash("outside")
+"""It is outside the roots, and the caller did not ask for files there."""
+
+
+class FileHasher:
+    """Hashes files, each once. One per run."""
+
+    def __init__(
+        self, roots: tuple[str, ...], environ: dict[str, str], key: str, progress: Progress | None = None
+    ) -> None:
+        """Remember what an earlier run knew.
+
+        Args:
+            roots: Folders below which files may be read; symbolic links resolved.
+            environ: For the user's cache directory.
+            key: What the memory is kept for: the object tree.
+            progress: Whom to tell how far it is.
+        """
+        self._fence = AllowedRoots(roots)
+        self._known: dict[str, FileHash] = {}
+        self._progress = progress
+        self.bytes_read = 0
+        self.files_read = 0
+        self._key = key
+        self._store = Store("hashes", environ, keep=_KEPT)
+        saved = self._store.load(key)
+        self._remembered: dict[str, list[int | str]] = {} if saved is None else json.loads(saved)
+        self._new: dict[str, list[int | str]] = {}
+
+    def read(self, path: str) -> FileHash:
+        """What is in a file now, or was when it was first asked for."""
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = self._look(path)
+        return known
+
+    def _look(self, path: str) -> FileHash:
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return GONE
+        except (OSError, ValueError) as error:
+            return FileHash("", 0, _why(error))
+        if not self._fence.contains(path):
+            return OUTSIDE
+        if not stat.S_ISREG(found.st_mode):
+            return FileHash("", 0, "not a plain file")
+        if found.st_size > MAX_BYTES:
+            return FileHash("", found.st_size, f"too large to hash ({found.st_size >> 20} MB)")
+        remembered = self._remembered.get(path)
+        if remembered is not None and remembered[1:] == list(stamp_of(found)):
+            self._new[path] = remembered
+            return FileHash(str(remembered[0]), found.st_size)
+        return self._hash(path)
+
+    def _hash(self, path: str) -> FileHash:
+        started = time.time_ns()
+        digest = hashlib.blake2b(digest_size=20)
+        buffer = bytearray(_CHUNK)
+        view = memoryview(buffer)
+        try:
+            with open_unbuffered(path) as file:
+                before = os.fstat(file.fileno())
+                if not stat.S_ISREG(before.st_mode):
+                    return FileHash("", 0, "not a plain file")
+                size = 0
+                while count := file.readinto(buffer):
+                    digest.update(view[:count])
+                    size += count
+                    self.bytes_read += count
+                    if size > MAX_BYTES:
+                        return FileHash("", size, "too large to hash")
+                    if self._progress is not None:
+                        self._progress(self.bytes_read)
+                after = os.fstat(file.fileno())
+        except OSError as error:
+            return FileHash("", 0, _why(error))
+        self.files_read += 1
+        if stamp_of(before) != stamp_of(after) or size != after.st_size:
+            return FileHash("", size, "it changed while it was read")
+        text = digest.hexdigest()
+        if not is_racy(stamp_of(after), started):
+            self._new[path] = [text, *stamp_of(after)]
+        return FileHash(text, size)
+
+    def store(self) -> None:
+        """Remember what was read, in one rename; not being able to costs time, never correctness."""
+        kept = {**self._remembered, **self._new}
+        if kept == self._remembered:
+            return
+        if len(kept) > _MAX_REMEMBERED:
+            kept = self._new
+        self._store.save(self._key, json.dumps(kept, separators=(",", ":")).encode())
+
+
+def _why(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

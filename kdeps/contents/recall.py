@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Judge a build by what its artifacts are remembered to be made from.
+
+The verdict by time asks what make asks: is a prerequisite newer? While an artifact is the
+one that the memory describes (its record and its outputs are the same), contents decide:
+
+* A prerequisite is newer and has the same content: it was only touched.
+* A prerequisite has another content and is no newer: the artifact is stale, and make does
+  not see it (``content-changed``).
+
+Whatever was built since, or is not in the memory, is judged by time. A step counts as
+*proven* if nothing at all differs of what its outputs follow from. Only the reasons of a
+step whose tools, scripts and symbols are the same are taken back.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kdeps import TYPE_CHECKING, NamedTuple
+from kdeps.contents.digest import Hasher, is_copied
+from kdeps.contents.inputs import (
+    TOOLS,
+    Surroundings,
+    base_of,
+    built_ns,
+    command_digest,
+    configuration_target,
+    deciding_inputs,
+)
+from kdeps.contents.memory import GONE, Entry, Memory, load_memory, memory_file, unpack
+from kdeps.kbuild.rule import Rule
+from kdeps.staleness.judge import conclude
+from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status, Verdict
+from kdeps.system.stat import stamp_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from kdeps.contents.shadows import Shadows
+    from kdeps.staleness.check import CheckResult
+
+_MAX_LATE = 10
+"""More files than this were not put in place one by one."""
+_SOURCES = (".rs", ".c", ".h", ".S", "Makefile", "Kbuild", "Kconfig")
+_BY_TIME = (ReasonKind.NEWER_PREREQUISITE, ReasonKind.CONFIG_NOT_FOLLOWED, ReasonKind.INTERRUPTED)
+
+
+class Recollection(NamedTuple):
+    """What the memory says of one build."""
+
+    result: CheckResult
+    """With the verdict by content."""
+    touched: tuple[str, ...]
+    """Inputs that are newer than what was made from them, and the same."""
+    proven: frozenset[str]
+    """Targets that time calls stale, and contents prove to be up to date."""
+    changed: frozenset[str]
+    """Targets with an input of another content."""
+    configuration_proven: bool
+    """Time calls the configuration out of sync, and contents prove that it is synced."""
+    memory: Memory
+    listed: frozenset[str]
+    """Folders whose names it went by, there or not."""
+
+
+def recall(result: CheckResult, environ: dict[str, str]) -> Recollection | None:
+    """Judge by content; return None where nothing is remembered of this object tree."""
+    memory = load_memory(result.tree.objtree, environ, whole=result.rules.whole)
+    if memory is None or not memory.entries or result.tree.prebuilt:
+        return None
+    return _Recall(result, environ, memory).judge()
+
+
+def list_recalled(recalled: Recollection | None, result: CheckResult, environ: dict[str, str]) -> list[str]:
+    """List the files that a verdict by content rests on, beside those that the one by time rests on."""
+    files = [memory_file(result.tree.objtree, environ)]
+    if recalled is not None:
+        files += (path for path in recalled.memory.paths if path[:1] == "/")
+        files += Surroundings(result.tree, environ).tool_places()
+    return files
+
+
+def find_late(result: CheckResult, recalled: Recollection | None) -> dict[str, Rule]:
+    """Find the inputs that were put in place late, with an old time, and are not remembered.
+
+    Such a file has a later ctime than what was made from it, and no later mtime. After ``chmod -R``,
+    hard links or a restored backup most files look like that; then there is none. Nor is there one where the
+    artifact itself was copied or unpacked, because its ctime does not tell when it was made, or where
+    something else was found about the file.
+    """
+    known: Collection[str] = recalled.memory.entries if recalled is not None else ()
+    stats, producers = result.snapshot.stats, result.graph.producers
+    stale = _own_reasons(result)
+    named = {finding.path for finding in result.verdict.findings}
+    made = [
+        (rule, stats[rule.target])
+        for rule in result.graph.rules
+        if rule.record is not None
+        and rule.target in stats
+        and rule.target not in known
+        and not stale.get(rule.target)
+    ]
+    first_ns = min((st.st_ctime_ns for _, st in made), default=0)
+    # Few files or none: most were there before anything was built.
+    suspects = {path for path, st in stats.items() if st.st_ctime_ns > first_ns} - producers.keys() - named
+    late: dict[str, Rule] = {}
+    for rule, target in made if suspects else ():
+        for path in suspects.intersection((*rule.prerequisites, *rule.optional_prerequisites)):
+            st = stats[path]
+            if st.st_ctime_ns > target.st_ctime_ns and st.st_mtime_ns <= target.st_mtime_ns:
+                late.setdefault(path, rule)
+    late = {path: rule for path, rule in late.items() if not is_copied(rule.record or "")}
+    return {} if len(late) > _MAX_LATE or result.tree.prebuilt else late
+
+
+def note_late(result: CheckResult, late: dict[str, Rule]) -> CheckResult:
+    """Add a note for each input that was put in place late, if it did not come with all in its folder."""
+    stats = result.snapshot.stats
+    late = {p: rule for p, rule in late.items() if _came_alone(p, stats[rule.target].st_ctime_ns)}
+    notes = tuple(_late_note(path, rule) for path, rule in sorted(late.items()))
+    return result._replace(verdict=result.verdict._replace(findings=(*result.verdict.findings, *notes)))
+
+
+def _came_alone(path: str, made_ns: int) -> bool:
+    """Whether a file came without those around it: another source in its folder was left as it was.
+
+    A folder without another source shows nothing; then the one above it decides.
+    """
+    folder = os.path.dirname(path)
+    while folder != os.path.dirname(folder):
+        try:
+            with os.scandir(folder) as entries:
+                others = [
+                    entry.stat(follow_symlinks=False).st_ctime_ns
+                    for entry in entries
+                    if entry.name.endswith(_SOURCES) and entry.path != path and entry.is_file()
+                ]
+        except OSError:
+            return True
+        if others:
+            return min(others) <= made_ns
+        folder = os.path.dirname(folder)
+    return True
+
+
+def _late_note(path: str, rule: Rule) -> Finding:
+    message = f"was put in place after {rule.name} was built, with an older time: no make looks into it"
+    help_text = "touch it if it differs; after one `kdeps make`, contents are compared"
+    return Finding(ReasonKind.OLD_MTIME, path, message, help_text, Status.FRESH)
+
+
+def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:
+    """Add what contents show to be stale to a verdict by time, and take nothing back."""
+    known = set(result.verdict.findings)
+    more = tuple(finding for finding in recalled.result.verdict.findings if finding not in known)
+    if not recalled.changed and not more:
+        return result
+    by_time = _own_reasons(result)
+    by_content = _own_reasons(recalled.result)
+    direct = [
+        (
+            *by_time.get(rule.target, ()),
+            *(r for r in by_content.get(rule.target, ()) if r.kind is ReasonKind.CONTENT_CHANGED),
+        )
+        for rule in result.graph.rules
+    ]
+    return result._replace(verdict=_conclude(result, direct, (*result.verdict.findings, *more)))
+
+
+def _own_reasons(result: CheckResult) -> dict[str, tuple[Reason, ...]]:
+    """The direct reasons of each stale target."""
+    return {
+        state.rule.target: tuple(r for r in state.reasons if r.kind is not ReasonKind.STALE_PREREQUISITE)
+        for state in (*result.verdict.stale, *result.verdict.pending)
+    }
+
+
+def _conclude(
+    result: CheckResult, direct: list[tuple[Reason, ...]], findings: tuple[Finding, ...]
+) -> Verdict:
+    cycles = {rule.record or rule.target for rule in (result.graph.rules[at] for at in result.graph.cycles)}
+    problems = tuple(p for p in result.verdict.problems if p.path not in cycles)
+    return conclude(result.graph, direct, result.verdict.source, findings, problems)
+
+
+class _Recall:
+    def __init__(self, result: CheckResult, environ: dict[str, str], memory: Memory) -> None:
+        self.result = result
+        self.memory = memory
+        self._hasher: Hasher | None = None
+        self.around = Surroundings(result.tree, environ)
+        self.touched: dict[str, None] = {}
+        self.proven: set[str] = set()
+        self.changed: set[str] = set()
+        self._same: dict[int, bool] = {}
+        self._shadows: Shadows | None = None
+
+    # -- one row -------------------------------------------------------------------
+
+    def is_same(self, at: int) -> bool:
+        """Whether a path has the content of a row."""
+        same = self._same.get(at)
+        if same is None:
+            same = self._same[at] = self._compare(at)
+        return same
+
+    def _compare(self, at: int) -> bool:
+        path, digest, stamp = self.memory.paths[at], self.memory.digests[at], self.memory.stamps[at]
+        if path == TOOLS:
+            return self.around.tools() == digest
+        if path.startswith("CONFIG_"):
+            return self.around.symbol(path[7:]) == digest
+        st = self.result.snapshot.stats.get(path)
+        if st is None:
+            try:
+                st = os.stat(path)
+            except (OSError, ValueError):
+                return digest == GONE and not os.path.lexists(path)
+        if stamp == stamp_of(st):
+            return True
+        self._hasher = self._hasher or Hasher(self.memory.known_hashes())
+        return self._hasher.look(path, st)[1] == digest
+
+    def moved_rows(self) -> frozenset[int]:
+        """Rows of files that do not look as they did; what the snapshot does not have counts as one."""
+        stats = self.result.snapshot.stats
+        memory = self.memory
+        moved = []
+        for at, path in enumerate(memory.paths):
+            stamp = memory.stamps[at]
+            st = stats.get(path)
+            if st is None:
+                if stamp is not None and path[:1] == "/":
+                    moved.append(at)
+            elif stamp is None or stamp_of(st) != stamp:
+                moved.append(at)
+        return frozenset(moved)
+
+    # -- one rule ------------------------------------------------------------------
+
+    def covers(self, entry: Entry, rule: Rule) -> bool:
+        """Whether an entry describes the artifact that is there now."""
+        return (
+            entry.built_ns == built_ns(rule, self.result.snapshot.mtime_ns)
+            and entry.command == command_digest(rule)
+            and all(map(self.is_same, unpack(entry.outputs)))
+        )
+
+    def is_firm(self, entry: Entry, rule: Rule, inputs: list[str]) -> bool:
+        """Whether tools, scripts and symbols are the same, and no other file stands in for an input."""
+        from kdeps.contents.shadows import Shadows, searched_folders
+
+        self._shadows = self._shadows or Shadows()
+        folders = searched_folders(rule.command, base_of(rule, self.result.tree))
+        return (
+            all(map(self.is_same, unpack(entry.also)))
+            and self._shadows.digest(folders, inputs) == entry.shadows
+        )
+
+    def judge_rule(
+        self, rule: Rule, reasons: tuple[Reason, ...], moved: frozenset[int]
+    ) -> tuple[Reason, ...]:
+        """Replace what time says of a rule by what contents say, where the memory knows."""
+        entry = self.memory.entries.get(rule.target)
+        if entry is None:
+            return reasons
+        rows = unpack(entry.decides)
+        if not reasons and moved.isdisjoint(rows):
+            return reasons
+        unreadable = self.result.snapshot.unreadable
+        changed = [
+            at
+            for at in rows
+            if at in moved and self.memory.paths[at] not in unreadable and not self.is_same(at)
+        ]
+        if not (reasons or changed) or not self.covers(entry, rule):
+            return reasons
+        inputs = deciding_inputs(rule)
+        known = {self.memory.paths[at] for at in rows}
+        kept = list(reasons)
+        if (
+            reasons
+            and self.is_firm(entry, rule, [self.memory.paths[at] for at in rows])
+            and known.issuperset(inputs)
+        ):
+            differs = {self.memory.paths[at] for at in changed}
+            kept = [reason for reason in reasons if not self.is_refuted(reason, rule, known - differs)]
+            if not kept and not changed:
+                self.proven.add(rule.target)
+        target = self.result.snapshot.mtime_ns.get(rule.target)
+        named = {reason.path for reason in kept}
+        for at in changed:
+            path = self.memory.paths[at]
+            if path not in named and path in inputs:
+                self.changed.add(rule.target)
+                kept.append(self._content_changed(at, path, target))
+        return tuple(kept)
+
+    def _content_changed(self, at: int, path: str, target: int | None) -> Reason:
+        mtime = self.result.snapshot.mtime_ns.get(path)
+        if self.memory.digests[at] == GONE:
+            detail = "was not there when it was built"
+        elif mtime is None:
+            detail = "is gone"
+        else:
+            detail = "has other content than when it was built"
+        return Reason(ReasonKind.CONTENT_CHANGED, False, path, mtime, target, detail)
+
+    def is_refuted(self, reason: Reason, rule: Rule, same: set[str]) -> bool:
+        """Whether contents take back a reason that time gave."""
+        if reason.kind not in _BY_TIME:
+            return False
+        if reason.kind is ReasonKind.INTERRUPTED:
+            return reason.path in rule.outputs[1:]  # all outputs have the content they had together
+        symbol = reason.path.rpartition("/include/config/")[2]
+        if symbol in rule.config or reason.path in same or reason.path in rule.outputs:
+            # The values of all symbols are the same, or the step would not be firm.
+            self.touched[reason.path] = None
+            return True
+        return False
+
+    # -- the build -------------------------------------------------------------------
+
+    def judge(self) -> Recollection:
+        result = self.result
+        by_time = _own_reasons(result)
+        moved = self.moved_rows()
+        direct = [self.judge_rule(rule, by_time.get(rule.target, ()), moved) for rule in result.graph.rules]
+        findings, configured = self.judge_configuration(moved)
+        return Recollection(
+            result._replace(verdict=_conclude(result, direct, findings)),
+            tuple(self.touched),
+            frozenset(self.proven),
+            frozenset(self.changed),
+            configured,
+            self.memory,
+            frozenset(self._shadows.listed() if self._shadows is not None else ()),
+        )
+
+    def judge_configuration(self, moved: frozenset[int]) -> tuple[tuple[Finding, ...], bool]:
+        """Judge by content whether the configuration is synced; tell whether time alone thought otherwise."""
+        findings = self.result.verdict.findings
+        entry = self.memory.entries.get(configuration_target(self.result.tree))
+        if entry is None or not all(map(self.is_same, unpack(entry.outputs))):
+            return findings, False
+        rows = unpack(entry.decides)
+        differs = [self.memory.paths[at] for at in rows if at in moved and not self.is_same(at)]
+        paths = {self.memory.paths[at] for at in rows}
+        late = [f for f in findings if f.kind is ReasonKind.CONFIG_NOT_SYNCED and f.path in paths]
+        if late and not differs and all(map(self.is_same, unpack(entry.also))):
+            self.touched.update(dict.fromkeys(f.path for f in late))
+            return tuple(f for f in findings if f not in late), True
+        if differs and not late and os.path.exists(differs[0]):
+            return (*findings, self._unsynced(differs)), False
+        return findings, False
+
+    def _unsynced(self, differs: list[str]) -> Finding:
+        more = f" (and {len(differs) - 1} more)" if len(differs) > 1 else ""
+        message = f"has other content than when the configuration was synced{more}, and an older time: no make syncs it"
+        auto_conf = configuration_target(self.result.tree)
+        # Kbuild goes by time, so what it goes by has to be gone.
+        return Finding(
+            ReasonKind.CONFIG_NOT_SYNCED,
+            differs[0],
+            message,
+            "",
+            Status.STALE,
+            (auto_conf,),
+            Remedy.CONFIGURE,
+        )

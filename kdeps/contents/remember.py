@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Remember what each step of a build was made from.
+
+Taken from a verdict by time, after a build. What a step is remembered with was surely read
+by it, or the step is left out:
+
+* A step that is stale by itself was built from something that may be gone.
+* An input that changed since kdeps began may have changed while its compiler ran.
+* An input whose ctime is later than the record, and whose mtime is not, was put in place
+  with an old time after the step ran. In a tree that was copied or unpacked the ctimes of
+  the records are late as well, and there make's own view is the first one there is.
+* What changed so recently that its stamp could stay the same is racy.
+
+An entry that still describes its artifact stays, whatever happened to the inputs since:
+that is how a change of branch and back is seen to change nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdeps.contents.digest import Hasher, is_copied
+from kdeps.contents.inputs import (
+    TOOLS,
+    Surroundings,
+    base_of,
+    built_ns,
+    command_digest,
+    configuration_inputs,
+    configuration_outputs,
+    configuration_target,
+    deciding_inputs,
+    is_remembered,
+)
+from kdeps.contents.memory import GONE, Entry, Memory, load_memory, pack, save_memory, unpack
+from kdeps.contents.shadows import Shadows, searched_folders
+from kdeps.formats.cmdfile import RecordState
+from kdeps.kbuild.rule import Action, Rule
+from kdeps.staleness.reasons import ReasonKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kdeps.staleness.check import CheckResult
+
+_LATER_NS = 2_000_000_000
+"""Kbuild writes a record right after the outputs of its step."""
+_WHOLE = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
+
+
+def remember(
+    result: CheckResult, environ: dict[str, str], since_ns: int, but: frozenset[str] = frozenset()
+) -> Memory:
+    """Bring the memory of an object tree up to date and save it.
+
+    Args:
+        result: The verdict by time, just taken.
+        environ: The environment make would get.
+        since_ns: When kdeps began; what changed later is not remembered.
+        but: Targets of which the caller knows that an input changed while they were built.
+    """
+    whole = result.rules.whole
+    old = load_memory(result.tree.objtree, environ, whole=whole) or Memory()
+    taker = _Taker(result, environ, old, since_ns)
+    new = taker.take(but)
+    if taker.changed:
+        save_memory(new, result.tree.objtree, environ, whole=whole)
+    return new
+
+
+class _Taker:
+    def __init__(self, result: CheckResult, environ: dict[str, str], old: Memory, since_ns: int) -> None:
+        self.result = result
+        self.environ = environ
+        self.memory = old
+        self.since_ns = since_ns
+        self.hasher = Hasher(old.known_hashes())
+        self.around = Surroundings(result.tree, environ)
+        self.shadows = Shadows()
+        self.copied: dict[str, bool] = {}
+        self.built: dict[str, int] = {}
+        self.synced = frozenset(configuration_outputs(result.tree))
+        self.changed = False
+
+    def take(self, but: frozenset[str]) -> Memory:
+        """Go through all steps, those first that others read from."""
+        graph, memory = self.result.graph, self.memory
+        states = (*self.result.verdict.stale, *self.result.verdict.pending)
+        stale = {state.rule.target for state in states if state.direct} | but
+        self.take_configuration()
+        for at in graph.order:
+            rule = graph.rules[at]
+            built = built_ns(rule, self.result.snapshot.mtime_ns)
+            if built is None:
+                continue
+            self.built[rule.target] = built
+            if not is_remembered(rule) or at in graph.cycles:
+                continue
+            known = memory.entries.get(rule.target)
+            if known is not None and known.built_ns == built and known.command == command_digest(rule):
+                # The step has not run since. An artifact that was edited by hand stays uncovered.
+                self.refresh_stamps(known)
+                continue
+            entry = None if rule.target in stale else self.entry(rule, built)
+            if entry is not None:
+                memory.entries[rule.target] = entry
+                self.changed = True
+            elif known is not None:
+                del memory.entries[rule.target]
+                self.changed = True
+        return memory
+
+    # -- an entry that is there ----------------------------------------------------
+
+    def refresh_stamps(self, entry: Entry) -> None:
+        """Note new stamps of contents that are still the same: touched, copied, checked out again."""
+        memory = self.memory
+        for part in (entry.decides, entry.also, entry.outputs):
+            for at in unpack(part):
+                path = memory.paths[at]
+                if memory.stamps[at] is None:
+                    continue
+                stamp, digest = self.hasher.look(path, self.result.snapshot.stats.get(path))
+                if (
+                    digest == memory.digests[at]
+                    and stamp != memory.stamps[at]
+                    and path not in self.hasher.racy
+                ):
+                    memory.stamps[at] = stamp
+                    self.changed = True
+
+    # -- a new entry -----------------------------------------------------------------
+
+    def entry(self, rule: Rule, built: int) -> Entry | None:
+        """Describe a fresh step; None if it is not certain what it read."""
+        if rule.action is Action.IF_CHANGED and rule.state not in _WHOLE:
+            return None
+        times = self.result.snapshot.mtime_ns
+        if any(times.get(path, 0) > built + _LATER_NS for path in rule.outputs):
+            return None  # touched or edited after its step
+        deciding, also = deciding_inputs(rule), self.around.also_read(rule)
+        if not all(self.was_read(path, rule, built) for path in (*deciding, *also)):
+            return None
+        decides, more = self.rows(deciding), self.rows(also)
+        outputs = self.rows(rule.outputs)
+        if decides is None or more is None or outputs is None:
+            return None
+        memory = self.memory
+        more += [
+            memory.add(f"CONFIG_{name}", self.around.symbol(name), None)
+            for name in dict.fromkeys(rule.config)
+        ]
+        more.append(memory.add(TOOLS, self.around.tools(), None))
+        folders = searched_folders(rule.command, base_of(rule, self.result.tree))
+        shadows = self.shadows.digest(folders, deciding)
+        return Entry(command_digest(rule), built, pack(decides), pack(more), pack(outputs), shadows)
+
+    def was_read(self, path: str, rule: Rule, built: int) -> bool:
+        """Whether what a file has now is what a step read when it ran."""
+        producer = self.result.graph.producers.get(path)
+        if producer is not None:
+            # An artifact: its own step ran before this one, and it is as that step left it.
+            return self.built.get(self.result.graph.rules[producer].target, 0) <= built
+        if path in self.synced:
+            # An artifact as well: syncconfig writes these before anything is built.
+            synced = self.hasher.look(path)[0]
+            return synced is None or synced[3] <= built
+        st = self.result.snapshot.stats.get(path)
+        if st is None:
+            stamp = self.hasher.look(path)[0]
+            if stamp is None:
+                return True
+            ctime_ns = stamp[4]
+        else:
+            ctime_ns = st.st_ctime_ns
+        if ctime_ns >= self.since_ns:
+            return False
+        # Built by the make that was just run; or untouched since; or in a tree that was copied.
+        return built >= self.since_ns or ctime_ns <= built or self.was_copied(rule)
+
+    def was_copied(self, rule: Rule) -> bool:
+        if rule.record is None:
+            return True  # make has nothing but the times, and they are as they should be
+        copied = self.copied.get(rule.record)
+        if copied is None:
+            copied = self.copied[rule.record] = is_copied(rule.record)
+        return copied
+
+    def rows(self, paths: Iterable[str]) -> list[int] | None:
+        """Find or make the rows of some files; None if one of them cannot be known for certain."""
+        rows: list[int] = []
+        for path in paths:
+            stamp, digest = self.hasher.look(path, self.result.snapshot.stats.get(path))
+            if digest is None or path in self.hasher.racy:
+                return None
+            rows.append(self.memory.add(path, digest, stamp))
+        return rows
+
+    # -- the configuration -------------------------------------------------------------
+
+    def take_configuration(self) -> None:
+        """Remember what the configuration was synced from, if it is synced now."""
+        tree = self.result.tree
+        target = configuration_target(tree)
+        findings = self.result.verdict.findings
+        if tree.prebuilt or any(f.kind is ReasonKind.CONFIG_NOT_SYNCED for f in findings):
+            return
+        outputs = self.rows(configuration_outputs(tree))
+        inputs = self.rows(configuration_inputs(tree, self.environ))
+        if outputs is None or inputs is None or any(self.memory.digests[at] == GONE for at in outputs):
+            return
+        also = [self.memory.add(TOOLS, self.around.tools(), None)]
+        synced = self.result.snapshot.stats.get(target)
+        built = synced.st_mtime_ns if synced else self.hasher.look(target)[0][3]  # type: ignore[index]
+        known = self.memory.entries.get(target)
+        if known is not None and known.built_ns == built:
+            self.refresh_stamps(known)
+            return
+        also = [self.memory.add(TOOLS, self.around.tools(), None)]
+        self.memory.entries[target] = Entry(b"", built, pack(inputs), pack(also), pack(outputs), b"")
+        self.changed = True
