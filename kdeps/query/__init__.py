@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Floor 5: what people ask the graph. ``network`` alone imports networkx."""
+"""What people ask about a build: why, what is affected, which names exist.
+
+Nothing here changes a tree or prints.
+Start reading at ``names`` (what a user's word means) and ``why`` (the chain to a cause).
+"""

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """What a change rebuilds: crates first, then modules, then the rest.
 
-The question is put to the very function that carries staleness along the edges
-for ``kdeps check``: every rule that reads what changes is stale for that reason, nothing else
-is, and what follows is the answer. Only a rule whose record does not say what it reads
-may read anything: it counts as if it read every change.
+The answer comes from the function that carries staleness along the edges for ``kdeps check``:
+every rule that reads a changed file is stale for that reason, and the function adds the rules
+behind them. A rule whose record does not list what it reads counts as if it read every change.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from kdeps.causes import crate_name
+from kdeps.formats.crate_name import crate_name
+from kdeps.kbuild.modules import KernelWithModules
+from kdeps.kbuild.rule import Owner, Rule
+from kdeps.kbuild.tree import Tree
 from kdeps.query.change import Change
-from kdeps.query.modules import Whole
 from kdeps.query.why import reads
-from kdeps.rules import Rule, Scope
-from kdeps.tree import Tree
-from kdeps.verdict import Certainty, Reason, ReasonKind, Source, conclude, judge_record
+from kdeps.staleness.judge import conclude, judge_record
+from kdeps.staleness.reasons import Certainty, Reason, ReasonKind, Source
 
 
 class Effect(NamedTuple):
@@ -29,7 +29,7 @@ class Effect(NamedTuple):
     noticed: bool
     """Whether make notices by itself; what it does not notice has to be made again by hand."""
     module: Tree | None
-    """Whose step it is; ``None``: the kernel's own."""
+    """The module that the step belongs to; None for the kernel's own."""
 
 
 class Affected(NamedTuple):
@@ -41,11 +41,11 @@ class Affected(NamedTuple):
     """The ``.ko`` files."""
     others: tuple[Effect, ...]
     unbuilt: tuple[Tree, ...] = ()
-    """Modules that were named and have no record at all: nobody knows what they read."""
+    """Modules that were named and have no record at all: what they read is unknown."""
     unknown: tuple[Reason, ...] = ()
     """What is wrong with the records that do not say what their step reads; it is among the effects."""
     unsure: tuple[Tree, ...] = ()
-    """Modules of which any command may change, for that of which commands are made does: a Makefile, Kconfig."""
+    """Modules whose commands may all change, because what makes the commands changes: a Makefile, Kconfig."""
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -62,7 +62,7 @@ class Estimate(NamedTuple):
     """Steps that kdeps never saw running."""
 
 
-def find_affected(whole: Whole, changes: tuple[Change, ...]) -> Affected:
+def find_affected(whole: KernelWithModules, changes: tuple[Change, ...]) -> Affected:
     """Find every step that some changes make run again."""
     graph = whole.graph
     paths = {path for change in changes for path in change.paths}
@@ -71,7 +71,7 @@ def find_affected(whole: Whole, changes: tuple[Change, ...]) -> Affected:
     direct: list[tuple[Reason, ...]] = []
     unknown: list[Reason] = []
     for at, rule in enumerate(graph.rules):
-        if whole.tree.prebuilt and rule.scope is Scope.KERNEL:
+        if whole.tree.prebuilt and rule.owner is Owner.KERNEL:
             direct.append(())
             continue
         blind = judge_record(rule, 0, whole.tree.version) if changes else []
@@ -96,21 +96,21 @@ def find_affected(whole: Whole, changes: tuple[Change, ...]) -> Affected:
     )
 
 
-def _may_change(module: Tree, change: Change, whole: Whole) -> bool:
+def _may_change(module: Tree, change: Change, whole: KernelWithModules) -> bool:
     """Whether commands of a module may be others after a change: of all, or of a folder in it."""
     if change.commands == whole.tree.srctree:
         return not whole.tree.prebuilt
     return bool(change.commands) and f"{change.commands}/".startswith(f"{module.module}/")
 
 
-def _find_unbuilt(whole: Whole) -> tuple[Tree, ...]:
+def _find_unbuilt(whole: KernelWithModules) -> tuple[Tree, ...]:
     owners = (_module_of(whole, rule) for rule in whole.rules.rules)
     built = {tree.module_output for tree in owners if tree is not None}
     return tuple(tree for tree in whole.modules if tree.module_output not in built)
 
 
 def _is_crate(effect: Effect) -> bool:
-    return bool(crate_name(effect.rule))
+    return bool(crate_name(effect.rule.outputs))
 
 
 def _is_module(effect: Effect) -> bool:
@@ -121,9 +121,9 @@ def _direct(rule: Rule, again: bool, paths: set[str], symbols: set[str], objtree
     """The reasons that a change gives one rule directly."""
     if again:
         return [Reason(ReasonKind.MISSING_TARGET, True, rule.target)]
-    unseen = set(rule.unseen)
+    uncompared = set(rule.uncompared_inputs)
     reasons = [
-        Reason(ReasonKind.NEWER_PREREQUISITE, path not in unseen, path)
+        Reason(ReasonKind.NEWER_PREREQUISITE, path not in uncompared, path)
         for path in dict.fromkeys(reads(rule, symbols=False))
         if path in paths
     ]
@@ -139,8 +139,8 @@ def _direct(rule: Rule, again: bool, paths: set[str], symbols: set[str], objtree
     return reasons
 
 
-def _module_of(whole: Whole, rule: Rule) -> Tree | None:
-    if rule.scope is Scope.KERNEL:
+def _module_of(whole: KernelWithModules, rule: Rule) -> Tree | None:
+    if rule.owner is Owner.KERNEL:
         return None
     owners = [
         tree
@@ -151,7 +151,7 @@ def _module_of(whole: Whole, rule: Rule) -> Tree | None:
 
 
 def affected_modules(affected: Affected) -> tuple[Tree, ...]:
-    """The modules of which at least one step runs again, or may for all that is known, in the order of their folders."""
+    """The modules with at least one step that runs again, or may run again, in the order of their folders."""
     found = {tree.module or "": tree for tree in (*affected.unbuilt, *affected.unsure)}
     found.update((e.module.module or "", e.module) for e in affected.effects if e.module is not None)
     return tuple(found[folder] for folder in sorted(found))

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What somebody means who says that something changes.
+"""Find what a user means who names something that changes.
 
-A file that steps have read, a folder of such files, a configuration symbol, a crate
-(then its step runs again); or a file that no step has read, and then what is known
-about it: where a new file of that kind would have to be named, and which crate it
-would belong to.
+It may be a file that steps have read, a folder of such files, a configuration symbol, or a
+crate, whose step then runs again. For a file that no step has read the answer is where a new
+file of that kind would have to be named, and which crate it would belong to.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from kdeps.errors import UnknownTarget
-from kdeps.findings import read_configuration
 from kdeps.formats.kconfig import parse_symbols
+from kdeps.kbuild.configuration import read_configuration
+from kdeps.kbuild.rule import Rule
 from kdeps.query.names import Names
-from kdeps.rules import Rule
-from kdeps.tree import open_nonblocking
+from kdeps.system.errors import UnknownTarget
+from kdeps.system.files import open_to_read
 
 _MAKEFILES = re.compile(r"(Makefile|Kbuild|Build|Platform)([._-].*)?|.*\.(include|mk)")
 _INCLUDES_C = re.compile(r'^#include "[^"]+\.c"', re.MULTILINE)
@@ -28,7 +27,7 @@ _TOOLS = ("tools/build", "tools/scripts", "tools/objtool", "tools/lib/subcmd")
 _SCRIPTS = re.compile(r".*\.(sh|pl|py|awk)")
 
 
-class Kind(str, Enum):
+class ChangeKind(str, Enum):
     """What kind of thing changes. JSON carries these values."""
 
     FILE = "file"
@@ -51,7 +50,7 @@ class Change(NamedTuple):
 
     name: str
     """As it was given."""
-    kind: Kind
+    kind: ChangeKind
     paths: tuple[str, ...] = ()
     """Files of the graph that change."""
     symbols: tuple[str, ...] = ()
@@ -64,22 +63,22 @@ class Change(NamedTuple):
     """The folder whose commands may change, and those of the folders below; that of the sources for all there are."""
 
 
-class Origin(Enum):
+class NameSource(Enum):
     """Who gave the name: a mistyped one is an error, a tool's list holds files of all kinds."""
 
     PERSON = "person"
     LIST = "list"
 
 
-def understand(names: Names, name: str, cwd: str, origin: Origin = Origin.PERSON) -> Change:
-    """Tell what changes when somebody says that ``name`` does.
+def resolve_change(names: Names, name: str, cwd: str, origin: NameSource = NameSource.PERSON) -> Change:
+    """Tell what changes when the user says that ``name`` does.
 
     Raises:
         UnknownTarget: A person named what is neither there nor known.
         AmbiguousName: It fits several files equally well.
     """
     bare = "/" not in name
-    if bare and origin is Origin.PERSON and name in names.short_names:
+    if bare and origin is NameSource.PERSON and name in names.short_names:
         return _understand_step(names, name, cwd)
     if name.startswith("CONFIG_") and bare:
         return _understand_symbol(names, name, origin)
@@ -88,23 +87,23 @@ def understand(names: Names, name: str, cwd: str, origin: Origin = Origin.PERSON
         return _understand_folder(names, name, path)
     if path == f"{names.tree.objtree}/.config":
         return _understand_dot_config(names, name, path)
-    found = names.find(name, cwd) if origin is Origin.PERSON else names.find_path(name, cwd)
+    found = names.find(name, cwd) if origin is NameSource.PERSON else names.find_path(name, cwd)
     if found is not None:
         if found.symbol:
-            return Change(name, Kind.SYMBOL, symbols=(found.symbol,))
-        change = Change(name, Kind.FILE, names.same_file(found.path) or (found.path,))
+            return Change(name, ChangeKind.SYMBOL, symbols=(found.symbol,))
+        change = Change(name, ChangeKind.FILE, names.same_file(found.path) or (found.path,))
         return _with_commands(change, names, found.path) if is_makefile(found.path) else change
     if path is None:
         path = os.path.normpath(os.path.join(cwd, name))
         plausible = "." in os.path.basename(path) and (
             os.path.isdir(os.path.dirname(path)) or len(_crates_around(names, path, ".rs")) == 1
         )
-        if not plausible and not (origin is Origin.LIST and is_makefile(path)):
-            if origin is Origin.PERSON:
+        if not plausible and not (origin is NameSource.LIST and is_makefile(path)):
+            if origin is NameSource.PERSON:
                 names.resolve(name, cwd)
-            return Change(name, Kind.UNREAD, note="it does not exist, and no step has read it")
+            return Change(name, ChangeKind.UNREAD, note="it does not exist, and no step has read it")
     change = _understand_unread(names, name, path)
-    if change.kind is Kind.UNREAD and origin is Origin.PERSON and not os.path.lexists(path):
+    if change.kind is ChangeKind.UNREAD and origin is NameSource.PERSON and not os.path.lexists(path):
         return change._replace(note=change.note + names.hint(name))
     return change
 
@@ -123,22 +122,20 @@ def _understand_step(names: Names, name: str, cwd: str) -> Change:
     rules = () if found.rule is None else (found.rule,)
     note = ""
     if os.path.isdir(os.path.join(cwd, name)):
-        note = f"taken for the crate; the folder is {name}/"
-    return Change(name, Kind.STEP, rules=rules, note=note)
+        note = f"this means the crate; the folder is {name}/"
+    return Change(name, ChangeKind.STEP, rules=rules, note=note)
 
 
-def _understand_symbol(names: Names, name: str, origin: Origin) -> Change:
+def _understand_symbol(names: Names, name: str, origin: NameSource) -> Change:
     symbol = name[7:]
     if symbol in names.symbols:
-        note = "what it changes in commands alone no record shows; `kdeps check --exact` does, once it has changed"
-        return Change(name, Kind.SYMBOL, _symbol_inputs(names, symbol), (symbol,), note=note)
+        note = "it may change commands, which no record shows; after the edit, `kdeps check --exact` does"
+        return Change(name, ChangeKind.SYMBOL, _symbol_inputs(names, symbol), (symbol,), note=note)
     known = parse_symbols(read_configuration(names.tree).auto_conf)
-    if name not in known and origin is Origin.PERSON and names.suggest(name):
+    if name not in known and origin is NameSource.PERSON and names.suggest(name):
         raise UnknownTarget(f"{name}: {names.explain_unknown(name, names.tree.objtree)}")
-    note = (
-        "no record names it, so it can only change commands; `kdeps check --exact` tells, once it has changed"
-    )
-    return Change(name, Kind.SYMBOL, symbols=(symbol,), note=note)
+    note = "no record names it, so it can only change commands; after the edit, `kdeps check --exact` shows which"
+    return Change(name, ChangeKind.SYMBOL, symbols=(symbol,), note=note)
 
 
 def _symbol_inputs(names: Names, symbol: str) -> tuple[str, ...]:
@@ -154,9 +151,12 @@ def _understand_folder(names: Names, name: str, folder: str) -> Change:
     inside = names.read_in(folder)
     shown = f"{name.rstrip('/')}/"
     if not inside:
-        return Change(shown, Kind.UNREAD, note="no step has read any file in it")
+        return Change(shown, ChangeKind.UNREAD, note="no step has read any file in it")
     return Change(
-        shown, Kind.FOLDER, inside, note=f"{len(inside)} file{'s' * (len(inside) > 1)} that steps have read"
+        shown,
+        ChangeKind.FOLDER,
+        inside,
+        note=f"{len(inside)} file{'s' * (len(inside) > 1)} that steps have read",
     )
 
 
@@ -169,27 +169,29 @@ def _understand_unread(names: Names, name: str, path: str) -> Change:
     tree = names.tree
     configuration = read_configuration(tree)
     if os.path.relpath(path, tree.srctree) in configuration.inputs.files:
-        note = "Kconfig reads it: the next modules_prepare syncs the configuration, and only then it shows what that changes"
-        return Change(name, Kind.CONFIGURATION, note=note, commands=tree.srctree)
+        note = "Kconfig reads it: what it changes shows only after the next modules_prepare has synced the configuration"
+        return Change(name, ChangeKind.CONFIGURATION, note=note, commands=tree.srctree)
     if _MAKEFILES.fullmatch(base):
-        return _with_commands(Change(name, Kind.UNREAD), names, path)
+        return _with_commands(Change(name, ChangeKind.UNREAD), names, path)
     exists = os.path.lexists(path)
     state = "no step has read it" if exists else "it does not exist yet"
     if base.endswith(".rs"):
         return _understand_rust(names, name, path, state)
     if base.endswith(".h"):
         return Change(
-            name, Kind.UNREAD, note=f"{state}; a step reads it once a file that it compiles includes it"
+            name,
+            ChangeKind.UNREAD,
+            note=f"{state}; a step will read it once a file that it compiles includes it",
         )
     if base.endswith((".c", ".S")):
         return _understand_c(names, name, path, state)
     if _SCRIPTS.fullmatch(base) and path.startswith(f"{tree.srctree}/scripts/"):
         return Change(
             name,
-            Kind.UNREAD,
-            note=f"{state}; what it prints may go into commands: `kdeps check --exact` tells",
+            ChangeKind.UNREAD,
+            note=f"{state}; what it prints may go into commands: `kdeps check --exact` shows which differ",
         )
-    return Change(name, Kind.UNREAD, note=state)  # fmt: skip
+    return Change(name, ChangeKind.UNREAD, note=state)  # fmt: skip
 
 
 def is_makefile(name: str) -> bool:
@@ -199,7 +201,7 @@ def is_makefile(name: str) -> bool:
 
 def _with_commands(change: Change, names: Names, path: str) -> Change:
     """Say what a Makefile may change: commands, and whose."""
-    note = f"make compares the commands that {os.path.basename(path)} gives, not its time: `kdeps check --exact` tells, once it has changed"
+    note = f"make compares the commands that {os.path.basename(path)} gives, not its time: after the edit, `kdeps check --exact` shows which differ"
     folder, srctree = os.path.dirname(path), names.tree.srctree
     shared = ("scripts", "rust", *_TOOLS)
     inside = os.path.relpath(folder, srctree)
@@ -216,35 +218,35 @@ def _understand_dot_config(names: Names, name: str, path: str) -> Change:
     differing = (s for s in wanted.keys() | synced.keys() if wanted.get(s) != synced.get(s))
     changed = sorted(name.removeprefix("CONFIG_") for name in differing)
     if not changed:
-        note = "no value in it differs from what is synced; a newer one is synced all the same"
-        return Change(name, Kind.CONFIGURATION, note=note)
+        note = "no value in it differs from the synced configuration; make syncs a newer file all the same"
+        return Change(name, ChangeKind.CONFIGURATION, note=note)
     inputs = tuple(dict.fromkeys(p for symbol in changed for p in _symbol_inputs(names, symbol)))
     shown = ", ".join(f"CONFIG_{symbol}" for symbol in changed[:3]) + (" …" if len(changed) > 3 else "")
-    note = f"it differs from what is synced in {shown}"
-    return Change(name, Kind.CONFIGURATION, inputs, tuple(changed), note=note)
+    note = f"it differs from the synced configuration in {shown}"
+    return Change(name, ChangeKind.CONFIGURATION, inputs, tuple(changed), note=note)
 
 
 def _understand_rust(names: Names, name: str, path: str, state: str) -> Change:
     """A Rust file belongs to the crate in whose folder it lies, once a ``mod`` line names it."""
     crates = _crates_around(names, path, ".rs")
     if not crates:
-        return Change(name, Kind.UNREAD, note=f"{state}, and it lies in no crate's folder")
+        return Change(name, ChangeKind.UNREAD, note=f"{state}, and it lies in no crate's folder")
     if len(crates) > 1:
         listed = ", ".join(os.path.basename(rule.source or "") for rule in crates[:4])
         note = f"{state}; a `mod` line in {listed}, or an object in the Makefile, would have to name it"
-        return Change(name, Kind.UNREAD, note=note)
+        return Change(name, ChangeKind.UNREAD, note=note)
     rule = crates[0]
     parent, module = _parent_module(names, rule, path)
     shown = _source_name(names, parent)
     if re.search(
         rf"^\s*(pub(\([^)]*\))?\s+)?mod\s+(r#)?{re.escape(module)}\s*;", _read(parent), re.MULTILINE
     ):
-        note = f"{state}; {shown} names it (`mod {module};`), so it takes part from the next build on"
+        note = f"{state}; {shown} names it (`mod {module};`), so the next build reads it"
     else:
-        note = f"{state}; it takes part once {shown} has a line `mod {module};`, and that edit does this"
+        note = f"{state}; the build reads it once {shown} has a line `mod {module};`, and the answer is for that edit"
     if parent not in names.read:
-        note = f"{state}, nor has any read {shown}, which would have to name it"
-    return Change(name, Kind.NEW, (parent,), note=note)
+        note = f"{state}, nor has any step read {shown}, which would have to name it"
+    return Change(name, ChangeKind.NEW, (parent,), note=note)
 
 
 def _parent_module(names: Names, rule: Rule, path: str) -> tuple[str, str]:
@@ -272,14 +274,14 @@ def _understand_c(names: Names, name: str, path: str, state: str) -> Change:
     collecting = [s for s in sources if os.path.dirname(s) == folder and _INCLUDES_C.search(_read(s))]
     if len(collecting) == 1:
         shown = _source_name(names, collecting[0])
-        note = f'{state}; it takes part once {shown} has a line `#include "{os.path.basename(path)}"`, and that edit does this'
-        return Change(name, Kind.NEW, (collecting[0],), note=note)
-    note = f"{state}; it takes part once the Makefile or Kbuild of its folder names {os.path.basename(path)[:-2]}.o"
-    return Change(name, Kind.UNREAD, note=note)
+        note = f'{state}; the build reads it once {shown} has a line `#include "{os.path.basename(path)}"`, and the answer is for that edit'
+        return Change(name, ChangeKind.NEW, (collecting[0],), note=note)
+    note = f"{state}; the build reads it once the Makefile or Kbuild of its folder names {os.path.basename(path)[:-2]}.o"
+    return Change(name, ChangeKind.UNREAD, note=note)
 
 
 def _crates_around(names: Names, path: str, suffix: str) -> list[Rule]:
-    """The rules whose root source lies in the folder of a file, or nearest above it."""
+    """The rules whose root source is in the folder of a file, or nearest above it."""
     best: list[Rule] = []
     length = 0
     for rule in names.graph.rules:
@@ -300,7 +302,7 @@ def _source_name(names: Names, path: str) -> str:
 
 def _read(path: str) -> str:
     try:
-        with open(path, "rb", opener=open_nonblocking) as file:
+        with open_to_read(path) as file:
             return file.read(1 << 22).decode("utf-8", "surrogateescape")
     except OSError:
         return ""

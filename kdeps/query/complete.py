@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What can stand where somebody types: crates, targets, symbols, modules, make's variables, paths.
+"""What can stand at the cursor of a command line: crates, targets, symbols, modules, make's variables, paths.
 
-Everything is matched as it was typed so far; nothing is guessed and nothing is said
-when it cannot be found out. Names with characters that a shell would take for its
-own are left out.
+Candidates begin with what was typed so far. If they cannot be found out, there are none and
+no message. Names with characters that are special to a shell are left out.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ import os
 import re
 from typing import NamedTuple
 
-from kdeps.errors import KdepsError
-from kdeps.makeargs import split_goals
-from kdeps.query.modules import find_modules, read_whole
+from kdeps.formats.makeargs import split_goals
+from kdeps.kbuild.modules import find_modules, read_whole
+from kdeps.kbuild.rule import Owner
+from kdeps.kbuild.tree import find_tree, module_argument
 from kdeps.query.names import Names
-from kdeps.rules import Scope
-from kdeps.tree import find_tree, module_argument
+from kdeps.system.errors import KdepsError
 
 _PLAIN = re.compile(r"[\w./+,:=@%^~-]+")
 MAX_ENTRIES = 500
-"""Of a folder with more entries, that many are offered; nobody reads more."""
+"""How many entries of a folder are offered; a longer list is not read."""
 
 VARIABLES: dict[str, str] = {
     "M=": "the module's folder",
@@ -31,7 +30,7 @@ VARIABLES: dict[str, str] = {
     "CROSS_COMPILE=": "prefix of the GNU tools",
     "MO=": "where the module's objects go",
     "KDIR=": "the kernel of an external module",
-    "V=": "how much make says",
+    "V=": "how much make prints",
     "W=": "more warnings",
     "C=": "check with sparse",
     "CLIPPY=": "lint with clippy",
@@ -127,12 +126,12 @@ def complete_name(words: tuple[str, ...], typed: str, cwd: str, environ: dict[st
         if short.startswith(typed) and not (short.startswith("lib") and short[3:] in names.short_names):
             found.append(Candidate(short, "module" if paths[0].endswith(".ko") else "crate"))
     if typed:
-        # Some hundred targets are too many to read, and nobody begins with nothing for one of them.
+        # Some hundred targets are too many to read; a user who wants one types its first letters.
         for rule in whole.graph.rules:
             for name in (rule.name, *(os.path.basename(output) for output in rule.outputs)):
                 if name.startswith(typed):
                     found.append(
-                        Candidate(name, "of the module" if rule.scope is Scope.MODULE else "of the kernel")
+                        Candidate(name, "of the module" if rule.owner is Owner.MODULE else "of the kernel")
                     )
     return _once([*found, *complete_path(typed, cwd)])
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What kdeps finds where somebody stands: trees, tools, records, caches, and what it cannot see.
+"""What kdeps finds where the user stands: trees, tools, records, caches, and what it cannot see.
 
-It judges nothing that ``kdeps check`` does not judge; it shows on what that rests. Whatever
-cannot be found out is an observation as well: an examination never ends early.
+It judges nothing by itself; it shows what the verdict of ``kdeps check`` rests on. What it cannot
+find out is an observation, too, so it always reports to the end.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from kdeps import __version__, edges
-from kdeps.cache import cache_directory
-from kdeps.causes import crate_name
-from kdeps.errors import KdepsError
-from kdeps.findings import Configuration, make_variables, read_configuration
+from kdeps import __version__
 from kdeps.formats.cmdfile import RecordState
+from kdeps.formats.crate_name import crate_name
 from kdeps.formats.kconfig import parse_value
-from kdeps.rules import Action, Scope
-from kdeps.survey import Survey, survey
-from kdeps.toolchain import notices_deleted, version_text
-from kdeps.tree import Tree, find_tree
-from kdeps.verdict import Status
+from kdeps.kbuild import makefile_rules
+from kdeps.kbuild.configuration import Configuration, make_variables, read_configuration
+from kdeps.kbuild.rule import Action, Owner
+from kdeps.kbuild.toolchain import describe_silence, notices_deleted, version_text
+from kdeps.kbuild.tree import Tree, find_tree
+from kdeps.staleness.check import CheckResult, check_build
+from kdeps.staleness.reasons import Status
+from kdeps.staleness.snapshot import find_mtime_ns
+from kdeps.system.cache import Store, cache_directory, find_problem
+from kdeps.system.errors import KdepsError
+from kdeps.system.mounts import find_mount, read_mounts
+from kdeps.system.text import list_some
 
 OLDEST, NEWEST = (6, 1), (7, 3)
 """The kernels that every answer was compared on."""
 _NETWORK = frozenset(("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "fuse.sshfs", "vboxsf", "virtiofs"))
-_NOT_COMPARED = {
-    "LTO_CLANG": "link-time optimisation",
-    "RUST_INLINE_HELPERS": "helpers inlined into Rust code",
-}
-"""Configurations that no answer was ever compared in, in words."""
 
 
 class State(str, Enum):
@@ -58,7 +58,12 @@ class Observation(NamedTuple):
     """Without it kdeps cannot judge this build."""
 
 
-def examine(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> list[Observation]:
+def examine(
+    words: tuple[str, ...],
+    cwd: str,
+    environ: dict[str, str],
+    find_other_loaded: Callable[[list[str]], list[str]],
+) -> list[Observation]:
     """Look at everything that an answer about ``make WORDS…`` would rest on."""
     found = list(_examine_program(words, environ))
     try:
@@ -72,13 +77,14 @@ def examine(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> list[O
     found += _examine_configuration(configuration)
     found += _examine_tools(tree, configuration, environ)
     try:
-        judged = survey(words, cwd, environ)
+        judged = check_build(words, cwd, environ)
     except KdepsError as error:
         found.append(Observation("records", State.BAD, "reading", str(error), blocking=True))
     else:
         found += _examine_records(judged)
         found += _examine_times(judged)
         found += _examine_verdict(judged)
+        found += _examine_loaded(judged, find_other_loaded)
     found += _examine_caches(environ)
     found += _examine_limits(tree)
     return found
@@ -129,31 +135,16 @@ def _examine_tree(tree: Tree) -> Iterator[Observation]:
         yield Observation(
             "tree", State.NOTE, "architecture", f"answers were compared on x86, not on {tree.srcarch}"
         )
+    mounts = read_mounts()
     for name, folder in (
         ("source tree", tree.srctree),
         ("object tree", tree.objtree),
         ("module", tree.module_output),
     ):
-        kind = _file_system(folder) if folder else ""
+        kind = find_mount(folder, mounts).kind if folder else ""
         if kind in _NETWORK:
             text = f"the {name} is on {kind}: time stamps come from another machine's clock, which was never compared"
             yield Observation("tree", State.NOTE, "file system", text)
-
-
-def _file_system(folder: str) -> str:
-    """The type of the file system that a folder is on; empty where the system does not tell."""
-    best, kind = -1, ""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                before, _, after = line.partition(" - ")
-                point = before.split(" ")[4].replace("\\040", " ")
-                inside = folder == point or folder.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= best:  # of two on one place the later one covers the other
-                    best, kind = len(point), after.split(" ")[0]
-    except (OSError, IndexError):
-        return ""
-    return kind
 
 
 def _examine_configuration(configuration: Configuration) -> Iterator[Observation]:
@@ -165,11 +156,6 @@ def _examine_configuration(configuration: Configuration) -> Iterator[Observation
         )
     else:
         yield Observation("tree", State.GOOD, "Rust", "on")
-    for symbol, meaning in _NOT_COMPARED.items():
-        if parse_value(text, symbol) == "y":
-            yield Observation(
-                "tree", State.NOTE, f"CONFIG_{symbol}", f"{meaning}: no answer was ever compared with it"
-            )
 
 
 def _examine_tools(
@@ -186,28 +172,30 @@ def _examine_tools(
     text = configuration.auto_conf
     names = ["RUSTC", "BINDGEN"] if parse_value(text, "RUST") == "y" else []
     values = make_variables(tree, environ)
+    named = dict(configuration.inputs.variables)
     for variable in (*names, "CC"):
         recorded = (parse_value(text, f"{variable}_VERSION_TEXT") or "").strip()
-        now = version_text(values[variable], environ, tree.make_directory)
-        if not now:
-            yield Observation(
-                "tools", State.BAD, values[variable], f"not found; the kernel was built with {recorded}"
-            )
-        elif recorded and now != recorded:
+        for command in dict.fromkeys((values[variable], named.get(variable) or values[variable])):
+            now = version_text(command, environ, tree.make_directory)
             # Under another name it is another compiler on purpose: installed headers do not say which.
-            same_name = variable != "CC" or dict(configuration.inputs.variables).get("CC") == values["CC"]
-            state = State.BAD if same_name else State.NOTE
-            yield Observation(
-                "tools", state, values[variable], f"{now}; the kernel was built with {recorded}"
-            )
-        else:
-            yield Observation("tools", State.GOOD, values[variable], now)
+            same_name = variable != "CC" or named.get("CC") == command
+            state, shown = State.GOOD, now
+            if not now:
+                state = State.BAD if command == values[variable] else State.NOTE
+                shown = describe_silence(command, environ, tree.make_directory).removeprefix("is ")
+            elif recorded and now != recorded:
+                state = State.BAD if same_name else State.NOTE
+            if state is not State.GOOD:
+                shown += f"; the kernel was built with {recorded or 'another one'}"
+            yield Observation("tools", state, command, shown)
 
 
-def _examine_records(judged: Survey) -> Iterator[Observation]:
+def _examine_records(judged: CheckResult) -> Iterator[Observation]:
     graph, snapshot = judged.graph, judged.snapshot
-    own = sum(rule.scope is Scope.MODULE for rule in graph.rules)
-    crates = [name for rule in graph.rules if rule.scope is Scope.KERNEL and (name := crate_name(rule))]
+    own = sum(rule.owner is Owner.MODULE for rule in graph.rules)
+    crates = [
+        name for rule in graph.rules if rule.owner is Owner.KERNEL and (name := crate_name(rule.outputs))
+    ]
     kernel = len(graph.rules) - own
     yield Observation(
         "records", State.GOOD if kernel else State.BAD, "kernel",
@@ -228,22 +216,25 @@ def _examine_records(judged: Survey) -> Iterator[Observation]:
     for rule in graph.rules:
         if rule.action is not Action.IF_CHANGED or rule.state in usable or rule.state is RecordState.BROKEN:
             continue
-        if judged.tree.prebuilt and rule.scope is Scope.KERNEL:
+        if judged.tree.prebuilt and rule.owner is Owner.KERNEL:
             continue  # packages of headers leave records out, and nothing there is made again
-        text = f"{rule.record}: {rule.where}" if rule.record else f"{rule.target}: its .cmd file is gone"
+        text = (
+            f"{rule.record}: {rule.record_problem}"
+            if rule.record
+            else f"{rule.target}: its .cmd file is gone"
+        )
         yield Observation("records", State.BAD, "incomplete", text)
 
 
-def _examine_times(judged: Survey) -> Iterator[Observation]:
+def _examine_times(judged: CheckResult) -> Iterator[Observation]:
     now = time.time_ns()
     future = sorted(path for path, mtime_ns in judged.snapshot.mtime_ns.items() if mtime_ns > now)
     if future:
-        more = f" and {len(future) - 1} more" if len(future) > 1 else ""
-        text = f"{future[0]}{more}: changed in the future; what reads it is stale after every build"
+        text = f"{list_some(future, 1)}: changed in the future; what reads it is stale after every build"
         yield Observation("records", State.BAD, "clock", text)
 
 
-def _examine_verdict(judged: Survey) -> Iterator[Observation]:
+def _examine_verdict(judged: CheckResult) -> Iterator[Observation]:
     verdict = judged.verdict
     silent = sum(state.silent for state in verdict.stale)
     for finding in verdict.findings:
@@ -251,12 +242,22 @@ def _examine_verdict(judged: Survey) -> Iterator[Observation]:
         yield Observation("verdict", state, finding.kind.value, f"{finding.path}: {finding.message}")
     words = {
         Status.FRESH: "no stale kernel artifact",
-        Status.STALE: f"{silent} stale that `make M=…` would use; `kdeps check` says why",
-        Status.UNKNOWN: "cannot tell, for what is said above",
+        Status.STALE: f"{silent} stale that `make M=…` would use; `kdeps check` with the same arguments lists why",
+        Status.UNKNOWN: "cannot tell, because of what is bad above",
     }
     state = State.GOOD if verdict.status is Status.FRESH else State.BAD
     unknown = verdict.status is Status.UNKNOWN
     yield Observation("verdict", state, verdict.status.value, words[verdict.status], blocking=unknown)
+
+
+def _examine_loaded(
+    judged: CheckResult, find_other_loaded: Callable[[list[str]], list[str]]
+) -> Iterator[Observation]:
+    """Compare the modules of the build with those that are loaded."""
+    modules = [r.target for r in judged.graph.rules if r.owner is Owner.MODULE and r.target.endswith(".ko")]
+    for name in find_other_loaded(modules):
+        text = f"another build of {name} is loaded than its file; `kdeps loaded` with the same arguments says where it differs"
+        yield Observation("verdict", State.NOTE, "loaded", text)
 
 
 def _examine_caches(environ: dict[str, str]) -> Iterator[Observation]:
@@ -266,49 +267,45 @@ def _examine_caches(environ: dict[str, str]) -> Iterator[Observation]:
         size = sum(os.stat(path).st_size for path in files)
     except OSError:
         size = 0
+    problem = ""
     if folder.startswith(f"{os.devnull}/"):
-        yield Observation(
-            "caches", State.NOTE, "folder", "there is no home and no XDG_CACHE_HOME: nothing is remembered, which costs time only"
-        )  # fmt: skip
+        problem = "there is no home and no XDG_CACHE_HOME"
+    elif not_private := find_problem(environ):
+        problem = not_private
     elif not os.path.isdir(folder):
-        yield Observation(
-            "caches",
-            State.NOTE,
-            "folder",
-            f"{folder}: not there yet: nothing is remembered, which costs time only",
-        )
+        problem = f"{folder}: not there yet"
     elif not os.access(folder, os.W_OK):
-        yield Observation(
-            "caches",
-            State.NOTE,
-            "folder",
-            f"{folder}: not writable: nothing is remembered, which costs time only",
-        )
-    else:
-        kinds: dict[str, int] = {}
-        for path in files:
-            kind = os.path.relpath(path, folder).split(os.sep)[0]
-            kinds[kind] = kinds.get(kind, 0) + 1
-        shares = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
-        yield Observation(
-            "caches",
-            State.GOOD,
-            "folder",
-            f"{folder}: {len(files)} file{'s' * (len(files) != 1)}, {size // 1024} kB ({shares or 'empty'})",
-        )
+        problem = f"{folder}: not writable"
+    if problem:
+        text = f"{problem}: nothing is remembered, which costs time only"
+        yield Observation("caches", State.NOTE, "folder", text)
+        return
+    kinds = Counter(os.path.relpath(path, folder).split(os.sep)[0] for path in files)
+    shares = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    text = f"{folder}: {len(files)} file{'s' * (len(files) != 1)}, {size // 1024} kB ({shares or 'empty'})"
+    yield Observation("caches", State.GOOD, "folder", text)
+    if failure := Store("failures", environ).load("background"):
+        text = f"after a command something could not be remembered: {failure.decode(errors='replace')}; please report it, then `kdeps cache --clean`"
+        yield Observation("caches", State.NOTE, "failure", text)
 
 
 def _examine_limits(tree: Tree) -> Iterator[Observation]:
     """What kdeps cannot see in this build, and why."""
     limits = [
         ("commands", "a changed flag or Makefile is no time stamp; `--exact` asks Kbuild itself"),
-        ("old times", "an edit with an older mtime (cp -p, rsync -t) is invisible to make, and so to kdeps"),
+        (
+            "old times",
+            "make never sees an edit with an older mtime (cp -p, rsync -t); kdeps sees it where it remembers the build",
+        ),
     ]
     if tree.version >= (6, 13) and tree.module is not None:
         limits.append(
             ("symbols", "Kbuild looks for this module's configuration symbols in its own folder, where none is; kdeps looks in the object tree")
         )  # fmt: skip
-    for name, since in edges.COMMAND_BLIND.items():
+    if tree.module is not None and find_mtime_ns(f"{tree.objtree}/Module.symvers") is None:
+        text = "there is no Module.symvers: whether the kernel has the symbols that a module needs cannot be told"
+        limits.append(("exported symbols", text))
+    for name, since in makefile_rules.IGNORES_COMMAND_CHANGE.items():
         if tree.version >= since:
             text = f"of {name} Kbuild never notices that the command changed, not even with --exact"
             limits.append(("commands", text))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Find what somebody means by a name, as people name things of a build.
+"""Find what a user means by a name, as people name things of a build.
 
 A file has many names: ``rust/kernel.o`` to Kbuild, ``kernel.o`` in a log,
 ``libkernel.rmeta`` in an error of rustc, ``kernel`` in a ``use`` line, and its
-path from wherever somebody stands. Each is looked up in this order, and the
-first kind that knows the name answers:
+path from where the user stands. Each is looked up in this order, and the
+first kind that has the name decides:
 
 1. a path, absolute or from where the user stands, of a file that the graph has
 2. a name as Kbuild writes it, in the object tree or in a module's output, or a path
@@ -14,8 +14,8 @@ first kind that knows the name answers:
 5. the end of a path, ``kernel.o``, ``kernel/io.rs``: of what is made first, then of
    what is only read
 
-A name that fits several files of one kind is refused with all of them: to guess
-would be to answer another question.
+A name that fits several files of one kind is an error that lists them, because a guess
+might answer another question.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kdeps.errors import AmbiguousName, UnknownTarget
-from kdeps.graph import Graph
-from kdeps.rules import Rule
-from kdeps.tree import Tree
+from kdeps.kbuild.graph import Graph
+from kdeps.kbuild.rule import Rule
+from kdeps.kbuild.tree import Tree
+from kdeps.system.errors import AmbiguousName, UnknownTarget
+from kdeps.system.stat import status_of
 
 MAX_SUGGESTIONS = 4
 _SIMILAR = 0.7
@@ -44,7 +45,7 @@ class Named(NamedTuple):
     path: str
     """Absolute. Of a configuration symbol, its stamp file, which need not exist."""
     rule: int | None
-    """Position of the rule that writes it; ``None``: nothing in the graph does."""
+    """Position of the rule that writes it; None if no rule of the graph does."""
     symbol: str = ""
     """``PCI`` where the name was ``CONFIG_PCI``; else empty."""
 
@@ -69,7 +70,7 @@ class Names:
         self.made = graph.producers
         self.read: dict[str, None] = {}
         for rule in graph.rules:
-            for paths in (rule.prerequisites, rule.optional, rule.unseen):
+            for paths in (rule.prerequisites, rule.optional_prerequisites, rule.uncompared_inputs):
                 self.read.update(dict.fromkeys(paths))
             if rule.source:
                 self.read[rule.source] = None
@@ -83,7 +84,7 @@ class Names:
     # -- looking up ----------------------------------------------------------
 
     def find(self, name: str, cwd: str) -> Named | None:
-        """Find what a name means; ``None``: nothing in this graph.
+        """Find what a name means. Returns None if it means nothing in this graph.
 
         Args:
             name: As somebody typed it.
@@ -176,7 +177,7 @@ class Names:
         if len(fitting) > 1:
             same = self.same_file(fitting[0])
             if not all(path in same for path in fitting):
-                raise AmbiguousName(f"{name}: may be {self._listed(fitting)}; say more of its path")
+                raise AmbiguousName(f"{name}: may be {self._listed(fitting)}; give more of its path")
         return self._named(fitting[0])
 
     def _named(self, path: str) -> Named:
@@ -225,7 +226,7 @@ class Names:
     # -- neighbours ----------------------------------------------------------
 
     def suggest(self, name: str) -> list[str]:
-        """Name what somebody may have meant, most alike first, each as it can be typed."""
+        """List the names that the user may have meant, most alike first, each as it can be typed."""
         wanted = name.rstrip("/").rpartition("/")[2] or name
         if name.startswith("CONFIG_"):
             pool: dict[str, str] = {f"CONFIG_{symbol}": f"CONFIG_{symbol}" for symbol in self.symbols}
@@ -238,7 +239,7 @@ class Names:
         return [f"CONFIG_{name}", *found[: MAX_SUGGESTIONS - 1]] if name in self.symbols else found
 
     def shown(self, path: str) -> str:
-        """Write a file as briefly as it can be typed back: relative to the tree it lies in."""
+        """Write a file as briefly as it can be typed back: relative to the tree it is in."""
         return min(
             (path[len(base) + 1 :] for base in self.bases if path.startswith(base + "/")),
             key=len,
@@ -254,7 +255,7 @@ class Names:
         return f"{text} or {more} more" if more > 0 else f"{', '.join(shown[:-1])} or {shown[-1]}"
 
     def hint(self, name: str) -> str:
-        """Ask whether a neighbour was meant; empty where there is none."""
+        """Ask whether a neighbour was meant; empty if no name is similar."""
         close = self.suggest(name)
         if not close:
             return ""
@@ -271,19 +272,16 @@ class Names:
             also = f", or the crate: {crate}" if crate in self.short_names else ""
             return f"a folder; name a file of it{also}, or see `kdeps affected {name}`"
         if any(os.path.lexists(path) for path in self._candidates(name, cwd)):
-            return "it exists, but no step that kdeps has a record of makes or reads it" + (
+            return "it exists, but no recorded step makes or reads it" + (
                 hint if self.tree.module else "; name the module with M="
             )
         return f"no such file, crate or module in this build{hint}"
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """What makes two paths the same file; ``None``: there is none, or it is a folder."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return None if stat.S_ISDIR(found.st_mode) else (found.st_dev, found.st_ino)
+    """Return what makes two paths the same file; None if there is no such file, or if it is a folder."""
+    st = status_of(path)
+    return None if st is None or stat.S_ISDIR(st.st_mode) else (st.st_dev, st.st_ino)
 
 
 def _short_names(rule: Rule) -> Iterable[tuple[str, str, int]]:

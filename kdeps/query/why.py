@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""The way from a target to what makes it stale, to a file it is made from, or to all that uses it.
+"""The chain from a target to what makes it stale, or to a file it is made from; and all that uses a file.
 
 Every answer is a walk over the graph that ``kdeps check`` judges; what is stale,
 and what is to blame, comes from the same verdict.
@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from kdeps.causes import Cause, find_causes
-from kdeps.graph import Feed, Graph
+from kdeps.kbuild.graph import Feed, Graph
+from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.query.names import Named
-from kdeps.rules import Action, Rule, Scope
-from kdeps.survey import Survey
-from kdeps.verdict import Reason, ReasonKind, Stale, Status
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import Reason, ReasonKind, Stale, Status
+from kdeps.staleness.root_causes import RootCause, find_root_causes
 
 
 class Step(NamedTuple):
@@ -25,9 +25,9 @@ class Step(NamedTuple):
     path: str
     """The output through which the link before reads this one; of the last link perhaps only a source."""
     rule: Rule | None
-    """What writes it; ``None``: a source, or a configuration symbol's stamp."""
+    """What writes it; None for a source, or for a configuration symbol's stamp."""
     reason: Reason | None
-    """Why it is stale, as far as the next link is concerned; ``None``: not for that."""
+    """Why the next link makes it stale; None if it does not."""
 
 
 class Chain(NamedTuple):
@@ -35,14 +35,14 @@ class Chain(NamedTuple):
 
     steps: tuple[Step, ...]
     """The target first."""
-    cause: Cause | None
-    """What is to blame, with the rules of one scope; ``None``: the way to a source that somebody asked for."""
+    cause: RootCause | None
+    """What is to blame, with the rules of one scope; None for the chain to a source that the user named."""
 
     @property
     def is_missed(self) -> bool:
         """Whether it ends beyond what ``make M=…`` looks at."""
         rules = [step.rule for step in self.steps if step.rule is not None]
-        return bool(rules) and rules[-1].scope is Scope.KERNEL
+        return bool(rules) and rules[-1].owner is Owner.KERNEL
 
 
 class User(NamedTuple):
@@ -52,32 +52,32 @@ class User(NamedTuple):
     via: str
     """The file through which it does."""
     below: int | None
-    """Position, in the list of users, of the rule that wrote ``via``; ``None``: it is the file asked for."""
+    """Position, in the list of users, of the rule that wrote ``via``; None if ``via`` is the named file."""
     distance: int
     """Steps from the file; 1: it reads the file itself."""
 
 
-def find_state(survey: Survey, rule: Rule) -> Stale | None:
-    """What the verdict says of a rule; ``None``: it is fresh."""
-    states = (*survey.verdict.stale, *survey.verdict.pending)
+def find_state(result: CheckResult, rule: Rule) -> Stale | None:
+    """Return the verdict's state of a rule; None if the rule is fresh."""
+    states = (*result.verdict.stale, *result.verdict.pending)
     return next((state for state in states if state.rule.target == rule.target), None)
 
 
-def judge_target(survey: Survey, target: Named) -> Status:
+def judge_target(result: CheckResult, target: Named) -> Status:
     """Say of one target what ``kdeps check`` says of a build.
 
     What could not be read may have to do with it, so with that it is not fresh.
     """
-    findings = survey.verdict.findings
-    state = None if target.rule is None else find_state(survey, survey.graph.rules[target.rule])
+    findings = result.verdict.findings
+    state = None if target.rule is None else find_state(result, result.graph.rules[target.rule])
     if state is not None or any(finding.status is Status.STALE for finding in findings):
         return Status.STALE
-    if survey.verdict.problems or any(finding.status is Status.UNKNOWN for finding in findings):
+    if result.verdict.problems or any(finding.status is Status.UNKNOWN for finding in findings):
         return Status.UNKNOWN
     return Status.FRESH
 
 
-def explain(survey: Survey, target: Named) -> list[Chain]:
+def explain(result: CheckResult, target: Named) -> list[Chain]:
     """Find what makes a target stale: for each root cause the shortest chain to it.
 
     A header that the module's own C files and the crates both read makes it stale in two ways, and
@@ -85,12 +85,12 @@ def explain(survey: Survey, target: Named) -> list[Chain]:
 
     Returns:
         Those along which make is certain to rebuild first, of them the shortest; equals as
-        ``find_causes`` ranks. Empty if the target is fresh.
+        ``find_root_causes`` ranks. Empty if the target is fresh.
     """
-    graph = survey.graph
+    graph = result.graph
     if target.rule is None:
         return []
-    states = {s.rule.target: s for s in (*survey.verdict.stale, *survey.verdict.pending)}
+    states = {s.rule.target: s for s in (*result.verdict.stale, *result.verdict.pending)}
     links = _walk_up(graph, target.rule, lambda _, feed: graph.rules[feed.producer].target in states)
     certain = _walk_up(
         graph,
@@ -103,9 +103,9 @@ def explain(survey: Survey, target: Named) -> list[Chain]:
         if at in links and graph.rules[at].target in states
     )
     chains = []
-    for cause in find_causes(survey, above):
-        for scope in Scope:
-            part = cause._replace(direct=tuple(s for s in cause.direct if s.rule.scope is scope))
+    for cause in find_root_causes(result, above):
+        for scope in Owner:
+            part = cause._replace(direct=tuple(s for s in cause.direct if s.rule.owner is scope))
             if part.direct:
                 sure = any(graph.producers[state.rule.target] in certain for state in part.direct)
                 chain = _chain_of_cause(graph, target.path, part, certain if sure else links, states)
@@ -120,7 +120,7 @@ def choose(chains: list[Chain]) -> list[Chain]:
 
 
 def _chain_of_cause(
-    graph: Graph, target: str, cause: Cause, links: _Links, states: dict[str, Stale]
+    graph: Graph, target: str, cause: RootCause, links: _Links, states: dict[str, Stale]
 ) -> Chain:
     """The shortest chain to one of the rules that a cause makes stale by itself."""
     direct = {state.rule.target: state for state in cause.direct}
@@ -137,21 +137,21 @@ def _chain_of_cause(
     return Chain(steps, cause._replace(direct=(last, *others)))
 
 
-def find_chain(survey: Survey, target: Named, is_source: Callable[[str], bool]) -> Chain | None:
+def find_chain(result: CheckResult, target: Named, is_source: Callable[[str], bool]) -> Chain | None:
     """Find the shortest chain from a target to a source, stale or not.
 
     Args:
-        survey: Of the build.
+        result: Of the build.
         target: Where the chain begins.
         is_source: Tells by its path whether a file (or a symbol's stamp) is what was asked for.
 
     Returns:
         ``None`` if the target is not made from it.
     """
-    graph = survey.graph
+    graph = result.graph
     if target.rule is None:
         return None
-    states = {s.rule.target: s for s in (*survey.verdict.stale, *survey.verdict.pending)}
+    states = {s.rule.target: s for s in (*result.verdict.stale, *result.verdict.pending)}
     links = _walk_up(graph, target.rule, lambda _at, _feed: True)
     found: list[tuple[int, list[tuple[int, str]], str | None]] = []
     for at in links:
@@ -166,7 +166,7 @@ def find_chain(survey: Survey, target: Named, is_source: Callable[[str], bool]) 
         if source is not None and source not in rule.outputs:
             if source.startswith(f"{rule.config_dir}/include/config/"):
                 # Kbuild looks for a module's symbols in the module's folder, where none is.
-                source = f"{survey.tree.objtree}/include/config/{os.path.basename(source)}"
+                source = f"{result.tree.objtree}/include/config/{os.path.basename(source)}"
             found.append((len(way) + 1, way, source))
     if not found:
         return None
@@ -205,10 +205,10 @@ def find_users(graph: Graph, paths: tuple[str, ...], symbol: str = "") -> list[U
 def reads(rule: Rule, *, symbols: bool = True) -> Iterator[str]:
     """Every file a rule reads, whether or not make compares it; then the stamps of its symbols."""
     yield from rule.prerequisites
-    yield from rule.optional
+    yield from rule.optional_prerequisites
     if rule.source is not None:
         yield rule.source
-    yield from rule.unseen
+    yield from rule.uncompared_inputs
     if symbols:
         for symbol in rule.config:
             yield f"{rule.config_dir}/include/config/{symbol}"
@@ -216,7 +216,7 @@ def reads(rule: Rule, *, symbols: bool = True) -> Iterator[str]:
 
 def is_taken(rule: Rule) -> bool:
     """Whether ``make M=…`` looks at the rule at all."""
-    return rule.scope is Scope.MODULE
+    return rule.owner is Owner.MODULE
 
 
 # -- walking -----------------------------------------------------------------
@@ -275,7 +275,7 @@ def _steps_of_cause(
     graph: Graph,
     target: str,
     way: list[tuple[int, str]],
-    cause: Cause,
+    cause: RootCause,
     state: Stale,
     states: dict[str, Stale],
 ) -> tuple[Step, ...]:
@@ -292,7 +292,7 @@ def _steps_of_cause(
 
 
 _WITHOUT_FILE = (ReasonKind.COMMAND_CHANGED, ReasonKind.MISSING_RECORD, ReasonKind.INTERRUPTED)
-"""Reasons whose file is none that the rule is made from."""
+"""Reasons whose file is not an input of the rule."""
 
 
 def _first_direct(state: Stale) -> Reason | None:

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What has to be done to bring a stale build to fresh: pure, from a survey.
+"""What has to be done to bring a stale build to fresh: pure, from the result of a check.
 
 Everything is made by Kbuild, through its smallest public goal that knows all of
 it, ``modules_prepare``. Where Kbuild sees nothing to do (a deleted
-``libkernel.rmeta`` beside an intact ``kernel.o``), the target has to go first, so
-that Kbuild misses it. Kbuild's record stays true either way.
+``libkernel.rmeta`` beside an intact ``kernel.o``), kdeps removes the target first, so
+that Kbuild rebuilds it. Kbuild's records stay correct either way.
 
-Nothing smaller will do: ``rust/`` and ``rust/kernel.o`` run all of prepare as
+No smaller goal works: ``rust/`` and ``rust/kernel.o`` run all of prepare as
 well, and a single crate cannot be asked for (measured on 6.12, 7.2 and 7.3).
 """
 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
-from kdeps.errors import KdepsError
-from kdeps.makeargs import LINT_ONLY, without_place, working_directory
-from kdeps.rules import Rules, Scope
-from kdeps.survey import Survey
-from kdeps.tree import Tree
-from kdeps.verdict import Cure, Finding, ReasonKind, Stale, Status
+from kdeps import NamedTuple
+from kdeps.formats.makeargs import LINT_ONLY, without_place, working_directory
+from kdeps.kbuild.rule import Owner, Rules
+from kdeps.kbuild.tree import Tree
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Stale, Status
+from kdeps.system.errors import KdepsError
 
 REFRESH_GOAL = "modules_prepare"
 WHOLE_GOAL = "all"
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
     """Files to delete first, absolute, each once."""
     goals: tuple[str, ...]
     """Goals to make after that, each by a make of its own; empty where only the module is concerned."""
-    by_hand: tuple[Finding, ...]
+    manual: tuple[Finding, ...]
     """What only a person can cure."""
 
     @property
@@ -61,9 +61,9 @@ class NewFlags(NamedTuple):
     crates: int
 
 
-def plan_repair(survey: Survey) -> Plan:
+def plan_refresh(result: CheckResult) -> Plan:
     """Decide what to remove and which goals to make. A fresh build has an empty plan."""
-    verdict = survey.verdict
+    verdict = result.verdict
     findings = [finding for finding in verdict.findings if finding.status is Status.STALE]
     silent = [state for state in verdict.stale if state.silent]
     remove = [problem.path for problem in verdict.problems if problem.remove]
@@ -71,20 +71,35 @@ def plan_repair(survey: Survey) -> Plan:
         if _needs_removal(state):
             remove.append(state.rule.target)
         # Seen by Kbuild or not: a compiler may write through a link to nowhere, or fail.
-        remove += [output for output in state.rule.outputs if output in survey.snapshot.dangling]
+        remove += [output for output in state.rule.outputs if output in result.snapshot.dangling]
+        remove += _find_dead_stamps(state, result.tree.objtree)
     for finding in findings:
         remove += finding.remove
     goals: list[str] = []
-    if any(finding.cure is Cure.CONFIGURE for finding in findings):
+    if any(finding.remedy is Remedy.CONFIGURE for finding in findings):
         goals.append(CONFIGURE_GOAL)
-    if any(finding.cure is Cure.SYNC for finding in findings):
+    if any(finding.remedy is Remedy.SYNC for finding in findings):
         goals.append(SYNC_GOAL)
-    by_hand = tuple(finding for finding in findings if finding.cure is Cure.BY_HAND)
-    if len(by_hand) < len(findings) or any(state.rule.scope is Scope.KERNEL for state in silent):
-        goals.append(refresh_goal(survey.rules))
-    if survey.tree.prebuilt:
-        remove, goals = [], []
-    return Plan(tuple(dict.fromkeys(remove)), tuple(goals), by_hand)
+    manual = tuple(finding for finding in findings if finding.remedy is Remedy.MANUAL)
+    if len(manual) < len(findings) or any(state.rule.owner is Owner.KERNEL for state in silent):
+        goals.append(refresh_goal(result.rules))
+    if result.tree.prebuilt:
+        # Of installed headers nothing can be made again; the module's own objects can, and other modules'.
+        made = tuple(
+            f"{output}/" for output in (result.tree.module_output, *(o for _, o in result.rules.others))
+        )
+        remove, goals = [path for path in remove if path.startswith(made)], []
+    goals += _other_goals(result, silent)
+    return Plan(tuple(dict.fromkeys(remove)), tuple(goals), manual)
+
+
+def _other_goals(result: CheckResult, silent: list[Stale]) -> list[str]:
+    """The builds of other modules that have to come first, in their order."""
+    goals: list[str] = []
+    for source, output in result.rules.others:
+        if any(s.rule.owner is Owner.OTHER and s.rule.target.startswith(f"{output}/") for s in silent):
+            goals.append(f"M={source}" if source == output else f"M={source} MO={output}")
+    return goals
 
 
 def refresh_goal(rules: Rules) -> str:
@@ -95,11 +110,25 @@ def refresh_goal(rules: Rules) -> str:
 def _needs_removal(state: Stale) -> bool:
     """Whether Kbuild sees nothing of what makes a rule stale, but would make a missing target again."""
     direct = [reason for reason in state.reasons if reason.kind is not ReasonKind.STALE_PREREQUISITE]
-    if not direct or any(reason.kbuild for reason in direct):
+    if not direct:
+        # What feeds it gets a new time, and only of what it compares does Kbuild notice that.
+        return not any(reason.path not in state.rule.uncompared_inputs for reason in state.reasons)
+    if any(reason.kbuild for reason in direct):
         return False
     # Without its source nothing could make it again.
     gone = ReasonKind.MISSING_PREREQUISITE
     return not any(reason.kind is gone and reason.path == state.rule.source for reason in direct)
+
+
+def _find_dead_stamps(state: Stale, objtree: str) -> list[str]:
+    """Links to nowhere in place of a symbol's stamp file: while they are there, their readers are built each time."""
+    folder = f"{objtree}/include/config/"
+    kinds = (ReasonKind.MISSING_PREREQUISITE, ReasonKind.CONFIG_NOT_FOLLOWED)
+    links = [
+        r.path for r in state.reasons if r.kind in kinds and r.mtime_ns is None and r.path.startswith(folder)
+    ]
+    # Without the link make would see no reason to run; whether the symbol has changed since is unknown.
+    return [*links, state.rule.target] if links else []
 
 
 def kernel_words(tree: Tree) -> tuple[str, ...]:
@@ -116,7 +145,7 @@ def kernel_words(tree: Tree) -> tuple[str, ...]:
 
 
 def kernel_command(tree: Tree, cwd: str, goal: str, *, in_job_server: bool = False) -> list[str]:
-    """A make command for the kernel itself, for somebody who stands in ``cwd``.
+    """A make command for the kernel itself, to be called in ``cwd``.
 
     Args:
         tree: Whose arguments to take over.
@@ -129,13 +158,13 @@ def kernel_command(tree: Tree, cwd: str, goal: str, *, in_job_server: bool = Fal
         words = _without_jobs(words)
     if not stands_there(tree, cwd):
         words = ("-C", tree.make_directory, *without_place(words))
-    return ["make", *words, goal]
+    return ["make", *words, *goal.split()]
 
 
 def shown_command(tree: Tree, cwd: str, goal: str) -> list[str]:
-    """The same command for somebody to paste, perhaps where the environment is another one."""
-    words = kernel_command(tree, cwd, goal)
-    return [*words[:-1], *tree.inherited, goal]
+    """The same command for the user to paste, perhaps where the environment is another one."""
+    words, named = kernel_command(tree, cwd, goal), goal.split()
+    return [*words[: -len(named)], *tree.inherited, *named]
 
 
 def stands_there(tree: Tree, cwd: str) -> bool:
@@ -147,7 +176,7 @@ def _without_jobs(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for word in words if not word.startswith(("-j", "--jobs")))
 
 
-def find_new_flags(survey: Survey, environ: dict[str, str]) -> tuple[NewFlags, ...]:
+def find_new_flags(result: CheckResult, environ: dict[str, str]) -> tuple[NewFlags, ...]:
     """Find flags of the user's own that the recorded commands do not have yet.
 
     ``make KRUSTFLAGS=… M=…`` by itself gives them to the module alone; a refresh with
@@ -155,28 +184,28 @@ def find_new_flags(survey: Survey, environ: dict[str, str]) -> tuple[NewFlags, .
     """
     found: list[NewFlags] = []
     for name, marks in _FLAG_VARIABLES.items():
-        value = survey.tree.args.variables.get(name, environ.get(name, ""))
+        value = result.tree.args.variables.get(name, environ.get(name, ""))
         words = value.split()
         lacking = {
             rule.target
-            for rule in survey.rules.rules
-            if rule.scope is Scope.KERNEL
+            for rule in result.rules.rules
+            if rule.owner is Owner.KERNEL
             and rule.name.startswith("rust/")
             and any(mark in rule.command for mark in marks)
             and any(f" {word}" not in rule.command for word in words)
         }
-        crates = _count_crates(survey, lacking)
+        crates = _count_crates(result, lacking)
         if crates:
             found.append(NewFlags(f"{name}={value}", crates))
     return tuple(found)
 
 
-def _count_crates(survey: Survey, targets: set[str]) -> int:
+def _count_crates(result: CheckResult, targets: set[str]) -> int:
     """Count the crates among some targets and all that is made from them."""
-    graph = survey.graph
+    graph = result.graph
     reached: set[int] = set()
     for at in graph.order:
         fed = any(feed.producer in reached for feed in graph.feeds[at])
-        if graph.rules[at].scope is Scope.KERNEL and (fed or graph.rules[at].target in targets):
+        if graph.rules[at].owner is Owner.KERNEL and (fed or graph.rules[at].target in targets):
             reached.add(at)
     return sum(any(o.endswith(".rmeta") for o in graph.rules[at].outputs) for at in reached)

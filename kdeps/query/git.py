@@ -7,8 +7,8 @@ import os
 import re
 import subprocess
 
-from kdeps.errors import UsageError
-from kdeps.tree import Tree
+from kdeps.kbuild.tree import Tree
+from kdeps.system.errors import UsageError
 
 _QUOTED = re.compile(rb"\\([0-7]{3}|.)")
 _LETTERS = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r": 13}
@@ -75,10 +75,10 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _top_level(folder: str, environ: dict[str, str]) -> str | None:
-    """The work tree that a folder lies in; ``None``: in none.
+    """Return the work tree that a folder is in; None if it is in none.
 
     Raises:
-        UsageError: It lies in one, and git will not read it (it belongs to somebody else).
+        UsageError: It is in one, but git refuses to read it (it belongs to another user).
     """
     done = _git(("rev-parse", "--show-toplevel"), folder, environ)
     if done.returncode == 0:
@@ -119,7 +119,7 @@ def _git(words: tuple[str, ...], folder: str, environ: dict[str, str]) -> subpro
 
 
 def list_revisions(folder: str, environ: dict[str, str]) -> list[str]:
-    """The branches and tags of a work tree, newest first; empty where there is none."""
+    """List the branches and tags of a work tree, newest first; empty outside of a work tree."""
     words = (
         "for-each-ref",
         "--sort=-creatordate",

@@ -22,12 +22,13 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from kdeps.formats.cmdfile import RecordState, unescape
-from kdeps.rules import Action, Rule, Scope
-from kdeps.survey import Survey
-from kdeps.verdict import Finding, ReasonKind, Stale, Status
+from kdeps.formats.cmdfile import RecordState
+from kdeps.kbuild.replay import recorded_command, why_not_recorded
+from kdeps.kbuild.rule import Action, Owner, Rule
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import Finding, ReasonKind, Stale, Status
+from kdeps.system.files import open_to_read
 
-_WHOLE = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
 _BY_MAKE = {
     ReasonKind.MISSING_RECORD: "its record is missing or unusable",
     ReasonKind.INTERRUPTED: "it was broken off",
@@ -79,15 +80,15 @@ class Replay(NamedTuple):
         return (*self.findings, *(f"{h.rule.name}: {h.why}" for h in self.stale_handovers))
 
 
-def plan_replay(survey: Survey, *, everything: bool = False) -> Replay:
+def plan_replay(result: CheckResult, *, everything: bool = False) -> Replay:
     """Decide step by step.
 
     Args:
-        survey: Of the build; its verdict may come from Kbuild itself, and should where commands may have changed.
+        result: Of the build; its verdict may come from Kbuild itself, and should where commands may have changed.
         everything: Every step of the kernel and of the module, stale or not, instead of the
             kernel's stale ones.
     """
-    graph, verdict = survey.graph, survey.verdict
+    graph, verdict = result.graph, result.verdict
     states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}
     changed = _has_changed_command(verdict.stale)
     checks: dict[int, str] = {}
@@ -105,22 +106,22 @@ def plan_replay(survey: Survey, *, everything: bool = False) -> Replay:
             if direct:
                 stale.append(Handover(rule, (), "Kbuild keeps no record of this step"))
             continue
-        if not everything and (state is None or rule.scope is Scope.MODULE):
+        if not everything and (state is None or rule.owner is Owner.MODULE):
             continue
-        inputs = _inputs(survey, rule)
+        inputs = _inputs(result, rule)
         why = _why_make(rule) or next((_BY_MAKE[kind] for kind in direct if kind in _BY_MAKE), "")
         if why or at in graph.cycles:
             handover = Handover(rule, inputs, why or "its record names itself")
             handovers.append(handover)
-            if direct and (rule.scope is Scope.KERNEL or state not in verdict.pending):
+            if direct and (rule.owner is Owner.KERNEL or state not in verdict.pending):
                 stale.append(handover)
             continue
-        directory = survey.tree.objtree if rule.scope is Scope.KERNEL else survey.tree.module_records_base
+        recorded = recorded_command(rule, result.tree)
         steps.append(
             Step(
                 rule,
-                directory,
-                unescape(rule.command),
+                recorded.directory,
+                recorded.command,
                 inputs,
                 rule.depfile if rule.depfile and rule.state is RecordState.COMPLETE else "",
                 checks.get(at, ""),
@@ -144,10 +145,10 @@ def _has_changed_command(states: tuple[Stale, ...]) -> str:
     """Name a step of the kernel whose command changed.
 
     One is enough to leave all to make: flags are shared, and ``rust/helpers/helpers.o`` never
-    tells that its own changed (``edges.COMMAND_BLIND``).
+    tells that its own changed (``makefile_rules.IGNORES_COMMAND_CHANGE``).
     """
     for state in states:
-        if state.rule.scope is Scope.KERNEL and ReasonKind.COMMAND_CHANGED in _direct_kinds(state):
+        if state.rule.owner is Owner.KERNEL and ReasonKind.COMMAND_CHANGED in _direct_kinds(state):
             return state.rule.name
     return ""
 
@@ -160,33 +161,34 @@ def _direct_kinds(state: Stale | None) -> list[ReasonKind]:
 
 def _why_make(rule: Rule) -> str:
     """Why only make can take a step, whatever its state; empty: the record will do."""
-    if rule.action is not Action.IF_CHANGED:
-        return "Kbuild keeps no record of this step"
-    if rule.name.startswith("tools/") and rule.scope is Scope.KERNEL:
+    why = why_not_recorded(rule)
+    if why:
+        return why
+    if rule.name.startswith("tools/") and rule.owner is Owner.KERNEL:
         return "tools/ is built by makes of its own"
-    if rule.record is None or rule.state not in _WHOLE or not rule.command.strip():
-        return "its record is missing or unusable"
-    if "\n" in rule.command or "\0" in rule.command:
-        return "its command cannot be written down"
-    if _has_symbol_versions(rule.record):
+    if rule.record is not None and _has_symbol_versions(rule.record):
         return "its symbol versions are computed by make"
     return ""
 
 
 def _has_symbol_versions(record: str) -> bool:
     try:
-        with open(record, "rb") as file:
+        with open_to_read(record) as file:
             return b"\n#SYMVER " in file.read()
     except OSError:
         return True  # what cannot be read cannot be written again
 
 
-def _inputs(survey: Survey, rule: Rule) -> tuple[str, ...]:
-    """Everything that Kbuild compares the target with, itself and what does not exist optionally left out."""
-    stamps = survey.snapshot.mtime_ns
-    config = survey.snapshot.config.get(rule.config_dir, {})
+def _inputs(result: CheckResult, rule: Rule) -> tuple[str, ...]:
+    """Everything it is made from, compared by Kbuild or not, without itself and what need not exist."""
+    stamps = result.snapshot.mtime_ns
+    config = result.snapshot.config.get(rule.config_dir, {})
     found = dict.fromkeys(rule.prerequisites)
-    found.update(dict.fromkeys(path for path in rule.optional if path in stamps))
+    found.update(
+        dict.fromkeys(
+            path for path in (*rule.optional_prerequisites, *rule.uncompared_inputs) if path in stamps
+        )
+    )
     found.update(
         dict.fromkeys(f"{rule.config_dir}/include/config/{name}" for name in rule.config if name in config)
     )

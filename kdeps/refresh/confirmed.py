@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What Kbuild itself has confirmed: that no command of the kernel's own would differ.
+"""Remember the commands of the kernel that Kbuild itself has confirmed.
 
-The record tells everything about staleness but one thing: whether Kbuild would
-run the *same command* today. Kbuild tells in a second or two; a fresh build
-shall not wait for that. So what a command is made from is remembered together
-with the commands that were recorded when Kbuild confirmed them. While neither
-has changed, the record alone is exact.
+The records show everything about staleness except whether Kbuild would run the *same
+command* today. Kbuild takes a second or two to answer that, and a fresh build must not
+wait so long. So what a command is made from is remembered together with the commands
+that were recorded when Kbuild confirmed them. While neither has changed, the records
+alone are exact.
 
 A command of ``rust/`` or ``scripts/`` is made from
 
@@ -15,15 +15,15 @@ A command of ``rust/`` or ``scripts/`` is made from
   source tree, everything like one under ``scripts/``, ``rust/``, ``arch/<srcarch>/``,
   ``tools/build``, ``tools/scripts``, ``tools/objtool`` and ``tools/lib/subcmd``,
   and ``rust/bindgen_parameters``, which is read into a command. More files than it
-  really reads, so that a change somewhere else among them costs one question;
+  really reads: a change of one of the others costs one question;
 * the tools, as ``PATH`` finds them: options are probed for by running them;
-* where the trees lie, and where make stands.
+* the places of the trees, and the folder that make stands in.
 
 A module's own Makefile is not among them: its commands are the module's, and
 ``make M=…`` compares those by itself.
 
-When in doubt, ask: a file that changed a moment ago, one that cannot be read, a
-cache that is broken all mean that nothing is remembered.
+In doubt Kbuild is asked: nothing is remembered if a file has changed a moment ago or
+cannot be read, or if the cache is broken.
 """
 
 from __future__ import annotations
@@ -34,18 +34,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kdeps import __version__
-from kdeps.cache import cache_directory, name_of, store
-from kdeps.findings import make_variables
-from kdeps.repair.environment import fingerprint, inherited_flags, says_what, settings
-from kdeps.repair.plan import kernel_words
-from kdeps.rules import Action, Scope
-from kdeps.survey import Survey
-from kdeps.tree import Tree
+from kdeps.kbuild.configuration import make_variables
+from kdeps.kbuild.environment import fingerprint_environment, inherited_flags, says_what, settings
+from kdeps.kbuild.rule import Action, Owner
+from kdeps.kbuild.tree import Tree
+from kdeps.refresh.plan import kernel_words
+from kdeps.staleness.check import CheckResult
+from kdeps.system.cache import Store
+from kdeps.system.stat import FINE_NS, find_stamp
 
 KEPT = 32
 """How many confirmations are kept; the oldest go first."""
-_RACY_NS = 50_000_000
-"""A file that changed this recently could change again within the same tick of its stamp."""
 _FOLDERS = (
     "scripts",
     "rust",
@@ -81,48 +80,48 @@ class Confirmation(NamedTuple):
     commands: str
     """The recorded commands of the kernel's own rules."""
     files: dict[str, str]
-    """Makefiles, scripts and configuration → their stamps; empty where there is none."""
+    """Makefiles, scripts and configuration → their stamps; empty for a missing file."""
 
 
-def take_inputs(survey: Survey, environ: dict[str, str]) -> Confirmation:
+def take_inputs(result: CheckResult, environ: dict[str, str]) -> Confirmation:
     """Note what the commands of a build are made from at this moment.
 
     Args:
-        survey: Of the build.
+        result: Of the build.
         environ: The environment for a make of the kernel (``request.kernel_environment``).
     """
-    files = {path: _stamp(path) for path in _find_makefiles(survey.tree, environ)}
-    return Confirmation(_key(survey.tree, environ), _commands(survey), files)
+    files = {path: find_stamp(path) for path in _find_makefiles(result.tree, environ)}
+    return Confirmation(_key(result.tree, environ), _commands(result), files)
 
 
-def is_confirmed(survey: Survey, environ: dict[str, str]) -> bool:
+def is_confirmed(result: CheckResult, environ: dict[str, str]) -> bool:
     """Tell whether Kbuild has confirmed these very commands, made from these very inputs."""
-    key = _key(survey.tree, environ)
-    known = _load(_path(survey.tree, key, environ))
-    if known is None or known.key != key or known.commands != _commands(survey):
+    key = _key(result.tree, environ)
+    known = _load(key, environ)
+    if known is None or known.commands != _commands(result):
         return False
-    return all(_stamp(path) == stamp for path, stamp in known.files.items())
+    return all(find_stamp(path) == stamp for path, stamp in known.files.items())
 
 
-def confirm(survey: Survey, before: Confirmation, environ: dict[str, str]) -> None:
+def confirm(result: CheckResult, before: Confirmation, environ: dict[str, str]) -> None:
     """Remember that Kbuild would run the commands that are recorded.
 
     Args:
-        survey: Taken after Kbuild said so.
+        result: Taken after Kbuild said so.
         before: The inputs, taken before Kbuild was asked. Only the configuration
             may have changed since, for a refresh syncs it.
         environ: As for ``take_inputs``.
     """
-    after = take_inputs(survey, environ)
-    settled = time.time_ns() - _RACY_NS
-    config = f"{survey.tree.objtree}/include/config/"
+    after = take_inputs(result, environ)
+    settled = time.time_ns() - FINE_NS
+    config = f"{result.tree.objtree}/include/config/"
     for path, stamp in after.files.items():
         if path.startswith(config):
             continue
         if before.files.get(path) != stamp or (stamp and int(stamp.rpartition(":")[2]) > settled):
             return
     if before.key == after.key:
-        _store(_path(survey.tree, after.key, environ), after)
+        _store(after, environ)
 
 
 def _key(tree: Tree, environ: dict[str, str]) -> str:
@@ -139,7 +138,7 @@ def _key(tree: Tree, environ: dict[str, str]) -> str:
         "",
         *settings(environ),
     ]
-    return fingerprint([*parts, *_tools(tree, environ)])
+    return fingerprint_environment([*parts, *_tools(tree, environ)])
 
 
 def find_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:
@@ -162,18 +161,18 @@ def _find_tools(tree: Tree, environ: dict[str, str]) -> Iterator[tuple[str, str]
     folders = environ.get("PATH", os.defpath).split(":")
     for name in names:
         for folder in folders if "/" not in name else ("",):
-            path = os.path.join(folder, name)
-            stamp = _stamp(path)
+            path = os.path.join(tree.make_directory, folder, name)  # an empty entry is where make stands
+            stamp = find_stamp(path)
             yield path, stamp
             if stamp:
                 break
 
 
-def _commands(survey: Survey) -> str:
+def _commands(result: CheckResult) -> str:
     return "\n".join(
         f"{rule.target} {rule.command}"
-        for rule in survey.graph.rules
-        if rule.scope is Scope.KERNEL and rule.action is Action.IF_CHANGED
+        for rule in result.graph.rules
+        if rule.owner is Owner.KERNEL and rule.action is Action.IF_CHANGED
     ).replace("\0", "")
 
 
@@ -202,37 +201,18 @@ def _find_makefiles(tree: Tree, environ: dict[str, str]) -> list[str]:
     return sorted(set(found))
 
 
-def _stamp(path: str) -> str:
-    """What tells a changed file from an unchanged one, whatever its mtime was set to; empty: none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ""
-    return f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
-
-
-def _path(tree: Tree, key: str, environ: dict[str, str]) -> str:
-    folder = os.path.join(cache_directory(environ), "confirmed")
-    return os.path.join(folder, f"{name_of(tree.objtree)}-{key[:16]}")
-
-
-def _load(path: str) -> Confirmation | None:
-    try:
-        with open(path, "rb") as file:
-            text = file.read().decode("utf-8", "surrogateescape")
-    except OSError:
+def _load(key: str, environ: dict[str, str]) -> Confirmation | None:
+    saved = Store("confirmed", environ, keep=KEPT).load(key)
+    if saved is None:
         return None
-    parts = text.split("\0")
-    if len(parts) != 4 or parts[3] != "end\n":
-        return None
-    pairs = (line.partition("\t") for line in parts[2].split("\n"))
-    return Confirmation(parts[0], parts[1], {path: stamp for stamp, tab, path in pairs if tab})
+    commands, _, files = saved.decode("utf-8", "surrogateescape").partition("\0")
+    pairs = (line.partition("\t") for line in files.split("\n"))
+    return Confirmation(key, commands, {path: stamp for stamp, tab, path in pairs if tab})
 
 
-def _store(path: str, confirmation: Confirmation) -> None:
-    """Write in one rename; not being able to costs a question, never correctness."""
+def _store(confirmation: Confirmation, environ: dict[str, str]) -> None:
     if any("\n" in name for name in confirmation.files):
         return
     files = "".join(f"{stamp}\t{name}\n" for name, stamp in confirmation.files.items())
-    text = f"{confirmation.key}\0{confirmation.commands}\0{files}\0end\n"
-    store(path, text.encode("utf-8", "surrogateescape"), kept=KEPT)
+    text = f"{confirmation.commands}\0{files}"
+    Store("confirmed", environ, keep=KEPT).save(confirmation.key, text.encode("utf-8", "surrogateescape"))

@@ -21,10 +21,10 @@ from typing import NamedTuple
 from ninja_syntax import Writer, escape  # type: ignore[import-untyped]  # it has no types
 
 from kdeps import __version__
-from kdeps.ninja.replay import Handover, Replay, Step
-from kdeps.ninja.settle import note_name
-from kdeps.rules import Scope
-from kdeps.tree import Tree
+from kdeps.kbuild.rule import Owner
+from kdeps.kbuild.tree import Tree
+from kdeps.refresh.ninja.replay import Handover, Replay, Step
+from kdeps.refresh.ninja.timestamps import note_name
 
 STEP_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "step.sh")
 # The variable for the dependency list is not called `depfile`: ninja would read that file itself.
@@ -34,16 +34,16 @@ _STEP = (
 )
 _KINDS = (
     # what the command has → what Kbuild prints for such a step
-    (re.compile(r"\bbindgen\S* .* -o "), "BINDGEN"),
+    (re.compile(r"\bbindgen\S* "), "BINDGEN"),
     (re.compile(r"--crate-type proc-macro"), "RUSTC P"),
-    (re.compile(r"--emit=link=\S+\.rlib"), "RUSTC PL"),
+    (re.compile(r"--emit=link=[^\s=]+\.rlib"), "RUSTC PL"),
     (re.compile(r"--emit=metadata="), "RUSTC L"),
     (re.compile(r"--emit=dep-info="), "RUSTC"),
     (re.compile(r"EXPORT_SYMBOL_RUST"), "EXPORTS"),
     (re.compile(r"/modpost "), "MODPOST"),
     (re.compile(r" -S -o \S+\.s "), "CC"),
     (re.compile(r" -c -o "), "CC"),
-    (re.compile(r"\bld\S* .*-o \S+\.k?o\b"), "LD"),
+    (re.compile(r"\bld\S* "), "LD"),
 )
 
 
@@ -98,7 +98,7 @@ def _write_head(ninja: Writer, tree: Tree, place: Place) -> None:
     words = " ".join(map(shlex.quote, place.words))
     ninja.rule(
         "settle",
-        command=escape(f"{go} kdeps.ninja.settle {shlex.quote(place.builddir)} {words}"),
+        command=escape(f"{go} kdeps.refresh.ninja.timestamps {shlex.quote(place.builddir)} {words}"),
         description="SETTLE  $out",
         generator=True,
     )
@@ -167,7 +167,7 @@ def _why(handover: Handover) -> str:
 def describe(step: Step) -> str:
     """Say what a step does, as Kbuild prints it: ``RUSTC L rust/kernel.o``."""
     kind = next((kind for pattern, kind in _KINDS if pattern.search(step.command)), "GEN")
-    if step.rule.scope is Scope.MODULE:
+    if step.rule.owner is Owner.MODULE:
         kind = f"{kind} [M]"
     return f"{kind:7} {step.rule.name}"
 

@@ -2,7 +2,7 @@
 """Refresh a build by ninja, or say why make has to do it.
 
 A recorded command may be run again only if Kbuild would run the same one today, so
-Kbuild is asked, unless it confirmed these commands before (``kdeps.repair.memory``).
+Kbuild confirms the commands, unless it did so before (``kdeps.refresh.confirmed``).
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import zlib
 from typing import NamedTuple
 
-from kdeps.cache import cache_directory
-from kdeps.exact import ask_kbuild
-from kdeps.makeenv import kernel_environment
-from kdeps.ninja.manifest import Place, write_manifest
-from kdeps.ninja.replay import Replay, plan_replay
-from kdeps.ninja.settle import STAMP
-from kdeps.repair.memory import confirm, is_confirmed, take_inputs
-from kdeps.repair.plan import CannotRefresh, kernel_words
-from kdeps.rules import Scope
-from kdeps.survey import Survey
-from kdeps.verdict import ReasonKind
+from kdeps.formats.makeflags import kernel_environment
+from kdeps.kbuild.rule import Owner
+from kdeps.refresh.confirmed import confirm, is_confirmed, take_inputs
+from kdeps.refresh.ninja.manifest import Place, write_manifest
+from kdeps.refresh.ninja.replay import Replay, plan_replay
+from kdeps.refresh.ninja.timestamps import STAMP
+from kdeps.refresh.plan import CannotRefresh, kernel_words
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.exact import ask_kbuild
+from kdeps.staleness.reasons import ReasonKind
+from kdeps.system.cache import make_folder
+from kdeps.system.files import write_file
 
-PROGRAMS = ("ninja", "samu", "ninja-build", "muon samu")
-"""What understands a ``build.ninja``, the command's words. muon may have samurai inside, or not (Debian's has not)."""
+PROGRAMS = ("ninja", "samu")
+"""Programs that understand a ``build.ninja``. ``KDEPS_NINJA`` names any other one, with its arguments."""
 HANDED_OVER = "by_make"
 _JOBS = re.compile(r"(?:-j|--jobs=?)(\d+)")
 
@@ -47,47 +47,52 @@ class NinjaRun(NamedTuple):
         return os.path.exists(f"{self.builddir}/{HANDED_OVER}")
 
 
-def confirm_commands(survey: Survey, environ: dict[str, str], *, module: bool = False) -> Survey:
+def confirm_commands(result: CheckResult, environ: dict[str, str], *, module: bool = False) -> CheckResult:
     """Make sure that the recorded commands are what Kbuild would run; ask it if need be.
 
     Args:
-        survey: From the record.
+        result: From the record.
         environ: The environment make would get.
         module: Whether the module's own commands matter as well.
 
     Returns:
-        The same survey where Kbuild confirmed these commands before, else Kbuild's own answer.
+        The same result where Kbuild confirmed these commands before, else Kbuild's own answer.
 
     Raises:
         KbuildError: make could not be asked.
     """
     kernel = kernel_environment(environ)
-    if module and survey.tree.module is not None:
-        return ask_kbuild(survey, environ)
-    if is_confirmed(survey, kernel):
-        return survey
-    before = take_inputs(survey, kernel)
-    tree = survey.tree
+    if module and result.tree.module is not None:
+        return ask_kbuild(result, environ)
+    if is_confirmed(result, kernel):
+        return result
+    before = take_inputs(result, kernel)
+    tree = result.tree
     asked = tree._replace(module=None, args=tree.args._replace(kept=kernel_words(tree)))
-    answered = ask_kbuild(survey._replace(tree=asked), kernel)._replace(tree=tree)
+    answered = ask_kbuild(result._replace(tree=asked), kernel)._replace(tree=tree)
     changed = any(
         reason.kind is ReasonKind.COMMAND_CHANGED
         for state in answered.verdict.stale
-        if state.rule.scope is Scope.KERNEL
+        if state.rule.owner is Owner.KERNEL
         for reason in state.reasons
     )
     if not changed and not answered.verdict.problems:
-        confirm(survey, before, kernel)
+        confirm(result, before, kernel)
     return answered
 
 
 def prepare_run(
-    survey: Survey, words: tuple[str, ...], cwd: str, environ: dict[str, str], *, in_job_server: bool = False
+    result: CheckResult,
+    words: tuple[str, ...],
+    cwd: str,
+    environ: dict[str, str],
+    *,
+    in_job_server: bool = False,
 ) -> NinjaRun | str:
     """Write the refresh of a build for ninja, in kdeps' own folder.
 
     Args:
-        survey: Of the build, from the record.
+        result: Of the build, from the record.
         words: make's arguments.
         cwd: Where they mean what they say.
         environ: The environment make would get.
@@ -105,20 +110,22 @@ def prepare_run(
         return f"{named} is not installed" if named else f"none of {', '.join(PROGRAMS)} is installed"
     if in_job_server:
         return "an outer make lends its job slots, which ninja does not share"
-    confirmed = confirm_commands(survey, environ)
+    confirmed = confirm_commands(result, environ)
     replay = plan_replay(confirmed)
     if replay.for_make:
         return summary(replay)
-    builddir = build_folder(survey, environ)
+    try:
+        builddir = build_folder(result, environ)
+    except CannotRefresh as error:
+        return str(error)
     file = f"{builddir}/build.ninja"
-    text = write_manifest(replay, survey.tree, Place(builddir, cwd, words))
+    text = write_manifest(replay, result.tree, Place(builddir, cwd, words))
     try:
         clear_folder(builddir)
-        with open(file, "w", encoding="utf-8", errors="surrogateescape") as out:
-            out.write(text)
     except OSError as error:
-        raise CannotRefresh(f"{file}: {error.strerror}") from error
-    jobs = _JOBS.search(" ".join(w for w in survey.tree.args.kept if w.startswith(("-j", "--jobs"))))
+        raise CannotRefresh(f"{builddir}: {error.strerror}") from error
+    write_file(file, text.encode("utf-8", "surrogateescape"))
+    jobs = _JOBS.search(" ".join(w for w in result.tree.args.kept if w.startswith(("-j", "--jobs"))))
     command = [*program, *(["-j", jobs[1]] if jobs else []), "-f", file]
     return NinjaRun(command, {**environ, "NINJA_STATUS": "  "}, builddir, len(replay.steps))
 
@@ -141,28 +148,24 @@ def find_ninja(environ: dict[str, str]) -> tuple[str, ...]:
         except ValueError:  # nothing, or a quote that is not closed
             continue
         found = shutil.which(first, path=environ.get("PATH"))
-        if found and (named or not more or _answers([found, *more], environ)):
+        if found:
             return (found, *more)
     return ()
 
 
-def _answers(command: list[str], environ: dict[str, str]) -> bool:
-    """Whether a program has the subcommand that stands for ninja."""
-    try:
-        done = subprocess.run(
-            [*command, "--version"], env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-    except OSError:
-        return False
-    return done.returncode == 0
+def build_folder(result: CheckResult, environ: dict[str, str], purpose: str = "refresh") -> str:
+    """The folder of a build for ninja's log and the notes of its steps.
 
-
-def build_folder(survey: Survey, environ: dict[str, str], purpose: str = "refresh") -> str:
-    """The folder of a build for ninja's log and the notes of its steps."""
-    tree = survey.tree
+    Raises:
+        CannotRefresh: It cannot be created, or others could write there.
+    """
+    tree = result.tree
     key = f"{tree.objtree}\0{tree.module_output or ''}\0{purpose}"
     name = f"{os.path.basename(tree.objtree)}-{zlib.crc32(os.fsencode(key)):08x}"
-    return os.path.join(cache_directory(environ), "ninja", name)
+    try:
+        return make_folder(environ, "ninja", name)
+    except OSError as error:
+        raise CannotRefresh(f"{error.filename}: {error.strerror}") from error
 
 
 def clear_folder(folder: str) -> None:

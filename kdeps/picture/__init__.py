@@ -1,7 +1,0 @@
-# SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Floor 7: the graph as a picture or as data for other tools.
-
-``fold`` turns 3,500 files into what a person can look at: crates, modules, tools and
-folders. ``page`` and ``text`` draw that; the formats that are data (GraphML, JSON) take
-the whole graph.
-"""

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The verdict that ``kdeps make`` acts on: from the record, and once for each set of commands from Kbuild."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from kdeps.formats.makeflags import kernel_environment
+from kdeps.kbuild.make_command import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kdeps.staleness.check import CheckResult
+
+
+def check_with_kbuild_once(
+    request: Request,
+    cwd: str,
+    environ: dict[str, str],
+    contents: Callable[[CheckResult], CheckResult] | None = None,
+) -> CheckResult | None:
+    """Judge from the record; ask Kbuild as well if it has not confirmed these commands yet.
+
+    Args:
+        request: What make is asked for.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+        contents: Judges by what is in the files, after the verdict by time.
+
+    Returns:
+        The verdict; ``None`` where there is no module, or no Rust.
+    """
+    from kdeps.staleness.check import check_build
+    from kdeps.staleness.reasons import Status
+
+    started_ns = time.time_ns()
+    result = check_build(request.words, cwd, environ)
+    if result.tree.module is None or not _has_rust(result):
+        return None
+    if contents is not None:
+        result = contents(result)
+    if result.tree.prebuilt or result.verdict.status is not Status.FRESH:
+        return result
+    from kdeps.refresh.confirmed import confirm, is_confirmed, take_inputs
+
+    kernel = kernel_environment(environ)
+    if is_confirmed(result, kernel):
+        if request.steady and not result.verdict.pending:
+            _keep(result, request, cwd, environ, started_ns)
+        return result
+    before = take_inputs(result, kernel)
+    answered = _ask(result, kernel)
+    if answered.verdict.status is Status.FRESH:
+        confirm(result, before, kernel)
+    return answered
+
+
+def _keep(result: CheckResult, request: Request, cwd: str, environ: dict[str, str], started_ns: int) -> None:
+    from kdeps.refresh.confirmed import find_inputs
+    from kdeps.staleness.answers import BUILD, Question
+    from kdeps.staleness.dependencies import list_dependencies
+
+    rests_on = list_dependencies(result, request.words, cwd, environ)
+    files = rests_on.files.union(find_inputs(result.tree, environ), request.makefiles)
+    question = Question(BUILD, request.given, cwd, environ)
+    question.keep(True, result, started_ns, rests_on._replace(files=files))
+
+
+def _ask(result: CheckResult, environ: dict[str, str]) -> CheckResult:
+    """Ask Kbuild about the kernel's own artifacts; the module's ``make M=…`` compares by itself."""
+    from kdeps.refresh.plan import kernel_words
+    from kdeps.staleness.exact import ask_kbuild
+
+    tree = result.tree
+    asked = tree._replace(module=None, args=tree.args._replace(kept=kernel_words(tree)))
+    return ask_kbuild(result._replace(tree=asked), environ)._replace(tree=tree)
+
+
+def _has_rust(result: CheckResult) -> bool:
+    from kdeps.formats.kconfig import parse_value
+    from kdeps.kbuild.configuration import read_configuration
+
+    return parse_value(read_configuration(result.tree).auto_conf, "RUST") == "y"
