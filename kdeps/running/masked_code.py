@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The machine code of one function of a module, without the bytes that the kernel changes when it loads or patches it.
+
+An oops prints the bytes around the faulting instruction. What the loader relocates, and what the kernel patches
+(alternatives, ftrace, static calls and keys, locks, return thunks), differs from the file and is left out: the tables
+of such places are sections of the module whose relocations point into the code.
+
+Source: linux ``arch/x86/kernel/module.c`` (``module_finalize``), ``arch/x86/kernel/alternative.c``,
+``arch/arm64/kernel/module.c``, ``arch/arm64/kernel/alternative.c``, ``arch/arm64/kernel/pi/patch-scs.c``.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO, NamedTuple
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section
+
+from kdeps.running.module_code import DAMAGED
+from kdeps.running.symbol_sizes import Place
+
+_ALLOCATED = 0x2
+_X86_64, _ARM64 = "EM_X86_64", "EM_AARCH64"
+_ABSOLUTE_64 = {_X86_64: 1, _ARM64: 257}
+"""``R_X86_64_64``, ``R_AARCH64_ABS64``; every other relocation in code is four bytes long."""
+_RELOCATION = struct.Struct("<QQq")
+_SYMBOL = struct.Struct("<IBBHQQ")
+_ALTERNATIVE = ".altinstructions"
+_ALTERNATIVES = {_X86_64: (14, 12), _ARM64: (12, 10)}
+"""Size, and where the length of the instructions is. Source: ``struct alt_instr`` in linux ``arch/*/include/asm``."""
+_NOT_PATCHED = ("__bug_table", "__ex_table", ".orc_", ".eh_frame", ".debug")
+"""These point into the code and nothing is changed there."""
+_PATCHED_BYTES = 8
+_CALL_TABLES = ("__mcount_loc", ".call_sites")
+"""Where these point to, the kernel changes one call. Source: ``patch_call`` in linux ``arch/x86/kernel/callthunks.c``."""
+_CALL, _CALL_BYTES = 0xE8, 5
+_INDIRECT_CALL, _INDIRECT_LENGTHS = 0xFF, (2, 3, 4, 6, 7)
+"""``call *%rax``, ``call *8(%rax)``, ``call *(%rax,%rcx)``, with a displacement of four bytes, and so on."""
+_WORD = 4
+_ARM64_CALLS = ((0xFC000000, 0x94000000), (0xFEFFF800, 0xD63F0800), (0xFFFFFC1F, 0xD63F0000))
+"""Mask and value of ``bl``, ``blraa`` and its kin, and ``blr``."""
+_SIGNS_RETURN = (0xD503233F, 0xD50323BF)
+"""``paciasp`` and ``autiasp``: the kernel can put a shadow stack in their place."""
+_MAX_BYTES = 64 << 20
+
+
+class MaskedCode(NamedTuple):
+    """The bytes of one function."""
+
+    data: bytes
+    is_fixed: tuple[bool, ...]
+    """For each byte whether the running kernel has it as it is in the file."""
+    is_arm64: bool = False
+    """Instructions are words, and a relocation leaves a call a call."""
+    patched: frozenset[int] = frozenset()
+    """Where the kernel puts another instruction."""
+
+
+def read_masked_code(file: BinaryIO, place: Place) -> MaskedCode | None:
+    """Read the code of one function.
+
+    Returns:
+        None if it cannot be compared: another architecture than x86-64 and arm64, or a damaged file.
+    """
+    try:
+        elf = ELFFile(file)
+        if elf["e_machine"] not in _ALTERNATIVES or elf["e_type"] != "ET_REL" or not elf.little_endian:
+            return None
+        return _mask(list(elf.iter_sections()), place, elf["e_machine"])
+    except DAMAGED:
+        return None
+
+
+def differs(code: MaskedCode, logged: bytes, start: int) -> bool:
+    """Whether bytes of a log are not those of the function.
+
+    Args:
+        code: The function.
+        logged: What the log has.
+        start: Where its first byte is, from the start of the function; negative if it is in front of it.
+    """
+    return any(
+        code.is_fixed[at] and code.data[at] != byte
+        for at, byte in enumerate(logged, start)
+        if 0 <= at < len(code.data)
+    )
+
+
+def is_same_code(one: MaskedCode, other: MaskedCode) -> bool:
+    """Whether two functions are the same, except where either is relocated; padding at the end of one may be missing."""
+    length = min(len(one.data), len(other.data))
+    return length > 0 and all(
+        one.data[at] == other.data[at] for at in range(length) if one.is_fixed[at] and other.is_fixed[at]
+    )
+
+
+def can_return_to(code: MaskedCode, offset: int) -> bool:
+    """Whether an offset can be a return address: a call has to be in front of it. True where the kernel changes it."""
+    if code.is_arm64:
+        return _is_arm64_call(code, offset - _WORD)
+    if not _CALL_BYTES <= offset <= len(code.data):
+        return offset <= _CALL_BYTES
+    if not code.is_fixed[offset - _CALL_BYTES]:
+        return True
+    if code.data[offset - _CALL_BYTES] == _CALL:
+        return True
+    return any(
+        code.data[offset - length] == _INDIRECT_CALL
+        and (not code.is_fixed[offset - length] or _indirect_length(code.data, offset - length) == length)
+        for length in _INDIRECT_LENGTHS
+        if length <= offset
+    )
+
+
+def _indirect_length(data: bytes, at: int) -> int:
+    """The length of an indirect call of x86; 0 if it is another instruction."""
+    mode, kind, base = data[at + 1] >> 6, data[at + 1] >> 3 & 7, data[at + 1] & 7
+    if kind != 2:
+        return 0
+    has_sib = mode != 3 and base == 4
+    if has_sib:
+        base = data[at + 2] & 7
+    return 2 + has_sib + (4 if mode == 2 or (mode == 0 and base == 5) else mode == 1)
+
+
+def _is_arm64_call(code: MaskedCode, at: int) -> bool:
+    if at < 0 or at + _WORD > len(code.data):
+        return False
+    word = int.from_bytes(code.data[at : at + _WORD], "little")
+    return at in code.patched or any(word & mask == value for mask, value in _ARM64_CALLS)
+
+
+def _mask(sections: list[Section], place: Place, machine: str) -> MaskedCode | None:
+    section = sections[place.section]
+    if section["sh_size"] > _MAX_BYTES or (place.size is None and machine == _X86_64):
+        return None
+    # On arm64 the size of the last function is not known; what is in the section is compared.
+    begin = place.value
+    end = section["sh_size"] if place.size is None else min(begin + place.size, section["sh_size"])
+    data: bytes = section.data()[begin:end]
+    fixed = [True] * len(data)
+    relocated, patched = _changed_places(sections, place.section, machine)
+    if machine == _ARM64:
+        words = (int.from_bytes(data[at : at + _WORD], "little") for at in range(0, len(data), _WORD))
+        patched += [(begin + _WORD * n, _WORD) for n, word in enumerate(words) if word in _SIGNS_RETURN]
+    for at, length in (*relocated, *patched):
+        for byte in range(max(at - begin, 0), min(at - begin + length, len(data))):
+            fixed[byte] = False
+    starts = frozenset(byte for at, length in patched for byte in range(at - begin, at - begin + length))
+    return MaskedCode(data, tuple(fixed), machine == _ARM64, starts)
+
+
+def _changed_places(
+    sections: list[Section], code: int, machine: str
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """List what is relocated in a section and what is patched: offset and length."""
+    relocated: list[tuple[int, int]] = []
+    patched: list[tuple[int, int]] = []
+    for table in sections:
+        if table["sh_type"] != "SHT_RELA" or table["sh_size"] > _MAX_BYTES:
+            continue
+        target = sections[table["sh_info"]]
+        if not target["sh_flags"] & _ALLOCATED or target.name.startswith(_NOT_PATCHED):
+            continue
+        rows = list(_RELOCATION.iter_unpack(table.data()))
+        if table["sh_info"] == code:
+            wide = _ABSOLUTE_64[machine]
+            relocated += [(offset, 8 if info & 0xFFFFFFFF == wide else 4) for offset, info, _ in rows]
+        else:
+            symbols = list(_SYMBOL.iter_unpack(sections[table["sh_link"]].data()))
+            patched += _pointed_at(rows, symbols, target, code, *_ALTERNATIVES[machine])
+    return relocated, patched
+
+
+def _pointed_at(
+    rows: list[tuple[int, int, int]],
+    symbols: list[tuple[int, ...]],
+    table: Section,
+    code: int,
+    size: int,
+    length_at: int,
+) -> list[tuple[int, int]]:
+    """List where the entries of a table point to in the code."""
+    data: bytes = table.data() if table.name == _ALTERNATIVE else b""
+    places: list[tuple[int, int]] = []
+    for offset, info, addend in rows:
+        symbol = symbols[info >> 32]
+        if symbol[3] != code:
+            continue
+        length = _CALL_BYTES if table.name in _CALL_TABLES else _PATCHED_BYTES
+        if data and offset % size == 0:
+            length = max(data[offset + length_at], _PATCHED_BYTES)
+        places.append((symbol[4] + addend, length))
+    return places

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What a ``.ko`` file is: its build id, what kernel it is for, and whether two have the same code.
+
+The build id survives strip, a later ``.BTF`` section, signing (which appends) and compression; so equal ids are the
+same link. Other debug information or another source path gives another id to the same code. Then the sections that
+the kernel loads are compared, with what relocates them.
+
+Source: linux ``scripts/Makefile.modfinal``, ``scripts/Makefile.modinst``, ``kernel/module/main.c``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from typing import BinaryIO, NamedTuple
+
+from kdeps.formats.elf import Elf, parse_elf, parse_modinfo
+from kdeps.running.notes import parse_build_id
+from kdeps.running.reader import Packed, Reader
+from kdeps.running.unpacking import MAX_MODULE_BYTES, is_compressed, open_plain, read_pieces, unpack
+from kdeps.system.errors import Unreadable
+
+_BANNER = re.compile(rb"Linux version [0-9][^\0\n]{0,1000}(?=\n)")
+"""Source: ``linux_banner`` in linux ``init/version-timestamp.c``."""
+SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
+
+
+class ModuleFile(NamedTuple):
+    """What one ``.ko`` says of itself."""
+
+    build_id: str | None
+    """In hexadecimal; None if it was linked without one."""
+    vermagic: str
+    """Release, SMP and so on; empty where it has none."""
+    code: str
+    """A hash over everything that the kernel loads, notes and debug information left out; empty unless wanted."""
+
+    @property
+    def release(self) -> str:
+        """The kernel release that it was built for."""
+        return self.vermagic.split(" ")[0]
+
+
+def module_name(path: str) -> str | None:
+    """The name that the kernel gives a module, from its file's name; None if the file is not a module's."""
+    name = path.rpartition("/")[2]
+    for suffix in SUFFIXES:
+        if name.endswith(suffix) and len(name) > len(suffix):
+            return name.removesuffix(suffix).replace("-", "_")
+    return None
+
+
+def read_module(path: str, *, with_code: bool = False) -> ModuleFile:
+    """Read a ``.ko`` file, compressed or not.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        Unreadable: It cannot be read, or is not a module.
+    """
+    with open_plain(path) as file:
+        head = file.read(8)
+        file.seek(0)
+        try:
+            if is_compressed(head):
+                unpacked = unpack(Reader(read_pieces(file), MAX_MODULE_BYTES), MAX_MODULE_BYTES)
+                return parse_module(io.BytesIO(b"".join(unpacked.rest())), with_code=with_code)
+            return parse_module(file, with_code=with_code)
+        except Packed as error:
+            raise Unreadable(f"{path}: {error}") from error
+
+
+def parse_module(file: BinaryIO, *, with_code: bool = False) -> ModuleFile:
+    """Read an uncompressed module.
+
+    Raises:
+        Packed: It is not an ELF file, or it is damaged.
+    """
+    elf = _parse(file)
+    if elf is None:
+        raise Packed("is not a module, or it is damaged")
+    code = ""
+    if with_code:
+        from kdeps.running.module_code import DAMAGED, hash_code  # loads pyelftools
+
+        try:
+            code = hash_code(file)
+        except DAMAGED as error:
+            raise Packed(f"is not a module, or it is damaged: {error}") from error
+    build_id = parse_build_id(elf.bytes_of(".note.gnu.build-id"))
+    return ModuleFile(build_id, parse_modinfo(elf).get("vermagic", ""), code)
+
+
+def read_kernel_id(path: str) -> str | None:
+    """Return the build id of a ``vmlinux``, or None if there is no such file or it has none.
+
+    Raises:
+        Unreadable: It cannot be read, or is not an ELF file.
+    """
+    try:
+        with open_plain(path) as file:
+            elf = _parse(file)
+            if elf is None:
+                raise Unreadable(f"{path}: not an ELF file, or it is damaged")
+            return parse_build_id(elf.bytes_of(".notes") or elf.bytes_of(".note.gnu.build-id"))
+    except FileNotFoundError:
+        return None
+
+
+def read_banner(path: str) -> str:
+    """Return the line ``Linux version …`` of a ``vmlinux``; empty if it has none, or cannot be read."""
+    try:
+        with open_plain(path) as file:
+            elf = _parse(file)
+            banner = _BANNER.search(elf.bytes_of(".rodata")) if elf is not None else None
+    except (FileNotFoundError, Unreadable):
+        return ""
+    return banner[0].decode("utf-8", "replace") if banner else ""
+
+
+def _parse(file: BinaryIO) -> Elf | None:
+    size = file.seek(0, os.SEEK_END)
+
+    def read(at: int, count: int) -> bytes:
+        if at >= size:
+            return b""
+        file.seek(at)
+        return file.read(min(count, size - at))
+
+    return parse_elf(read)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Is another build of a module loaded than its file? Two small reads, for commands that have no time.
+
+``kdeps make`` and ``kdeps watch`` use this; ``judge`` has the whole answer.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kdeps.formats.elf import parse_elf
+from kdeps.running.notes import parse_build_id
+from kdeps.system.files import open_nonblocking, open_to_read
+
+_MAX_NOTE = 4096
+
+
+def find_other_loaded(paths: list[str], sysfs: str = "/sys") -> list[str]:
+    """Find the modules that are loaded from another build than their file.
+
+    Args:
+        paths: Uncompressed ``.ko`` files.
+        sysfs: Where sysfs is mounted.
+
+    Returns:
+        Their names, as the kernel has them. A module that is not loaded, and one of which the file or the kernel
+        shows no build id, is left out.
+    """
+    found = []
+    for path in paths:
+        name = os.path.basename(path).removesuffix(".ko").replace("-", "_")
+        loaded = _read_loaded_id(f"{sysfs}/module/{name}/notes/.note.gnu.build-id")
+        if loaded is not None and (read_file_id(path) or loaded) != loaded:
+            found.append(name)
+    return found
+
+
+def read_file_id(path: str) -> str | None:
+    """Return the build id of an uncompressed module or of a ``vmlinux``; None if it cannot be read or has none."""
+    try:
+        descriptor = open_nonblocking(path, os.O_RDONLY)
+    except (OSError, ValueError):
+        return None
+    try:
+        elf = parse_elf(lambda at, size: os.pread(descriptor, size, at))
+        if elf is None:
+            return None
+        return parse_build_id((elf.bytes_of(".note.gnu.build-id") or elf.bytes_of(".notes"))[:_MAX_NOTE])
+    except (OSError, ValueError, OverflowError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _read_loaded_id(path: str) -> str | None:
+    try:
+        with open_to_read(path) as file:
+            return parse_build_id(file.read(_MAX_NOTE))
+    except OSError:
+        return None
