@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Floor 5: a verdict in words for people (``text``) and for programs (``verdict_json``)."""
+"""Words and documents: every sentence, table and format that kdeps writes.
+
+Nothing here judges; it receives results and returns text.
+Start reading at ``sentences`` (one for each reason) and ``verdict_text``.
+"""

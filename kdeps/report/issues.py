@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What a pipeline is told, the same for every format: one list of issues, each once.
+"""The issues that a pipeline gets, the same for every format: one list, each once.
 
 The kernel's artifacts are the same for every module of a tree, so that one edit of
 the core makes ten modules stale; that is one issue, which names ten modules.
@@ -17,54 +17,24 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from kdeps.causes import Cause, find_causes
-from kdeps.ci.discovery import Kind
-from kdeps.ci.inspection import Inspection, Part
-from kdeps.ci.ledger import Roots
-from kdeps.printable import printable, shell_quoted
-from kdeps.repair.plan import plan_repair, refresh_goal
-from kdeps.report.commands import cure, make_command
-from kdeps.report.words import Style, Writer, say_cause, say_finding
-from kdeps.rules import Scope
-from kdeps.survey import Survey
-from kdeps.verdict import ReasonKind, Status
+from kdeps.contents.roots import Roots
+from kdeps.kbuild.rule import Owner
+from kdeps.refresh.plan import plan_refresh, refresh_goal
+from kdeps.report.refresh_commands import make_command, refresh_commands
+from kdeps.report.sentences import ResultText, Style, cause_sentence, finding_sentence
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import ReasonKind, Status
+from kdeps.staleness.root_causes import RootCause, find_root_causes
+from kdeps.staleness.scope import ScopedResult, ScopeResults
+from kdeps.staleness.snapshot import BEFORE_EPOCH
+from kdeps.system.text import printable, shell_quoted
 
 UNREADABLE = "unreadable"
 NOT_JUDGED = "not-judged"
 NOT_BUILT = "not-built"
 
-SUMMARIES: dict[str, str] = {
-    ReasonKind.MISSING_TARGET: "An artifact of the kernel is missing",
-    ReasonKind.NEWER_PREREQUISITE: "An artifact of the kernel is older than a file it is made from",
-    ReasonKind.MISSING_PREREQUISITE: "A file that an artifact of the kernel was made from is gone",
-    ReasonKind.MISSING_RECORD: "An artifact of the kernel has no usable record",
-    ReasonKind.COMMAND_CHANGED: "An artifact of the kernel would be made by another command now",
-    ReasonKind.STALE_PREREQUISITE: "An artifact of the kernel is made from something stale",
-    ReasonKind.MISSING_OUTPUT: "A file made together with an artifact is gone or empty",
-    ReasonKind.INTERRUPTED: "A compile was broken off, and left parts behind",
-    ReasonKind.CONTENT_CHANGED: "An artifact is stale behind its mtime: an input is not what the ledger has",
-    ReasonKind.CONFIG_NOT_SYNCED: "The configuration is not synced, and M= builds never sync it",
-    ReasonKind.CONFIG_NOT_FOLLOWED: "The module was built before a configuration symbol changed",
-    ReasonKind.TOOLCHAIN_CHANGED: "The compilers are not those the kernel was built with",
-    ReasonKind.NO_OBJECTS: "The folder that M= names builds nothing",
-    ReasonKind.OLD_KERNEL: "The kernel that was linked is older than its crates",
-    ReasonKind.OLD_SYMVERS: "The list of exported symbols is older than the kernel",
-    ReasonKind.MISSING_SYMVERS: "The list of exported symbols is missing",
-    Kind.TOUCHED_ONLY: "Files are newer, with the content of the ledger",
-    Kind.NOT_IN_LEDGER: "The ledger does not speak of an artifact",
-    Kind.OTHER_COMPILER: "An artifact was made by another compiler than the configuration has",
-    Kind.OTHER_KERNEL: "A module was built for another kernel",
-    Kind.UNDEFINED_SYMBOL: "A module needs a symbol that nothing exports",
-    Kind.FLAGS_DIFFER: "A module and a crate were compiled with flags that do not go together",
-    Kind.CHANGED_MEANWHILE: "A file was changed while it was compiled, which make never notices",
-    Kind.RECORD_WITHOUT_FILE: "A record's file is not there",
-    Kind.FILE_WITHOUT_RECORD: "An artifact has no record: this build did not make it",
-    Kind.MIXED_BUILDS: "Artifacts of different builds are used together",
-    UNREADABLE: "A file that the answer depends on cannot be read",
-    NOT_JUDGED: "A module could not be judged at all",
-    NOT_BUILT: "A module is not up to date itself",
-}
-"""One line for every kind of issue. The keys are stable: every format carries them."""
+KINDS = (*(kind.value for kind in ReasonKind), UNREADABLE, NOT_JUDGED, NOT_BUILT)
+"""Every kind of issue; each has a page. They are stable, because every format carries them."""
 
 
 class Issue(NamedTuple):
@@ -86,18 +56,18 @@ class Issue(NamedTuple):
     """Names of the parts it was found in."""
     fingerprints: tuple[str, ...]
     """One for each of ``paths``."""
-    part: Part
+    part: ScopedResult
     """The first of the parts it was found in."""
-    cause: Cause | None = None
+    cause: RootCause | None = None
     """What it says in full, where it is a root cause of that part's verdict."""
 
 
 class Report(NamedTuple):
     """Everything that every format says."""
 
-    inspection: Inspection
+    inspection: ScopeResults
     issues: tuple[Issue, ...]
-    cure: tuple[str, ...]
+    refresh_commands: tuple[str, ...]
     """Shell commands that bring the stale parts to fresh, one after the other."""
     status: Status
     root: str
@@ -108,12 +78,14 @@ class Report(NamedTuple):
     """Of the parts, in their order."""
 
 
-class _Dated(Writer):
+class _Dated(ResultText):
     """Says when, not how long ago: a report is read later."""
 
     def ago(self, mtime_ns: int | None) -> str:
         if mtime_ns is None:
             return "at an unknown time"
+        if mtime_ns == BEFORE_EPOCH:
+            return "before 1970, which make takes for the future"
         try:
             moment = datetime.fromtimestamp(mtime_ns // 1_000_000_000, timezone.utc)
         except (OverflowError, ValueError, OSError):
@@ -121,8 +93,8 @@ class _Dated(Writer):
         return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def make_report(inspection: Inspection, *, cwd: str, root: str, built: bool = False) -> Report:
-    """Gather everything that is to be told of an inspection.
+def make_report(inspection: ScopeResults, *, cwd: str, root: str, built: bool = False) -> Report:
+    """Gather all issues of an inspection.
 
     Args:
         inspection: What was judged.
@@ -167,16 +139,16 @@ _BY_FILE = frozenset(
 )
 
 
-def _status(part: Part, issues: list[Issue]) -> Status:
+def _status(part: ScopedResult, issues: list[Issue]) -> Status:
     return max((part.status, *(issue.status for issue in issues)), key=_RANK.__getitem__)
 
 
-def _roots(inspection: Inspection) -> dict[str, str]:
-    trees = tuple(survey.tree for survey in inspection.surveys)
+def _roots(inspection: ScopeResults) -> dict[str, str]:
+    trees = tuple(result.tree for result in inspection.results)
     return dict(Roots(trees).paths) if trees else {}
 
 
-def _cure(inspection: Inspection, statuses: list[Status], issues: list[Issue], cwd: str) -> tuple[str, ...]:
+def _cure(inspection: ScopeResults, statuses: list[Status], issues: list[Issue], cwd: str) -> tuple[str, ...]:
     """The commands for all stale parts, each once: what the kernel needs is the same for all of them."""
     removals: dict[str, None] = {}
     goals: dict[str, None] = {}
@@ -186,55 +158,63 @@ def _cure(inspection: Inspection, statuses: list[Status], issues: list[Issue], c
         for part in inspection.parts
     }
     for part, status in zip(inspection.parts, statuses, strict=True):
-        if part.survey is None or status is not Status.STALE:
+        if part.result is None or status is not Status.STALE:
             continue
-        tree, plan = part.survey.tree, plan_repair(part.survey)
-        own = [path for found in part.discoveries if found.status is Status.STALE for path in found.remove]
-        silent = part.survey.verdict.status is Status.STALE
-        if plan.by_hand or tree.prebuilt:
-            continue  # what a person must do first is said with the finding
+        tree, plan = part.result.tree, plan_refresh(part.result)
+        own = [path for found in part.findings if found.status is Status.STALE for path in found.remove]
+        silent = part.result.verdict.status is Status.STALE
+        if tree.prebuilt:
+            own = [path for path in own if path.startswith(f"{tree.module_output}/")]
+        if plan.manual:
+            continue  # the finding itself says what the user must do first
         if not own and (plan.empty if silent else not unbuilt[part.name]):
             continue  # no command of ours would help
-        lines = cure(part.survey, cwd)
+        lines = refresh_commands(part.result, cwd)
         if tree.module is not None:
             modules[lines.pop()] = None
         if own:
             removals["rm -f " + " ".join(shell_quoted(path) for path in own)] = None
             if any(not path.startswith(f"{tree.module_output}/") for path in own):
-                goals[make_command(tree, cwd, refresh_goal(part.survey.rules))] = None
+                goals[make_command(tree, cwd, refresh_goal(part.result.rules))] = None
         for line in lines:
             (removals if line.startswith("rm -f ") else goals)[line] = None
     return (*removals, *goals, *modules)
 
 
-def _issues(part: Part, cwd: str, *, built: bool) -> Iterator[Issue]:
-    survey = part.survey
-    if survey is None:
+def _issues(part: ScopedResult, cwd: str, *, built: bool) -> Iterator[Issue]:
+    result = part.result
+    if result is None:
         path = part.error.partition(":")[0]
         path = path if path.startswith("/") else cwd
         yield _issue(part, NOT_JUDGED, Status.UNKNOWN, (path,), path, part.error, key=part.error)
         return
-    writer = _Dated(survey, cwd, Style.PLAIN, True, 0)
-    for problem in survey.verdict.problems:
+    writer = _Dated(result, cwd, Style.PLAIN, True, 0)
+    for problem in result.verdict.problems:
         message = f"{writer.path(problem.path)}: {problem.message}"
         yield _issue(part, UNREADABLE, Status.UNKNOWN, (problem.path,), problem.path, message)
-    for finding in survey.verdict.findings:
-        message = say_finding(writer, finding)
+    counted = {discovery.path for discovery in part.findings if discovery.kind is ReasonKind.MISSING_SYMVERS}
+    for finding in result.verdict.findings:
+        if finding.path in counted:
+            continue  # the same, with the number of symbols
+        message = finding_sentence(writer, finding)
         yield _issue(
             part, finding.kind.value, finding.status, (finding.path,), finding.path, message, finding.help,
             key=finding.message,
         )  # fmt: skip
-    for discovery in part.discoveries:
+    for discovery in part.findings:
+        # That a module is as it should be is more than that nothing it is built from is stale.
+        untold = built and discovery.kind is ReasonKind.MISSING_SYMVERS
+        status = Status.UNKNOWN if untold else discovery.status
         yield _issue(
-            part, discovery.kind.value, discovery.status, (discovery.path,), discovery.path, discovery.message,
+            part, discovery.kind.value, status, (discovery.path,), discovery.path, discovery.message,
             discovery.help, key=discovery.message,
         )  # fmt: skip
-    for cause in find_causes(survey):
-        yield _cause_issue(part, survey, writer, cause, cause.reason.kind.value)
+    for cause in find_root_causes(result):
+        yield _cause_issue(part, result, writer, cause, cause.reason.kind.value)
     if built:
-        for cause in find_causes(survey, among=survey.verdict.pending):
-            yield _cause_issue(part, survey, writer, cause, NOT_BUILT)
-        folder = survey.tree.module
+        for cause in find_root_causes(result, among=result.verdict.pending):
+            yield _cause_issue(part, result, writer, cause, NOT_BUILT)
+        folder = result.tree.module
         if folder is not None and not part.built:
             yield _issue(part, NOT_BUILT, Status.STALE, (folder,), folder, "it was never built here")
         elif folder is not None and not part.built_against:
@@ -242,27 +222,29 @@ def _issues(part: Part, cwd: str, *, built: bool) -> Iterator[Issue]:
             yield _issue(part, NOT_BUILT, Status.STALE, (folder,), folder, message)
 
 
-def _cause_issue(part: Part, survey: Survey, writer: Writer, cause: Cause, kind: str) -> Issue:
+def _cause_issue(
+    part: ScopedResult, result: CheckResult, writer: ResultText, cause: RootCause, kind: str
+) -> Issue:
     first = cause.direct[0]
     # The representative file of a joined cause goes first, the others by name.
     paths = (cause.reason.path, *sorted(set(cause.paths) - {cause.reason.path}))
     location = cause.reason.path
-    if location in survey.graph.producers and first.rule.source:
+    if location in result.graph.producers and first.rule.source:
         location = first.rule.source
     elif "/include/config/" in location:
-        location = first.rule.source or f"{survey.tree.objtree}/.config"
+        location = first.rule.source or f"{result.tree.objtree}/.config"
     issue = _issue(
-        part, kind, Status.STALE, paths, location, say_cause(writer, cause), target=first.rule.name
+        part, kind, Status.STALE, paths, location, cause_sentence(writer, cause), target=first.rule.name
     )
     return issue._replace(cause=cause)
 
 
 def _issue(
-    part: Part, kind: str, status: Status, paths: tuple[str, ...], location: str, message: str, help_text: str = "",
+    part: ScopedResult, kind: str, status: Status, paths: tuple[str, ...], location: str, message: str, help_text: str = "",
     *, target: str = "", key: str = "",
 ) -> Issue:  # fmt: skip
-    survey = part.survey
-    roots = None if survey is None else Roots((survey.tree,))
+    result = part.result
+    roots = None if result is None else Roots((result.tree,))
     return Issue(
         kind, status, paths, location, printable(message), printable(help_text), target, (part.name,),
         tuple(_fingerprint(roots, kind, path, key) for path in paths), part,
@@ -278,7 +260,7 @@ def _fingerprint(roots: Roots | None, kind: str, path: str, message: str) -> str
 
 
 def relative_to(path: str, root: str) -> str | None:
-    """A path as a repository names it; ``None`` where it lies outside."""
+    """Return a path as a repository names it; None if it is outside."""
     path, root = os.path.normpath(path), os.path.normpath(root)
     if path == root:
         return "."
@@ -301,11 +283,11 @@ def find_repository(cwd: str, environ: dict[str, str], roots: dict[str, str]) ->
     return folder
 
 
-def module_stats(part: Part) -> tuple[int, int, int]:
+def module_stats(part: ScopedResult) -> tuple[int, int, int]:
     """How many rules and files were looked at, and how many kernel artifacts are silently stale."""
-    if part.survey is None:
+    if part.result is None:
         return 0, 0, 0
-    survey = part.survey
-    rules, files = part.looked_at or (len(survey.graph.rules), len(survey.snapshot.mtime_ns))
-    kernel = sum(1 for s in survey.verdict.stale if s.silent and s.rule.scope is Scope.KERNEL)
+    result = part.result
+    rules, files = part.looked_at or (len(result.graph.rules), len(result.snapshot.mtime_ns))
+    kernel = sum(1 for s in result.verdict.stale if s.silent and s.rule.owner is Owner.KERNEL)
     return rules, files, kernel

@@ -10,54 +10,54 @@ from __future__ import annotations
 import os
 
 from kdeps import __version__
-from kdeps.causes import crate_name
+from kdeps.formats.crate_name import crate_name
+from kdeps.kbuild.modules import KernelWithModules
 from kdeps.query.affected import Affected, Effect, Estimate, affected_modules
-from kdeps.query.modules import Whole
 from kdeps.query.names import Named
 from kdeps.query.why import Chain, Step, User, find_state, is_taken, judge_target
 from kdeps.report.verdict_json import Json
-from kdeps.survey import Survey
-from kdeps.verdict import Reason
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import Reason
 
 WHY_SCHEMA = "kdeps.why/1"
 AFFECTED_SCHEMA = "kdeps.affected/1"
 
 
-def why_json(survey: Survey, target: Named, chains: list[Chain], causes: int) -> Json:
+def why_json(result: CheckResult, target: Named, chains: list[Chain], causes: int) -> Json:
     """Render the answer to "why is it stale", or "how is it made from that".
 
     Args:
-        survey: Of the build.
+        result: Of the build.
         target: What was asked about.
         chains: To be shown.
         causes: How many root causes there are, shown or not.
     """
-    state = None if target.rule is None else find_state(survey, survey.graph.rules[target.rule])
+    state = None if target.rule is None else find_state(result, result.graph.rules[target.rule])
     return {
-        **_head(survey, target),
-        "verdict": judge_target(survey, target).value,
+        **_head(result, target),
+        "verdict": judge_target(result, target).value,
         "silent": state is not None and state.silent,
         "certainty": None if state is None else state.certainty.value,
         "causes": causes,
-        "chains": [_chain(survey, chain) for chain in chains],
+        "chains": [_chain(result, chain) for chain in chains],
         "findings": [
             {"kind": f.kind.value, "path": f.path, "message": f.message, "help": f.help, "verdict": f.status.value}
-            for f in survey.verdict.findings
+            for f in result.verdict.findings
         ],
-        "problems": [{"path": p.path, "message": p.message} for p in survey.verdict.problems],
+        "problems": [{"path": p.path, "message": p.message} for p in result.verdict.problems],
     }  # fmt: skip
 
 
-def users_json(survey: Survey, target: Named, users: list[User]) -> Json:
+def users_json(result: CheckResult, target: Named, users: list[User]) -> Json:
     """Render the answer to "who uses it": every rule once, by the shortest way, nearest first."""
     return {
-        **_head(survey, target),
+        **_head(result, target),
         "users": [
             {
                 "path": user.rule.target,
                 "target": user.rule.name,
-                "scope": user.rule.scope.value,
-                "crate": crate_name(user.rule) or None,
+                "scope": user.rule.owner.value,
+                "crate": crate_name(user.rule.outputs) or None,
                 "via": user.via,
                 "from": None if user.below is None else users[user.below].rule.target,
                 "distance": user.distance,
@@ -68,46 +68,46 @@ def users_json(survey: Survey, target: Named, users: list[User]) -> Json:
     }
 
 
-def _head(survey: Survey, target: Named) -> Json:
-    tree = survey.tree
+def _head(result: CheckResult, target: Named) -> Json:
+    tree = result.tree
     return {
         "schema": WHY_SCHEMA,
         "kdeps": __version__,
         "tree": {"srctree": tree.srctree, "objtree": tree.objtree, "module": tree.module, "kernelrelease": tree.release},
         "path": target.path,
-        "target": None if target.rule is None else survey.graph.rules[target.rule].name,
+        "target": None if target.rule is None else result.graph.rules[target.rule].name,
     }  # fmt: skip
 
 
-def _chain(survey: Survey, chain: Chain) -> Json:
+def _chain(result: CheckResult, chain: Chain) -> Json:
     cause = chain.cause
     return {
         "cause": None
         if cause is None
         else {"kind": cause.reason.kind.value, "kbuild": cause.reason.kbuild, "paths": list(cause.paths)},
         "missed": chain.is_missed,
-        "steps": [_step(survey, step) for step in chain.steps],
+        "steps": [_step(result, step) for step in chain.steps],
     }
 
 
-def _step(survey: Survey, step: Step) -> Json:
+def _step(result: CheckResult, step: Step) -> Json:
     rule = step.rule
     return {
         "path": step.path,
         "target": None if rule is None else rule.name,
-        "scope": None if rule is None else rule.scope.value,
-        "crate": (crate_name(rule) or None) if rule is not None else None,
+        "scope": None if rule is None else rule.owner.value,
+        "crate": (crate_name(rule.outputs) or None) if rule is not None else None,
         "taken": rule is not None and is_taken(rule),
-        "mtime_ns": survey.snapshot.mtime_ns.get(step.path, _symbol_mtime(survey, step.path)),
+        "mtime_ns": result.snapshot.mtime_ns.get(step.path, _symbol_mtime(result, step.path)),
         "reason": None if step.reason is None else reason_json(step.reason),
     }
 
 
-def _symbol_mtime(survey: Survey, path: str) -> int | None:
+def _symbol_mtime(result: CheckResult, path: str) -> int | None:
     if "/include/config/" not in path:
         return None
     folder, name = path[: path.rindex("/include/config/")], os.path.basename(path)
-    return survey.snapshot.config.get(folder, {}).get(name)
+    return result.snapshot.config.get(folder, {}).get(name)
 
 
 def reason_json(reason: Reason) -> Json:
@@ -124,7 +124,9 @@ def reason_json(reason: Reason) -> Json:
     return document
 
 
-def affected_json(whole: Whole, affected: Affected, estimate: Estimate, *, modules_only: bool) -> Json:
+def affected_json(
+    whole: KernelWithModules, affected: Affected, estimate: Estimate, *, modules_only: bool
+) -> Json:
     """Render the answer to "what does this rebuild"; each list in the order in which it would be built."""
     tree = whole.tree
     folders = [
@@ -150,7 +152,9 @@ def affected_json(whole: Whole, affected: Affected, estimate: Estimate, *, modul
             }
             for change in affected.changes
         ],
-        "crates": [{"crate": crate_name(effect.rule), **_effect(effect)} for effect in affected.crates],
+        "crates": [
+            {"crate": crate_name(effect.rule.outputs), **_effect(effect)} for effect in affected.crates
+        ],
         "modules": [_effect(effect) for effect in affected.modules],
         "others": [_effect(effect) for effect in affected.others],
         "unknown": [{"path": reason.path, "message": reason.detail} for reason in affected.unknown],
@@ -167,7 +171,7 @@ def _effect(effect: Effect) -> Json:
     return {
         "path": effect.rule.target,
         "target": effect.rule.name,
-        "scope": effect.rule.scope.value,
+        "scope": effect.rule.owner.value,
         "module": None if effect.module is None else effect.module.module,
         "certainty": effect.certainty.value,
         "noticed": effect.noticed,

@@ -11,11 +11,11 @@ import json
 import re
 
 from kdeps import __version__
-from kdeps.rules import Scope
-from kdeps.rustc_errors import predict_error
-from kdeps.survey import Survey
-from kdeps.tree import Tree
-from kdeps.verdict import Reason, ReasonKind, Source, Stale, Status
+from kdeps.kbuild.rule import Owner
+from kdeps.kbuild.tree import Tree
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import Reason, ReasonKind, Source, Stale, Status
+from kdeps.staleness.rustc_errors import predict_error
 
 _UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 """Control characters beyond ASCII and what turns the direction of writing; JSON itself escapes the others."""
@@ -26,22 +26,39 @@ Json = dict[str, object]
 """What ``json.dumps`` takes; the shape itself is in ``verdict.schema.json``."""
 
 
-def verdict_json(survey: Survey) -> str:
-    """Render a survey as one JSON object (no newline at the end)."""
-    return dump(verdict_document(survey))
+def verdict_json(
+    result: CheckResult, *, by_time: CheckResult | None = None, touched: tuple[str, ...] = ()
+) -> str:
+    """Render a result as one JSON object (no newline at the end).
+
+    Args:
+        result: What to say.
+        by_time: The same build as make has it, where contents decided.
+        touched: Inputs that are newer than what was made from them, with the same content.
+    """
+    document = verdict_document(result)
+    if by_time is not None:
+        verdict = by_time.verdict
+        document["by_time"] = {
+            "verdict": verdict.status.value,
+            "stale": [state.rule.name for state in verdict.stale],
+            "pending": [state.rule.name for state in verdict.pending],
+        }
+        document["touched"] = list(touched)
+    return dump(document)
 
 
-def verdict_document(survey: Survey) -> Json:
+def verdict_document(result: CheckResult) -> Json:
     """The object itself, as ``verdict.schema.json`` describes it."""
-    tree, verdict = survey.tree, survey.verdict
+    tree, verdict = result.tree, result.verdict
     return {
         "schema": SCHEMA,
         "kdeps": __version__,
-        "tree": _tree(tree),
+        "tree": tree_document(tree),
         "verdict": verdict.status.value,
         "source": verdict.source.value,
-        "stale": [_stale(survey, state) for state in verdict.stale],
-        "pending": [_stale(survey, state) for state in verdict.pending],
+        "stale": [_stale(result, state) for state in verdict.stale],
+        "pending": [_stale(result, state) for state in verdict.pending],
         "findings": [
             {
                 "kind": f.kind.value,
@@ -54,20 +71,22 @@ def verdict_document(survey: Survey) -> Json:
         ],
         "problems": [{"path": p.path, "message": p.message} for p in verdict.problems],
         "stats": {
-            "rules": len(survey.graph.rules),
-            "prerequisites": sum(len(rule.prerequisites) + len(rule.optional) for rule in survey.graph.rules),
-            "files": len(survey.snapshot.mtime_ns),
-            "elapsed_ms": round(survey.elapsed_ms, 1),
+            "rules": len(result.graph.rules),
+            "prerequisites": sum(
+                len(rule.prerequisites) + len(rule.optional_prerequisites) for rule in result.graph.rules
+            ),
+            "files": len(result.snapshot.mtime_ns),
+            "elapsed_ms": round(result.elapsed_ms, 1),
         },
     }
 
 
 def unknown_document(tree: Tree, path: str, message: str) -> Json:
-    """The object for a build that could not be judged at all, for it cannot be reached."""
+    """The object for a build that could not be judged at all."""
     return {
         "schema": SCHEMA,
         "kdeps": __version__,
-        "tree": _tree(tree),
+        "tree": tree_document(tree),
         "verdict": Status.UNKNOWN.value,
         "source": Source.RECORD.value,
         "stale": [],
@@ -90,12 +109,12 @@ def dump_list(documents: list[Json]) -> str:
 
 def _dump(document: object, indent: int | None) -> str:
     # A path may hold any byte; JSON may not. Replace what is no UTF-8, keep the rest readable,
-    # but for what a terminal would obey.
+    # except for what a terminal would obey.
     text = json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "replace").decode("utf-8")
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _tree(tree: Tree) -> Json:
+def tree_document(tree: Tree) -> Json:
     return {
         "srctree": tree.srctree,
         "objtree": tree.objtree,
@@ -106,25 +125,25 @@ def _tree(tree: Tree) -> Json:
     }
 
 
-def _stale(survey: Survey, state: Stale) -> Json:
+def _stale(result: CheckResult, state: Stale) -> Json:
     rule = state.rule
-    base = survey.tree.module_output if rule.scope is Scope.MODULE else survey.tree.objtree
+    base = result.tree.module_output if rule.owner is Owner.MODULE else result.tree.objtree
     return {
         "target": rule.name,
         "outputs": [_relative(path, base) for path in rule.outputs],
-        "scope": rule.scope.value,
+        "scope": rule.owner.value,
         "silent": state.silent,
         "certainty": state.certainty.value,
-        "reasons": [_reason(survey, state, reason, base) for reason in state.reasons],
+        "reasons": [_reason(result, state, reason, base) for reason in state.reasons],
     }
 
 
-def _reason(survey: Survey, state: Stale, reason: Reason, base: str | None) -> Json:
-    is_output = reason.path in survey.graph.producers
+def _reason(result: CheckResult, state: Stale, reason: Reason, base: str | None) -> Json:
+    is_output = reason.path in result.graph.producers
     document: Json = {
         "kind": reason.kind.value,
         "kbuild": reason.kbuild,
-        "path": _relative(reason.path, survey.tree.objtree) if is_output else reason.path,
+        "path": _relative(reason.path, result.tree.objtree) if is_output else reason.path,
     }
     if is_output and document["path"] == reason.path:
         document["path"] = _relative(reason.path, base)
@@ -136,7 +155,7 @@ def _reason(survey: Survey, state: Stale, reason: Reason, base: str | None) -> J
         document["added"], document["removed"] = list(reason.added), list(reason.removed)
     if reason.detail:
         document["detail"] = reason.detail
-    foretold = predict_error(state.rule, reason, survey.snapshot) if state.silent else None
+    foretold = predict_error(state.rule, reason, result.snapshot) if state.silent else None
     if foretold is not None:
         document["rustc_error"] = {"code": foretold.code, "certain": foretold.certain}
     return document

@@ -8,11 +8,11 @@ with a new schema number.
 from __future__ import annotations
 
 from kdeps import __version__
-from kdeps.ci.inspection import Part
 from kdeps.report.issues import Issue, Report, module_stats, relative_to
 from kdeps.report.verdict_json import Json, dump
-from kdeps.survey import Survey
-from kdeps.verdict import ReasonKind, Status
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import ReasonKind, Status
+from kdeps.staleness.scope import ScopedResult
 
 SCHEMA = "kdeps.ci/1"
 
@@ -29,42 +29,42 @@ def ci_json(report: Report) -> str:
             "roots": dict(report.roots),
             "modules": [_part(part, status) for part, status in parts],
             "issues": [_issue(report, issue) for issue in report.issues],
-            "cure": list(report.cure),
+            "cure": list(report.refresh_commands),
         }
     )
 
 
-def _part(part: Part, status: Status) -> Json:
-    survey = part.survey
+def _part(part: ScopedResult, status: Status) -> Json:
+    result = part.result
     rules, files, kernel = module_stats(part)
     return {
         "name": part.name,
         "verdict": status.value,
-        "module": None if survey is None else survey.tree.module,
-        "module_output": None if survey is None else survey.tree.module_output,
-        "kernelrelease": None if survey is None else survey.tree.release,
+        "module": None if result is None else result.tree.module,
+        "module_output": None if result is None else result.tree.module_output,
+        "kernelrelease": None if result is None else result.tree.release,
         "built": part.built,
-        "source": None if survey is None else survey.verdict.source.value,
+        "source": None if result is None else result.verdict.source.value,
         "error": part.error or None,
-        "direct": _direct(survey, seen=True),
-        "unseen": _direct(survey, seen=False),
-        "pending": [] if survey is None else [state.rule.name for state in survey.verdict.pending],
+        "direct": _direct(result, seen=True),
+        "unseen": _direct(result, seen=False),
+        "pending": [] if result is None else [state.rule.name for state in result.verdict.pending],
         "stats": {
             "rules": rules,
             "files": files,
             "stale_kernel_artifacts": kernel,
-            "elapsed_ms": 0 if survey is None else round(survey.elapsed_ms, 1),
+            "elapsed_ms": 0 if result is None else round(result.elapsed_ms, 1),
         },
     }
 
 
-def _direct(survey: Survey | None, *, seen: bool) -> list[str]:
+def _direct(result: CheckResult | None, *, seen: bool) -> list[str]:
     """Names of what is stale by itself, as Kbuild sees it or as only we do."""
-    if survey is None:
+    if result is None:
         return []
     return [
         state.rule.name
-        for state in (*survey.verdict.stale, *survey.verdict.pending)
+        for state in (*result.verdict.stale, *result.verdict.pending)
         if state.direct
         and seen == any(r.kbuild and r.kind is not ReasonKind.STALE_PREREQUISITE for r in state.reasons)
     ]

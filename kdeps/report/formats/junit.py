@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
-from kdeps.ci.inspection import Part
 from kdeps.report.issues import Issue, Report, module_stats
-from kdeps.verdict import Status
+from kdeps.staleness.reasons import Status
+from kdeps.staleness.scope import ScopedResult
+from kdeps.system.text import printable
 
 
 def junit(report: Report) -> str:
@@ -30,26 +31,24 @@ def junit(report: Report) -> str:
         case = ElementTree.SubElement(
             suite,
             "testcase",
-            {"classname": "kdeps", "name": _clean(part.name), "time": f"{_seconds(part):.3f}"},
+            {"classname": "kdeps", "name": printable(part.name), "time": f"{_seconds(part):.3f}"},
         )
         own = [issue for issue in report.issues if part.name in issue.modules]
         bad = [issue for issue in own if issue.status is not Status.FRESH]
         if status is not Status.FRESH:
             name = "failure" if status is Status.STALE else "error"
             first = bad[0] if bad else None
-            attributes = {"type": first.kind if first else status.value, "message": _clean(first.message if first else "")}  # fmt: skip
-            ElementTree.SubElement(case, name, attributes).text = _clean(_text(bad, report.cure))
+            attributes = {"type": first.kind if first else status.value, "message": first.message if first else ""}  # fmt: skip
+            ElementTree.SubElement(case, name, attributes).text = _text(bad, report.refresh_commands)
         notes = [f"note: {issue.message}" for issue in own if issue.status is Status.FRESH]
         rules, files, _ = module_stats(part)
-        ElementTree.SubElement(case, "system-out").text = _clean(
-            "\n".join([*notes, f"{rules} rules, {files} files"])
-        )
+        ElementTree.SubElement(case, "system-out").text = "\n".join([*notes, f"{rules} rules, {files} files"])
     ElementTree.indent(top)
     return ElementTree.tostring(top, encoding="unicode", xml_declaration=False)
 
 
-def _seconds(part: Part) -> float:
-    return part.survey.elapsed_ms / 1000 if part.survey is not None else 0.0
+def _seconds(part: ScopedResult) -> float:
+    return part.result.elapsed_ms / 1000 if part.result is not None else 0.0
 
 
 def _text(issues: list[Issue], cure: tuple[str, ...]) -> str:
@@ -63,14 +62,4 @@ def _text(issues: list[Issue], cure: tuple[str, ...]) -> str:
             lines.append(f"  help: {issue.help}")
     if cure and any(issue.status is Status.STALE for issue in issues):
         lines += ["", "to refresh, then build:", *(f"    {line}" for line in cure)]
-    return "\n".join(lines)
-
-
-def _clean(text: str) -> str:
-    """Leave out what no XML document may hold, escaped or not."""
-    return "".join(
-        char
-        if char in "\t\n" or " " <= char <= "\ud7ff" or "\ue000" <= char <= "\ufffd" or char >= "\U00010000"
-        else "\ufffd"
-        for char in text
-    )
+    return "\n".join(map(printable, lines))

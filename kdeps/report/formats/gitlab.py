@@ -14,7 +14,8 @@ import os
 
 from kdeps.report.issues import Issue, Report, relative_to
 from kdeps.report.verdict_json import Json, dump_list
-from kdeps.verdict import Status
+from kdeps.staleness.reasons import Status
+from kdeps.system.text import printable
 
 _SEVERITIES = {Status.STALE: "major", Status.UNKNOWN: "critical", Status.FRESH: "info"}
 
@@ -35,21 +36,21 @@ def _entry(report: Report, issue: Issue, at: int) -> Json:
     if issue.help:
         message += f"; {issue.help}"
     return {
-        "description": message,
+        "description": printable(message),
         "check_name": f"kdeps/{issue.kind}",
         # The same file may be to blame twice, in one place: what tells them apart is in the fingerprint.
         "fingerprint": hashlib.sha256(f"gitlab\0{issue.fingerprints[at]}".encode()).hexdigest()[:40],
         "severity": _SEVERITIES[issue.status],
-        "location": {"path": place.lstrip("/") or ".", "lines": {"begin": 1}},
+        "location": {"path": printable(place.lstrip("/")) or ".", "lines": {"begin": 1}},
     }
 
 
 def _module_file(report: Report, issue: Issue) -> str | None:
-    """The Kbuild or Makefile of the first of the issue's modules, where that lies in the repository."""
+    """The Kbuild or Makefile of the issue's first module, if it is in the repository."""
     for part in report.inspection.parts:
-        if part.name in issue.modules and part.survey is not None and part.survey.tree.module:
+        if part.name in issue.modules and part.result is not None and part.result.tree.module:
             for name in ("Kbuild", "Makefile"):
-                path = os.path.join(part.survey.tree.module, name)
+                path = os.path.join(part.result.tree.module, name)
                 if os.path.exists(path):
                     return relative_to(path, report.root)
     return None

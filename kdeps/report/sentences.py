@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""The voice of kdeps: a sentence for each reason, names and times as a person says them.
+"""A sentence for each reason, with names and times in words.
 
 Every text output is written with these, so that all commands speak alike.
 """
@@ -11,12 +11,14 @@ import re
 import time
 from enum import Enum
 
-from kdeps.causes import Cause, crate_name, is_config_stamp
-from kdeps.printable import printable
-from kdeps.rules import Rule
-from kdeps.survey import Survey
-from kdeps.tree import Tree
-from kdeps.verdict import Finding, Reason, ReasonKind
+from kdeps.formats.crate_name import crate_name
+from kdeps.kbuild.rule import Rule
+from kdeps.kbuild.tree import Tree
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import Finding, Reason, ReasonKind
+from kdeps.staleness.root_causes import RootCause, is_config_stamp
+from kdeps.staleness.snapshot import BEFORE_EPOCH
+from kdeps.system.text import list_some, printable, time_ago
 
 
 class Style(Enum):
@@ -27,7 +29,7 @@ class Style(Enum):
 
 
 MAX_WORDS = 4
-"""Of a command that are told; JSON has them all."""
+"""How many changed words of a command are shown; JSON has them all."""
 _CODES = {"error": "1;31", "note": "1;36", "help": "1;32", "bold": "1", "dim": "2", "file": "1;34"}
 
 _MARK = re.compile(rf"(\x1b\[(?:{'|'.join((*_CODES.values(), '0'))})m)")
@@ -41,26 +43,50 @@ SENTENCES: dict[ReasonKind, str] = {
     ReasonKind.STALE_PREREQUISITE: "{what} is built from something stale",
     ReasonKind.MISSING_OUTPUT: "{file}, made together with {what}, cannot be used: {detail}",
     ReasonKind.INTERRUPTED: "a compile of {what} failed or was stopped: {detail}",
-    ReasonKind.CONTENT_CHANGED: "{what} is stale behind its mtime: {file} {detail}",
+    ReasonKind.CONTENT_CHANGED: "{what} is stale, and make does not notice: {file} {detail}",
     ReasonKind.CONFIG_NOT_SYNCED: "the configuration is not synced: {file} {detail}",
     ReasonKind.CONFIG_NOT_FOLLOWED: "{what} was built before {symbol} changed, and M= builds do not follow it",
     ReasonKind.TOOLCHAIN_CHANGED: "the toolchain changed: {detail}",
     ReasonKind.NO_OBJECTS: "{detail}",
+    ReasonKind.KERNEL_GUESSED: "{file} {detail}",
     ReasonKind.OLD_KERNEL: "{file} {detail}",
     ReasonKind.OLD_SYMVERS: "{file} {detail}",
     ReasonKind.MISSING_SYMVERS: "{file} is missing: {detail}",
+    ReasonKind.CLOCK: "{file} {detail}",
+    ReasonKind.OLD_MTIME: "{file} {detail}",
+    ReasonKind.TOUCHED_ONLY: "{file}: {detail}",
+    ReasonKind.NOT_IN_LEDGER: "{file}: {detail}",
+    ReasonKind.OTHER_COMPILER: "{file}: {detail}",
+    ReasonKind.OTHER_KERNEL: "{file}: {detail}",
+    ReasonKind.UNDEFINED_SYMBOL: "{file}: {detail}",
+    ReasonKind.FLAGS_DIFFER: "{file}: {detail}",
+    ReasonKind.CHANGED_MEANWHILE: "{file}: {detail}",
+    ReasonKind.FILE_WITHOUT_RECORD: "{file}: {detail}",
+    ReasonKind.MIXED_BUILDS: "{file}: {detail}",
 }
-"""What each reason says. Formatted once, with values only, for a path may contain braces."""
+"""The sentence of each reason. Formatted once, with values only, because a path may contain braces."""
 
 _ABOUT_A_FILE = (
     ReasonKind.CONFIG_NOT_SYNCED,
+    ReasonKind.KERNEL_GUESSED,
     ReasonKind.OLD_KERNEL,
     ReasonKind.OLD_SYMVERS,
     ReasonKind.MISSING_SYMVERS,
+    ReasonKind.CLOCK,
+    ReasonKind.OLD_MTIME,
+    ReasonKind.TOUCHED_ONLY,
+    ReasonKind.NOT_IN_LEDGER,
+    ReasonKind.OTHER_COMPILER,
+    ReasonKind.OTHER_KERNEL,
+    ReasonKind.UNDEFINED_SYMBOL,
+    ReasonKind.FLAGS_DIFFER,
+    ReasonKind.CHANGED_MEANWHILE,
+    ReasonKind.FILE_WITHOUT_RECORD,
+    ReasonKind.MIXED_BUILDS,
 )
 
 
-class Pen:
+class TextOutput:
     """Collects lines, and knows how this output is written to."""
 
     def __init__(self, cwd: str, style: Style, unicode: bool, now_ns: int) -> None:
@@ -69,6 +95,10 @@ class Pen:
         self.now_ns = now_ns
         self.clock = False
         """Say when by the time of day, not how long ago."""
+        self.time_mark = ""
+        """If set, it encloses a time in nanoseconds, which the reader replaces by how long ago that was."""
+        self.width = 100
+        """Of lists and tables, in columns."""
         self.arrow, self.gap = ("→", "⇢") if unicode else ("->", "-/->")
         self.back, self.back_gap = ("←", "⇠") if unicode else ("<-  ", "<-/-")
         self.lines: list[str] = []
@@ -87,21 +117,24 @@ class Pen:
     def ago(self, mtime_ns: int | None) -> str:
         if mtime_ns is None:
             return "some time ago"
+        if mtime_ns == BEFORE_EPOCH:
+            return "before 1970, which make takes for the future"
         if self.clock:
             return clock_time(mtime_ns / 1e9, now_s=self.now_ns / 1e9)
-        lag = self.now_ns - mtime_ns
-        return f"{duration(lag)} ago" if lag >= 0 else f"{duration(-lag)} in the future"
+        if self.time_mark:
+            return f"{self.time_mark}{mtime_ns}{self.time_mark}"
+        return time_ago(mtime_ns, self.now_ns)
 
 
-class Writer(Pen):
-    """A pen that writes about one survey."""
+class ResultText(TextOutput):
+    """A pen that writes about one result."""
 
-    def __init__(self, survey: Survey, cwd: str, style: Style, unicode: bool, now_ns: int) -> None:
+    def __init__(self, result: CheckResult, cwd: str, style: Style, unicode: bool, now_ns: int) -> None:
         super().__init__(cwd, style, unicode, now_ns)
-        self.survey = survey
+        self.result = result
 
 
-def shown_line(line: str, style: Style) -> str:
+def sanitise_line(line: str, style: Style) -> str:
     """Let nothing through to the terminal but what is visible, our own colours, and the line's end."""
     text = line.rstrip("\n")
     end = line[len(text) :]
@@ -110,15 +143,19 @@ def shown_line(line: str, style: Style) -> str:
     return "".join(part if _MARK.fullmatch(part) else printable(part) for part in _MARK.split(text)) + end
 
 
-def say_finding(writer: Writer, finding: Finding) -> str:
+def finding_sentence(writer: ResultText, finding: Finding) -> str:
     if finding.kind in _ABOUT_A_FILE:
         return SENTENCES[finding.kind].format(file=writer.path(finding.path), detail=finding.message)
     if finding.kind in (ReasonKind.TOOLCHAIN_CHANGED, ReasonKind.NO_OBJECTS):
         return SENTENCES[finding.kind].format(detail=finding.message)
+    if finding.kind is ReasonKind.COMMAND_CHANGED:
+        return finding.message
+    if finding.kind is ReasonKind.INTERRUPTED:
+        return f"{writer.path(finding.path)} {finding.message}"
     return f"{writer.path(finding.path)} is missing: {finding.message}"
 
 
-def say_cause(writer: Writer, cause: Cause) -> str:
+def cause_sentence(writer: ResultText, cause: RootCause) -> str:
     reason = cause.reason
     symbols = _symbols(cause)
     return SENTENCES[reason.kind].format(
@@ -130,7 +167,7 @@ def say_cause(writer: Writer, cause: Cause) -> str:
     )
 
 
-def _files(writer: Writer, cause: Cause) -> str:
+def _files(writer: ResultText, cause: RootCause) -> str:
     """Name the file to blame, the one changed last, and count the others."""
     more = len(cause.paths) - 1
     if not more or cause.reason.kind is ReasonKind.COMMAND_CHANGED:
@@ -138,14 +175,13 @@ def _files(writer: Writer, cause: Cause) -> str:
     return f"{writer.path(cause.reason.path)} and {more} more file{'s' if more > 1 else ''}"
 
 
-def _symbols(cause: Cause) -> str:
+def _symbols(cause: RootCause) -> str:
     """Name the configuration symbols that are to blame; empty where they are not."""
     names = ["CONFIG_" + os.path.basename(path) for path in cause.paths if is_config_stamp(path)]
-    shown = ", ".join(names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return list_some(names)
 
 
-def _describe_all(cause: Cause) -> str:
+def _describe_all(cause: RootCause) -> str:
     """Name the first of the rules a cause makes stale by itself, and count the rest where that is the message."""
     what = describe(cause.direct[0].rule)
     more = len(cause.direct) - 1
@@ -177,7 +213,7 @@ def module_name(tree: Tree) -> str:
 
 def describe(rule: Rule) -> str:
     """Name what a rule makes, as a kernel developer would."""
-    crate = crate_name(rule)
+    crate = crate_name(rule.outputs)
     if crate:
         kind = "proc macro" if rule.target.endswith(".so") else "crate"
         return f"{kind} `{crate}`"
@@ -193,21 +229,3 @@ def clock_time(when_s: float, *, now_s: float) -> str:
     if then[:3] == now[:3]:
         return f"at {time.strftime('%H:%M:%S', then)}"
     return f"on {time.strftime('%Y-%m-%d at %H:%M', then)}"
-
-
-def duration(ns: int) -> str:
-    """Say how long, in the one unit a person would use."""
-    seconds = ns / 1e9
-    if seconds < 1:
-        return f"{max(1, round(seconds * 1000))} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    for unit, size, up_to in (
-        ("s", 1, 120),
-        ("min", 60, 120 * 60),
-        ("h", 3600, 48 * 3600),
-        ("days", 86400, 1e18),
-    ):
-        if seconds < up_to:
-            return f"{round(seconds / size)} {unit}"
-    return "ages"

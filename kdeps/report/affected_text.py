@@ -6,25 +6,26 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from kdeps.causes import crate_name
-from kdeps.printable import shell_quoted
+from kdeps.formats.crate_name import crate_name
+from kdeps.kbuild.modules import KernelWithModules
+from kdeps.kbuild.tree import Tree
 from kdeps.query.affected import Affected, Effect, Estimate, affected_modules
-from kdeps.query.change import Change, Kind
-from kdeps.query.modules import Whole
-from kdeps.repair.plan import REFRESH_GOAL, shown_command
-from kdeps.report.commands import module_command
-from kdeps.report.words import Pen
-from kdeps.tree import Tree
-from kdeps.verdict import Certainty
+from kdeps.query.change import Change, ChangeKind
+from kdeps.refresh.plan import REFRESH_GOAL, shown_command
+from kdeps.report.refresh_commands import module_command
+from kdeps.report.sentences import TextOutput
+from kdeps.staleness.reasons import Certainty
+from kdeps.system.text import list_some, shell_quoted
 
 MAX_OTHERS = 8
 MAX_CHANGES = 6
 """Beyond this a list is no longer read; --all shows it whole."""
-_WIDTH = 100
 _INDENT = "           "
 
 
-def write_affected(pen: Pen, whole: Whole, affected: Affected, estimate: Estimate, *, every: bool) -> None:
+def write_affected(
+    pen: TextOutput, whole: KernelWithModules, affected: Affected, estimate: Estimate, *, every: bool
+) -> None:
     """Say what some changes rebuild.
 
     Args:
@@ -68,23 +69,23 @@ def write_affected(pen: Pen, whole: Whole, affected: Affected, estimate: Estimat
     _write_time(pen, whole, affected, estimate)
 
 
-def _write_changes(pen: Pen, changes: tuple[Change, ...], *, every: bool) -> None:
+def _write_changes(pen: TextOutput, changes: tuple[Change, ...], *, every: bool) -> None:
     """Say how each change was understood; of a long list only those that matter."""
     noted = [change for change in changes if change.note or len(changes) == 1]
-    unread = [change for change in changes if change.kind is Kind.UNREAD]
+    unread = [change for change in changes if change.kind is ChangeKind.UNREAD]
     if len(changes) > 1:
         taking = len(changes) - len(unread)
         pen.lines.append(
             f"{taking} of {len(changes)} changes take part in the build"
             + ("; the others are read by no step" if unread else "")
         )
-        noted = [change for change in noted if change.kind is not Kind.UNREAD]
+        noted = [change for change in noted if change.kind is not ChangeKind.UNREAD]
     shown = noted if every else noted[:MAX_CHANGES]
     for change in shown:
         note = f": {change.note}" if change.note else ""
         lines = textwrap.wrap(
             f"{change.name}{note}",
-            _WIDTH,
+            pen.width,
             subsequent_indent="  ",
             break_long_words=False,
             break_on_hyphens=False,
@@ -100,11 +101,13 @@ def _own(affected: Affected, tree: Tree) -> bool:
     return any(effect.module is tree for effect in affected.effects)
 
 
-def _write_unknown(pen: Pen, affected: Affected) -> None:
+def _write_unknown(pen: TextOutput, affected: Affected) -> None:
     for reason in affected.unknown[:MAX_CHANGES]:
         label = pen.mark("note", "note")
         file = pen.path(reason.path)
-        pen.lines.append(f"{label}: {file} may read any of it, for its record does not say: {reason.detail}")
+        pen.lines.append(
+            f"{label}: {file} may read any of it, because its record does not list what it reads: {reason.detail}"
+        )
     more = len(affected.unknown) - MAX_CHANGES
     if more > 0:
         pen.lines.append(f"… and {more} more without a usable record")
@@ -128,10 +131,10 @@ def _count(number: int, what: str) -> str:
 
 def _crate(effect: Effect) -> str:
     macro = " (proc macro)" if effect.rule.target.endswith(".so") else ""
-    return f"{crate_name(effect.rule)}{macro}{_doubt(effect)}"
+    return f"{crate_name(effect.rule.outputs)}{macro}{_doubt(effect)}"
 
 
-def _other(pen: Pen, effect: Effect) -> str:
+def _other(pen: TextOutput, effect: Effect) -> str:
     return effect.rule.name if effect.module is None else pen.path(effect.rule.target)
 
 
@@ -139,13 +142,13 @@ def _doubt(effect: Effect) -> str:
     return " (perhaps)" if effect.certainty is Certainty.POSSIBLE else ""
 
 
-def _write_list(pen: Pen, label: str, items: Iterable[str]) -> None:
+def _write_list(pen: TextOutput, label: str, items: Iterable[str]) -> None:
     text = ", ".join(items)
     if not text:
         return
     lines = textwrap.wrap(
         text,
-        _WIDTH - len(_INDENT),
+        pen.width - len(_INDENT),
         break_long_words=False,
         break_on_hyphens=False,
     )
@@ -154,16 +157,15 @@ def _write_list(pen: Pen, label: str, items: Iterable[str]) -> None:
     pen.lines += [_INDENT + line for line in lines[1:]]
 
 
-def _write_unnoticed(pen: Pen, affected: Affected) -> None:
+def _write_unnoticed(pen: TextOutput, affected: Affected) -> None:
     unnoticed = [effect for effect in affected.effects if not effect.noticed]
     if unnoticed:
         pen.lines.append("")
-        names = ", ".join(_other(pen, effect) for effect in unnoticed[:4])
-        more = f" and {len(unnoticed) - 4} more" if len(unnoticed) > 4 else ""
-        pen.lines.append(f"{pen.mark('note', 'note')}: make does not notice it for {names}{more}")
+        names = list_some([_other(pen, effect) for effect in unnoticed], 4)
+        pen.lines.append(f"{pen.mark('note', 'note')}: make does not notice it for {names}")
 
 
-def _write_time(pen: Pen, whole: Whole, affected: Affected, estimate: Estimate) -> None:
+def _write_time(pen: TextOutput, whole: KernelWithModules, affected: Affected, estimate: Estimate) -> None:
     """The commands that would do it, with what they cost the last time."""
     modules = affected_modules(affected)
     commands = []

@@ -5,23 +5,24 @@ from __future__ import annotations
 
 import os
 
-from kdeps.makeargs import MODULE_LINKING
-from kdeps.printable import shell_quoted
-from kdeps.repair.plan import plan_repair, shown_command, stands_there
-from kdeps.survey import Survey
-from kdeps.tree import Tree, module_argument
+from kdeps.formats.makeargs import MODULE_LINKING
+from kdeps.kbuild.tree import Tree, module_argument
+from kdeps.refresh.plan import plan_refresh, shown_command, stands_there
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import Source
+from kdeps.system.text import shell_quoted
 
 
-def cure(survey: Survey, cwd: str) -> list[str]:
+def refresh_commands(result: CheckResult, cwd: str) -> list[str]:
     """The commands, ready to paste, that bring a stale build to fresh."""
-    tree = survey.tree
-    plan = plan_repair(survey)
+    tree = result.tree
+    plan = plan_refresh(result)
     lines = []
     if plan.remove:
         lines.append("rm -f " + " ".join(shell_quoted(_short(path, cwd)) for path in plan.remove))
     lines += [make_command(tree, cwd, goal) for goal in plan.goals]
     if tree.module is not None:
-        lines.append(_own_command(tree, cwd))
+        lines.append(" ".join(map(shell_quoted, _own_words(tree, cwd))))
     return lines
 
 
@@ -30,13 +31,21 @@ def make_command(tree: Tree, cwd: str, goal: str) -> str:
     return " ".join(map(shell_quoted, shown_command(tree, cwd, goal)))
 
 
-def _own_command(tree: Tree, cwd: str) -> str:
+def check_command(result: CheckResult, cwd: str, option: str) -> str:
+    """The ``kdeps check`` that judges the same build in the same way, for the user to paste."""
+    tree = result.tree
+    words = ["make", *tree.args.words] if tree.module is None else _own_words(tree, cwd)
+    options = [option, *(["--exact"] if result.verdict.source is Source.KBUILD else [])]
+    return " ".join(map(shell_quoted, ("kdeps", "check", *options, *words[1:])))
+
+
+def _own_words(tree: Tree, cwd: str) -> list[str]:
     """The module build itself, as the user called it; spelled out where M= or the kernel was inferred."""
     if not {"M", "KBUILD_EXTMOD"} & tree.args.variables.keys() or not stands_there(tree, cwd):
-        return " ".join(map(shell_quoted, module_command(tree, tree, cwd)))
+        return module_command(tree, tree, cwd)
     left_out = {"clean", "help", "modules_install", "modules_prepare"}
     words = ("make", *tree.args.words, *tree.inherited)
-    return " ".join(shell_quoted(word) for word in words if word not in left_out)
+    return [word for word in words if word not in left_out]
 
 
 def module_command(kernel: Tree, tree: Tree, cwd: str) -> list[str]:

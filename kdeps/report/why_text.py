@@ -6,23 +6,24 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from kdeps.causes import Cause, crate_name
+from kdeps.formats.crate_name import crate_name
+from kdeps.kbuild.rule import Owner, Rule
 from kdeps.query.names import Named
 from kdeps.query.why import Chain, Step, User, choose, is_taken
-from kdeps.repair.plan import plan_repair
-from kdeps.report.commands import cure
-from kdeps.report.words import (
+from kdeps.refresh.plan import plan_refresh
+from kdeps.report.sentences import (
     SENTENCES,
-    Writer,
+    ResultText,
+    cause_sentence,
     describe,
-    duration,
+    finding_sentence,
     module_name,
-    say_cause,
-    say_finding,
 )
-from kdeps.rules import Rule, Scope
-from kdeps.survey import Survey
-from kdeps.verdict import Certainty, Reason, ReasonKind, Stale, Status
+from kdeps.report.verdict_text import cure_lines
+from kdeps.staleness.check import CheckResult
+from kdeps.staleness.reasons import Certainty, Reason, ReasonKind, Stale, Status
+from kdeps.staleness.root_causes import RootCause
+from kdeps.system.text import duration
 
 MAX_USERS = 40
 """Beyond this a tree of users is no longer read; --all shows it whole."""
@@ -38,7 +39,7 @@ class _Line(NamedTuple):
 
 
 def write_why(
-    writer: Writer, target: Named, state: Stale | None, chains: list[Chain], *, every: bool
+    writer: ResultText, target: Named, state: Stale | None, chains: list[Chain], *, every: bool
 ) -> None:
     """Say why a target is stale, or that it is not.
 
@@ -49,13 +50,13 @@ def write_why(
         chains: One for each root cause, nearest first.
         every: Show all of them, not only the first.
     """
-    survey = writer.survey
+    result = writer.result
     _write_doubts(writer)
     shown = chains if every else choose(chains)
-    name = _name(writer, target.path, None if target.rule is None else survey.graph.rules[target.rule])
+    name = _name(writer, target.path, None if target.rule is None else result.graph.rules[target.rule])
     for chain in shown:
         assert chain.cause is not None
-        sentence = say_cause(writer, chain.cause)
+        sentence = cause_sentence(writer, chain.cause)
         if chain.steps[0].rule is not None and chain.steps[0].rule != chain.cause.direct[0].rule:
             sentence = f"{name}: {sentence}"
         writer.lines.append(f"{writer.mark('error', 'stale')}: {writer.mark('bold', sentence)}")
@@ -66,7 +67,7 @@ def write_why(
         _write_fresh(writer, target, name)
         return
     if not chains:
-        writer.lines.append(f"{writer.mark('error', 'stale')}: {name}, for what is said above")
+        writer.lines.append(f"{writer.mark('error', 'stale')}: {name}, because of what is said above")
     more = len(chains) - len(shown)
     if more:
         causes = "cause makes" if more == 1 else "causes make"
@@ -76,19 +77,19 @@ def write_why(
     _write_consequence(writer, state, missed=any(chain.is_missed for chain in chains))
 
 
-def write_chain(writer: Writer, target: Named, source: str, chain: Chain) -> None:
+def write_chain(writer: ResultText, target: Named, source: str, chain: Chain) -> None:
     """Show how a target is made from a source, stale or not."""
-    survey = writer.survey
+    result = writer.result
     assert target.rule is not None
     steps = len(chain.steps) - 1
-    name = _name(writer, target.path, survey.graph.rules[target.rule])
+    name = _name(writer, target.path, result.graph.rules[target.rule])
     distance = "directly" if steps == 1 else f"in {steps} steps"
     writer.lines.append(f"{name} is made from {source} {distance}")
     writer.lines.append("")
     _write_chain(writer, chain)
 
 
-def write_users(writer: Writer, source: str, users: list[User], *, every: bool) -> None:
+def write_users(writer: ResultText, source: str, users: list[User], *, every: bool) -> None:
     """Show everything that is made from a file, as a tree: each step once, by the shortest way."""
     if not users:
         writer.lines.append(f"{source}: nothing that is built here uses it")
@@ -104,13 +105,13 @@ def write_users(writer: Writer, source: str, users: list[User], *, every: bool) 
         below.setdefault(user.below, []).append(number)
     waiting = [(number, 1) for number in reversed(below[None])]
     lines: list[str] = []
-    modules = any(is_taken(rule) for rule in writer.survey.graph.rules)
+    modules = any(is_taken(rule) for rule in writer.result.graph.rules)
     while waiting:
         number, depth = waiting.pop()
         user = users[number]
         taken = is_taken(user.rule) or not modules
         arrow = writer.arrow if taken else writer.mark("error", writer.gap)
-        what = describe(user.rule) if crate_name(user.rule) else ""
+        what = describe(user.rule) if crate_name(user.rule.outputs) else ""
         path = writer.path(user.rule.target)
         lines.append(
             f"{'  ' * depth}{arrow} {path}{f' ({what})' if what else ''}{_mark_of(writer, user.rule)}"
@@ -121,16 +122,16 @@ def write_users(writer: Writer, source: str, users: list[User], *, every: bool) 
     if len(shown) < len(lines):
         writer.lines.append(f"  … and {len(lines) - len(shown)} more (--all shows them)")
     if modules and any(not is_taken(user.rule) for user in users):
-        name = module_name(writer.survey.tree) or "…"
+        name = module_name(writer.result.tree) or "…"
         writer.lines += ["", f"{writer.gap.strip()} is a step that `make M={name}` does not take"]
 
 
 # -- parts -------------------------------------------------------------------
 
 
-def _write_doubts(writer: Writer) -> None:
+def _write_doubts(writer: ResultText) -> None:
     """Say what concerns the build as a whole, and what could not be read."""
-    verdict = writer.survey.verdict
+    verdict = writer.result.verdict
     for problem in verdict.problems:
         writer.lines.append(
             f"{writer.mark('error', 'unknown')}: {writer.path(problem.path)}: {problem.message}"
@@ -138,27 +139,27 @@ def _write_doubts(writer: Writer) -> None:
     for finding in verdict.findings:
         if finding.status is not Status.FRESH:
             label = "stale" if finding.status is Status.STALE else "unknown"
-            writer.lines.append(f"{writer.mark('error', label)}: {say_finding(writer, finding)}")
+            writer.lines.append(f"{writer.mark('error', label)}: {finding_sentence(writer, finding)}")
             if finding.help:
                 writer.lines.append(f"  {writer.mark('help', 'help')}: {finding.help}")
 
 
-def _write_chain(writer: Writer, chain: Chain) -> None:
-    survey = writer.survey
+def _write_chain(writer: ResultText, chain: Chain) -> None:
+    result = writer.result
     lines: list[_Line] = []
     for number, step in enumerate(chain.steps):
         following = chain.steps[number + 1] if number + 1 < len(chain.steps) else None
         arrow = ""
         if number:
             reader = chain.steps[number - 1].rule
-            crosses = survey.tree.module is not None and reader is not None and not is_taken(reader)
+            crosses = result.tree.module is not None and reader is not None and not is_taken(reader)
             arrow = writer.back_gap if crosses else writer.back
         name = _name(writer, step.path, step.rule)
         lines.append(_Line(arrow, name, _time(writer, step), _reason(writer, step, following, chain.cause)))
     names = max(len(line.name) for line in lines)
     times = max(len(line.time) for line in lines)
     arrows = max(len(line.arrow) for line in lines)
-    border = _border(survey, chain)
+    border = _border(result, chain)
     for number, line in enumerate(lines):
         arrow = line.arrow.ljust(arrows)
         if line.arrow == writer.back_gap:
@@ -171,26 +172,26 @@ def _write_chain(writer: Writer, chain: Chain) -> None:
             writer.lines.append(
                 "  "
                 + writer.mark(
-                    "error", f"{line_of} `make M={module_name(survey.tree)}` looks no further {line_of}"
+                    "error", f"{line_of} `make M={module_name(result.tree)}` looks no further {line_of}"
                 )
             )
 
 
-def _border(survey: Survey, chain: Chain) -> int | None:
+def _border(result: CheckResult, chain: Chain) -> int | None:
     """The step behind which ``make M=…`` does not look: the first artifact of the kernel after the module's own."""
-    if survey.tree.module is None:
+    if result.tree.module is None:
         return None
     for number, step in enumerate(chain.steps[:-1]):
-        if step.rule is not None and step.rule.scope is Scope.KERNEL:
+        if step.rule is not None and step.rule.owner is Owner.KERNEL:
             return number
     return None
 
 
-def _name(writer: Writer, path: str, rule: Rule | None) -> str:
+def _name(writer: ResultText, path: str, rule: Rule | None) -> str:
     if _is_symbol_stamp(path) and rule is None:
         return f"CONFIG_{os.path.basename(path)}"
     shown = writer.path(path)
-    crate = crate_name(rule) if rule is not None else ""
+    crate = crate_name(rule.outputs) if rule is not None else ""
     return f"{shown} ({describe(rule)})" if crate and rule is not None else shown
 
 
@@ -198,13 +199,13 @@ def _is_symbol_stamp(path: str) -> bool:
     return "/include/config/" in path and "." not in os.path.basename(path)
 
 
-def _time(writer: Writer, step: Step) -> str:
+def _time(writer: ResultText, step: Step) -> str:
     verb = "built" if step.rule is not None else "changed"
-    mtime_ns = writer.survey.snapshot.mtime_ns.get(step.path)
+    mtime_ns = writer.result.snapshot.mtime_ns.get(step.path)
     if mtime_ns is None:
         if _is_symbol_stamp(step.path):
             name = os.path.basename(step.path)
-            for stamps in writer.survey.snapshot.config.values():
+            for stamps in writer.result.snapshot.config.values():
                 if name in stamps:
                     return f"changed {writer.ago(stamps[name])}"
             return "never changed"
@@ -212,7 +213,7 @@ def _time(writer: Writer, step: Step) -> str:
     return f"{verb} {writer.ago(mtime_ns)}"
 
 
-def _reason(writer: Writer, step: Step, following: Step | None, cause: Cause | None) -> str:
+def _reason(writer: ResultText, step: Step, following: Step | None, cause: RootCause | None) -> str:
     """Why this step is stale, in as few words as its line has room for."""
     reason = step.reason
     if reason is None:
@@ -222,7 +223,7 @@ def _reason(writer: Writer, step: Step, following: Step | None, cause: Cause | N
         return f"from {stem}{os.path.basename(following.path)}"
     if reason.kind is ReasonKind.STALE_PREREQUISITE:
         assert step.rule is not None
-        perhaps = "" if _is_certain(writer.survey, step.rule) else ", perhaps unchanged"
+        perhaps = "" if _is_certain(writer.result, step.rule) else ", its content may be the same"
         return f"from {os.path.basename(reason.path)}, which is stale{perhaps}"
     return say_reason(reason)
 
@@ -246,34 +247,34 @@ def say_reason(reason: Reason) -> str:
     return reason.detail or words.format(what="it", file=file, ago="", detail="", symbol="")
 
 
-def _is_certain(survey: Survey, rule: Rule) -> bool:
-    states = (*survey.verdict.stale, *survey.verdict.pending)
+def _is_certain(result: CheckResult, rule: Rule) -> bool:
+    states = (*result.verdict.stale, *result.verdict.pending)
     return all(s.certainty is Certainty.CERTAIN for s in states if s.rule.target == rule.target)
 
 
-def _mark_of(writer: Writer, rule: Rule) -> str:
+def _mark_of(writer: ResultText, rule: Rule) -> str:
     """Say that a rule is stale, or only possibly, where it is."""
-    stale = any(state.rule.target == rule.target for state in writer.survey.verdict.stale)
-    pending = any(state.rule.target == rule.target for state in writer.survey.verdict.pending)
-    perhaps = "" if _is_certain(writer.survey, rule) else "possibly "
+    stale = any(state.rule.target == rule.target for state in writer.result.verdict.stale)
+    pending = any(state.rule.target == rule.target for state in writer.result.verdict.pending)
+    perhaps = "" if _is_certain(writer.result, rule) else "possibly "
     return f"  {perhaps}{writer.mark('error', 'stale')}" if stale else "  to be rebuilt" if pending else ""
 
 
-def _write_fresh(writer: Writer, target: Named, name: str) -> None:
+def _write_fresh(writer: ResultText, target: Named, name: str) -> None:
     """Say what a fresh target rests on."""
-    survey = writer.survey
+    result = writer.result
     fresh = writer.mark("help", "fresh")
     if target.rule is None:
-        writer.lines.append(f"{fresh}: {name}: nothing makes it, so nothing can make it stale")
+        writer.lines.append(f"{fresh}: {name}: a source; no step makes it")
         return
-    rule = survey.graph.rules[target.rule]
-    if survey.tree.prebuilt and rule.scope is Scope.KERNEL:
+    rule = result.graph.rules[target.rule]
+    if result.tree.prebuilt and rule.owner is Owner.KERNEL:
         writer.lines.append(
             f"{fresh}: {name}: came with the installed headers, and nothing here can remake it"
         )
         return
-    stamps = survey.snapshot.mtime_ns
-    read = [path for path in (*rule.prerequisites, *rule.optional) if path in stamps]
+    stamps = result.snapshot.mtime_ns
+    read = [path for path in (*rule.prerequisites, *rule.optional_prerequisites) if path in stamps]
     built = writer.ago(stamps.get(target.path))
     writer.lines.append(
         f"{fresh}: {name}: built {built}, and none of the {len(read)} files it is made from is newer"
@@ -285,38 +286,32 @@ def _write_fresh(writer: Writer, target: Named, name: str) -> None:
         writer.lines.append(f"  the newest is {writer.path(newest)}, from {writer.ago(stamps[newest])}")
 
 
-def _write_consequence(writer: Writer, state: Stale, *, missed: bool) -> None:
+def _write_consequence(writer: ResultText, state: Stale, *, missed: bool) -> None:
     """Say what ``make M=…`` does about it, and what helps."""
-    survey = writer.survey
-    if survey.tree.prebuilt:
+    result = writer.result
+    if result.tree.prebuilt:
         return
-    if survey.tree.module is not None and not _write_use(writer, state, missed=missed):
+    if result.tree.module is not None and not _write_use(writer, state, missed=missed):
         return
-    if survey.verdict.status is not Status.STALE:
+    if result.verdict.status is not Status.STALE:
         return
-    by_hand = plan_repair(survey).by_hand
-    if by_hand:  # before that a refresh does harm
-        writer.lines += [f"{writer.mark('help', 'help')}: {found.help}" for found in by_hand if found.help]
+    manual = plan_refresh(result).manual
+    if manual:  # before that a refresh does harm
+        writer.lines += [f"{writer.mark('help', 'help')}: {found.help}" for found in manual if found.help]
         return
-    commands = cure(survey, writer.cwd)
-    if commands:
-        then = "" if survey.tree.module is None else ", then build the module"
-        writer.lines.append(f"{writer.mark('help', 'help')}: to refresh{then}:")
-        writer.lines += [f"    {line}" for line in " &&\n".join(commands).split("\n")]
+    writer.lines += cure_lines(writer)
 
 
-def _write_use(writer: Writer, state: Stale, *, missed: bool) -> bool:
+def _write_use(writer: ResultText, state: Stale, *, missed: bool) -> bool:
     """Say what ``make M=…`` does with it; return whether that leaves something to cure."""
-    survey = writer.survey
-    make = f"`make M={module_name(survey.tree)}`"
+    result = writer.result
+    make = f"`make M={module_name(result.tree)}`"
     note = writer.mark("note", "note")
-    if not state.silent and state.rule.scope is Scope.MODULE:
+    if not state.silent and state.rule.owner is Owner.MODULE:
         if not missed:
             writer.lines.append(f"{note}: {make} rebuilds it by itself")
             return False
-        writer.lines.append(
-            f"{note}: {make} rebuilds it, but on top of the stale kernel artifacts, without a word"
-        )
+        writer.lines.append(f"{note}: {make} rebuilds it, but silently on top of the stale kernel artifacts")
     elif state.silent:
-        writer.lines.append(f"{note}: {make} uses it as it is, without a word")
+        writer.lines.append(f"{note}: {make} silently uses it as it is")
     return True

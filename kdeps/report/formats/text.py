@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""``kdeps ci`` in words: each event once, as ``kdeps check`` says it, then a line for each module."""
+
+from __future__ import annotations
+
+from kdeps.kbuild.tree import Tree
+from kdeps.report.issues import Issue, Report, module_stats
+from kdeps.report.sentences import ResultText, TextOutput, sanitise_line
+from kdeps.report.verdict_text import MAX_CAUSES, write_event
+from kdeps.staleness.events import Event, group_events
+from kdeps.staleness.reasons import Status
+from kdeps.staleness.root_causes import RootCause
+from kdeps.system.text import break_line, list_some
+
+_LABELS = {
+    Status.STALE: ("error", "stale"),
+    Status.UNKNOWN: ("error", "unknown"),
+    Status.FRESH: ("note", "note"),
+}
+_MAX_MODULES = 6
+
+
+def ci_text(report: Report, pen: TextOutput, *, unicode: bool, width: int = 0) -> str:
+    """Render a report for a person; always ends in a newline.
+
+    Args:
+        report: What to say.
+        pen: How this output is written to.
+        unicode: Whether it understands arrows.
+        width: Where to break lines, in columns; 0: nowhere.
+    """
+    for status in (Status.UNKNOWN, Status.STALE, Status.FRESH):
+        messages = _by_event([issue for issue in report.issues if issue.status is status])
+        for event, issues in messages[:MAX_CAUSES]:
+            _write_message(pen, event, issues, unicode=unicode)
+        if len(messages) > MAX_CAUSES:
+            pen.lines.append(f"… and {len(messages) - MAX_CAUSES} more; `--format=json` lists all\n")
+    if report.refresh_commands:
+        pen.lines.append(f"{pen.mark('help', 'help')}: to refresh, then build:")
+        pen.lines += [f"    {line}" for line in " &&\n".join(report.refresh_commands).split("\n")]
+        pen.lines.append("")
+    pen.lines += _modules(report, pen)
+    return "\n".join(break_line(sanitise_line(line, pen.style), width) for line in pen.lines) + "\n"
+
+
+def _by_event(issues: list[Issue]) -> list[tuple[Event | None, list[Issue]]]:
+    """Put the issues that one event made together; each of the others stays by itself."""
+    single: list[tuple[Event | None, list[Issue]]] = []
+    found: dict[int, Issue] = {}
+    trees: dict[str, tuple[Tree, list[RootCause]]] = {}
+    for issue in issues:
+        if issue.cause is None or issue.part.result is None:
+            single.append((None, [issue]))
+            continue
+        found[id(issue.cause)] = issue
+        tree = issue.part.result.tree
+        trees.setdefault(tree.objtree, (tree, []))[1].append(issue.cause)
+    for tree, causes in trees.values():
+        for event in group_events((), causes, tree)[1]:
+            single.append((event, [found[id(cause)] for cause in event.causes]))
+    return single
+
+
+def _write_message(pen: TextOutput, event: Event | None, issues: list[Issue], *, unicode: bool) -> None:
+    first = issues[0]
+    if event is not None and first.part.result is not None:
+        writer = ResultText(first.part.result, pen.cwd, pen.style, unicode, pen.now_ns)
+        write_event(writer, event, "--format=json")
+        lines = writer.lines
+        while lines and not lines[-1]:
+            lines.pop()
+    else:
+        kind, label = _LABELS[first.status]
+        lines = [f"{pen.mark(kind, f'{label}[{first.kind}]')}: {pen.mark('bold', first.message)}"]
+        if first.help:
+            lines.append(f"  {pen.mark('help', 'help')}: {first.help}")
+    modules = list(dict.fromkeys(name for issue in issues for name in issue.modules))
+    if len(modules) > 1:
+        lines.append(f"   {pen.mark('file', '=')} modules: {list_some(modules, _MAX_MODULES)}")
+    pen.lines += [*lines, ""]
+
+
+def _modules(report: Report, pen: TextOutput) -> list[str]:
+    """One line for each module, and one for all of them where there are several."""
+    lines = []
+    for part, status in zip(report.inspection.parts, report.statuses, strict=True):
+        rules, files, kernel = module_stats(part)
+        own = [i for i in report.issues if part.name in i.modules and i.status is status]
+        if status is Status.FRESH:
+            pending = len(part.result.verdict.pending) if part.result is not None else 0
+            also = f", {pending} of its own to rebuild" if pending else ""
+            text = f"consistent{also} ({rules} rules, {files} files)"
+        elif status is Status.UNKNOWN:
+            text = "cannot tell, see above"
+        else:
+            text = f"{len(own)} cause{'s' if len(own) != 1 else ''}"
+            if kernel:
+                text += f", {kernel} stale kernel artifact{'s' if kernel != 1 else ''}"
+        mark = "help" if status is Status.FRESH else "error"
+        lines.append(f"{pen.mark(mark, status.value)}: {part.name}: {text}")
+    if len(lines) > 1:
+        counted = [(status, report.statuses.count(status)) for status in (Status.STALE, Status.UNKNOWN, Status.FRESH)]  # fmt: skip
+        counts = ", ".join(f"{count} {status.value}" for status, count in counted if count)
+        mark = "help" if report.status is Status.FRESH else "error"
+        lines.append(f"{pen.mark(mark, report.status.value)}: {len(lines)} modules: {counts}")
+    return lines

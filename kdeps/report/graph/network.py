@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""A build as a networkx graph, for paths, closures and exports.
+
+A node is a rule (by its target) or a file that no rule writes; an edge goes from
+what is read to what reads it. The side outputs of a rule (``libkernel.rmeta``) are
+no nodes of their own: the edge says through which file the one feeds the other.
+
+The one module that imports networkx, which costs half a second; import this
+module where it is used, not at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import networkx as nx
+
+from kdeps.kbuild.graph import Graph
+from kdeps.kbuild.rule import Owner, Rule
+from kdeps.staleness.reasons import Stale, Verdict
+
+if TYPE_CHECKING:
+    Network = nx.DiGraph[str]
+else:
+    Network = nx.DiGraph
+
+
+def build_network(graph: Graph, verdict: Verdict | None = None, *, symbols: bool = False) -> Network:
+    """Turn a graph into networkx's form.
+
+    Args:
+        graph: The build.
+        verdict: What is stale in it; ``None`` leaves the attributes that say so out.
+        symbols: Whether configuration symbols are nodes, too. (There are some 1,400.)
+
+    Returns:
+        Nodes are absolute paths, ``CONFIG_X`` for symbols. Their attributes, all of them
+        plain numbers, booleans and strings:
+
+        * ``kind``: ``rule``, ``file`` or ``symbol``
+        * of rules ``name``, ``scope`` (``kernel``, ``module``), ``position`` in ``graph.rules``,
+          ``used`` (the module build reads it)
+        * of rules, with a verdict, ``state`` (``fresh``, ``stale``, ``pending``),
+          ``silent``, ``direct`` and ``certainty`` (``""`` where fresh)
+
+        Edges, from what is read to what reads it, have
+
+        * ``via``: the file that is read, an output of the one where that is a rule
+        * ``kind``: ``prerequisite``, ``optional`` (compared while it exists), ``unseen``
+          (only the command names it) or ``config``
+        * ``taken``: ``make M=…`` looks at it: it is a step of the module's own
+        * with a verdict, ``stale``: along this edge staleness is carried
+    """
+    network: Network = nx.DiGraph()
+    states: dict[str, Stale] = {}
+    pending: set[str] = set()
+    if verdict is not None:
+        states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}
+        pending = {state.rule.target for state in verdict.pending}
+    for at, rule in enumerate(graph.rules):
+        network.add_node(
+            rule.target,
+            kind="rule",
+            name=rule.name,
+            scope=rule.owner.value,
+            position=at,
+            used=at in graph.used,
+        )
+        if verdict is not None:
+            state = states.get(rule.target)
+            network.nodes[rule.target].update(
+                state="fresh" if state is None else "pending" if rule.target in pending else "stale",
+                silent=state is not None and state.silent,
+                direct=state is not None and state.direct,
+                certainty="" if state is None else state.certainty.value,
+            )
+    for rule in graph.rules:
+        blamed = {reason.path for reason in states[rule.target].reasons} if rule.target in states else set()
+        for path, kind in _reads(rule):
+            at_producer = graph.producers.get(path)
+            node = path if at_producer is None else graph.rules[at_producer].target
+            if node == rule.target:
+                continue
+            if node not in network:
+                network.add_node(node, kind="file")
+            if network.has_edge(node, rule.target) and not (
+                path in blamed and not network.edges[node, rule.target].get("stale", False)
+            ):
+                continue  # kernel.o and libkernel.rmeta are one edge; the stale way is the one to show
+            network.add_edge(node, rule.target, via=path, kind=kind, taken=rule.owner is Owner.MODULE)
+            if verdict is not None:
+                network.edges[node, rule.target]["stale"] = path in blamed
+        if symbols:
+            for symbol in rule.config:
+                network.add_node(f"CONFIG_{symbol}", kind="symbol")
+                stamp = f"{rule.config_dir}/include/config/{symbol}"
+                network.add_edge(
+                    f"CONFIG_{symbol}",
+                    rule.target,
+                    via=stamp,
+                    kind="config",
+                    taken=rule.owner is Owner.MODULE,
+                )
+                if verdict is not None:
+                    network.edges[f"CONFIG_{symbol}", rule.target]["stale"] = any(
+                        path.endswith(f"/include/config/{symbol}") for path in blamed
+                    )
+    return network
+
+
+def _reads(rule: Rule) -> list[tuple[str, str]]:
+    """Everything a rule reads, with how."""
+    return [
+        *((path, "prerequisite") for path in rule.prerequisites),
+        *((path, "optional") for path in rule.optional_prerequisites),
+        *((path, "unseen") for path in rule.uncompared_inputs),
+    ]
+
+
+def edges_between(network: Network, starts: list[str], goals: list[str]) -> list[tuple[str, str]]:
+    """Find every edge on a stale way from some nodes to others.
+
+    Args:
+        network: Built with a verdict.
+        starts: Nodes; what is not in the network is passed over.
+        goals: Nodes; where none of them can be reached, every stale way from the starts counts.
+    """
+    stale = nx.subgraph_view(network, filter_edge=lambda a, b: network.edges[a, b].get("stale", False))
+    after = set(starts) & set(network)
+    for start in list(after):
+        after |= nx.descendants(stale, start)
+    reached = [goal for goal in goals if goal in after]
+    before = set(reached)
+    for goal in reached:
+        before |= nx.ancestors(stale, goal)
+    within = after & before if reached else after
+    return [(a, b) for a, b in stale.edges(within) if b in within]
+
+
+def relabelled(network: Network, rename: Callable[[str], str]) -> Network:
+    """Copy a network with other names for its nodes, and in the text of its attributes."""
+    copy: Network = nx.relabel_nodes(network, {node: rename(node) for node in network})
+    for _, data in copy.nodes(data=True):
+        data.update({key: rename(value) for key, value in data.items() if isinstance(value, str)})
+    for _, _, data in copy.edges(data=True):
+        data.update({key: rename(value) for key, value in data.items() if isinstance(value, str)})
+    return copy
+
+
+def to_graphml(network: Network) -> str:
+    """Write a network as GraphML.
+
+    An id there is an NMTOKEN, which has no ``/``: nodes are numbered, and named by their ``path``.
+    """
+    numbered: Network = nx.relabel_nodes(network, {node: f"n{at}" for at, node in enumerate(network)})
+    for at, node in enumerate(network):
+        numbered.nodes[f"n{at}"]["path"] = node
+    return "\n".join(nx.generate_graphml(numbered))
+
+
+def to_node_link(network: Network) -> dict[str, object]:
+    """Turn a network into networkx's node-link form, for JSON."""
+    data: dict[str, object] = nx.node_link_data(network, edges="edges")
+    return data
