@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdeps.errors import KdepsError
+from kdeps.system.errors import KdepsError
 
 TEMPLATE = Path(__file__).with_name("tree")
 MODULE = "drivers/gpu/nova-core"
@@ -89,7 +89,12 @@ class Direct:
 
 
 @functools.cache
-def _gnu_make() -> tuple[str, tuple[int, ...]]:
+def gnu_make() -> tuple[str, tuple[int, ...]]:
+    """Return the path and the version of a GNU make that is new enough.
+
+    Raises:
+        KdepsError: There is none on PATH.
+    """
     for name in ("make", "gmake"):
         path = shutil.which(name)
         if path is None:
@@ -101,27 +106,6 @@ def _gnu_make() -> tuple[str, tuple[int, ...]]:
             if version >= OLDEST_MAKE:
                 return path, version
     raise KdepsError("no GNU make (3.82 or newer) on PATH: install the package 'make'")
-
-
-def find_make() -> str:
-    """The path of a GNU make that is new enough.
-
-    Raises:
-        KdepsError: There is none on PATH.
-    """
-    return _gnu_make()[0]
-
-
-def has_deletion_sense() -> bool:
-    """Whether this make lets Kbuild notice a deleted prerequisite that has a rule.
-
-    Kbuild must tell make not to delete intermediate files. Up to make 4.4 it can
-    only do so with ``.SECONDARY``, and then a missing file that nobody asked for
-    counts as up to date; from 4.4.1 on there is ``.NOTINTERMEDIATE``.
-
-    Source: the last lines of linux ``scripts/Kbuild.include``.
-    """
-    return _gnu_make()[1] > (4, 4)
 
 
 def create(root: Path, *, objtree: Path | None = None) -> Miniature:
@@ -224,7 +208,7 @@ class Miniature:
         """
         told = self._told(args, cwd)
         done = subprocess.run(
-            [find_make(), *told],
+            [gnu_make()[0], *told],
             cwd=cwd or self.srctree,
             env=self.environment(env),
             stdin=subprocess.DEVNULL,

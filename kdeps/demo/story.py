@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from kdeps.demo.miniature import MODULE, Miniature, create, find_make
-from kdeps.errors import KdepsError
+from kdeps.demo.miniature import MODULE, Miniature, create, gnu_make
+from kdeps.system.errors import KdepsError
 
 SOURCE = "rust/kernel/io.rs"
 CONSTANT = "RESET_TIMEOUT_MS"
@@ -66,9 +66,9 @@ def run(*, keep: Path | None = None, colour: bool = False, out: TextIO | None = 
     Raises:
         KdepsError: No make, no room, or `keep` is not empty.
     """
-    make = os.path.basename(find_make())
+    make = os.path.basename(gnu_make()[0])
     with _place(keep) as root:
-        told = _Stage(create(root), colour, out or sys.stdout)
+        told = _Stage(_create(root), colour, out or sys.stdout)
         _tell(told, make)
         _close(told, keep)
     return 0
@@ -77,15 +77,34 @@ def run(*, keep: Path | None = None, colour: bool = False, out: TextIO | None = 
 @contextlib.contextmanager
 def _place(keep: Path | None) -> Iterator[Path]:
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="kdeps-demo-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="kdeps-demo-", ignore_cleanup_errors=True)
+        except OSError as error:
+            raise _cannot_use(Path(os.environ.get("TMPDIR", "/tmp")), error) from None
+        with folder as name:
+            yield Path(name)
         return
     try:
         if keep.exists() and any(keep.iterdir()):
             raise KdepsError(f"{keep}: not empty; name a new folder for the demo")
     except NotADirectoryError:
         raise KdepsError(f"{keep}: not a folder; name a new one for the demo") from None
+    except OSError as error:
+        raise _cannot_use(keep, error) from None
     yield keep
+
+
+def _create(root: Path) -> Miniature:
+    try:
+        return create(root)
+    except OSError as error:
+        raise _cannot_use(root, error) from None
+
+
+def _cannot_use(folder: Path, error: OSError) -> KdepsError:
+    return KdepsError(
+        f"{folder}: the demo cannot be built there: {error.strerror}; name another folder with --keep"
+    )
 
 
 def _tell(told: _Stage, make: str) -> None:

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Floor 5: the verdict, kept current.
+"""The verdict, kept current.
 
 Events only wake it; the verdict always comes from the disk, by the same
-``survey`` as ``kdeps check``. One way through the house::
+``check_build`` as ``kdeps check``::
 
-    events ─┐
-    polling ┼▶ settle ─▶ survey ─▶ show, status file, socket, act
-    clock  ─┘   │  ▲        │
-              busy: git,    └▶ interest: which folders matter, from now on
-              make run?
+    events, polling ─┐
+    writers ─────────┼▶ debounce ─▶ module ─▶ publish: terminal, status files, socket, hooks
+    clock ───────────┘     ▲          │
+                           │          ├▶ interest: which folders matter, from now on
+                           └──────────┴▶ refresher
 
-``interest`` says which names in which folders a survey has looked at, ``inotify`` and
-``polling`` tell when one of them changes, ``busy`` knows who is still writing, ``settle``
-decides when to look again, ``looking`` looks, ``telling`` tells everybody, ``refresher`` and
-``execute`` act, ``loop`` ties them together. None of them has an opinion about what is stale.
+Start reading in ``loop``, which ties them together. ``interest`` finds which names in which folders a
+check has read; ``events`` announces when one of them changes; ``writers`` finds what is still writing;
+``debounce`` decides when to check; ``module`` checks; ``publish`` publishes; ``refresher`` and ``hooks`` act.
+None of them decides what is stale.
 """

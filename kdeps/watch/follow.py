@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""A second watch of the same module joins the first: it shows what that one sees.
+"""A second watch of the same module shows what the first one finds, and ends with it.
 
-Two that look at the same tree would only see the same twice, and two that refresh it
-would get into each other's way. When the first one ends, the second takes over.
+Two watches of the same tree would only find the same twice.
 """
 
 from __future__ import annotations
@@ -10,88 +9,99 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import NoReturn
 
-from kdeps.errors import UsageError
-from kdeps.repair.plan import kernel_words
-from kdeps.verdict import Status
+from kdeps.kbuild.tree import Tree, find_tree
+from kdeps.refresh.plan import kernel_words
+from kdeps.staleness.reasons import Status
+from kdeps.system.errors import KdepsError, UsageError
+from kdeps.watch.debounce import Activity
+from kdeps.watch.module import Json, ModuleStatus
 from kdeps.watch.reactor import Reactor
-from kdeps.watch.show import Show, Terminal
-from kdeps.watch.status import is_stopped
-from kdeps.watch.target import Target
-from kdeps.watch.view import State, View, parse_view
-from kdeps.watch.where import runtime_directory
+from kdeps.watch.status import find_holder, is_stopped, runtime_directory
+from kdeps.watch.status_files import module_key
+from kdeps.watch.terminal import Show
 
 SILENCE_S = 2.0
-"""How long to hear nothing before asking whether the other watch can speak."""
-_HOW = ("-j", "--jobs", "-s", "--silent", "--quiet", "-k", "--keep-going", "V=")
-"""Words that do not change what is stale."""
+"""How long to hear nothing before looking whether the other watch is stopped."""
+_HOW = ("-j", "--jobs", "-s", "--silent", "--quiet", "-k", "--keep-going", "V=", "O=", "-C")
+"""Words that do not change what is stale in a given tree."""
+Key = tuple[str, str | None]
+"""Object tree and module."""
 
 
-def follow(pid: int, targets: list[Target], environ: dict[str, str], show: Show) -> bool:
-    """Show what another watch sees, until that one ends.
+def follow(pid: int, lines: list[tuple[str, ...]], cwd: str, environ: dict[str, str], show: Show) -> bool:
+    """Show what another watch finds, until that one ends.
 
     Args:
         pid: Of the other watch.
-        targets: The modules that are asked for; none: whatever it watches.
-        environ: For where its socket is.
-        show: How to tell.
+        lines: A make command line for each module that is wanted; none: whatever it watches.
+        cwd: Where make would be called.
+        environ: The environment make would get.
+        show: How to show it.
 
     Returns:
-        Whether it could be joined; else it is just ending, or hangs.
+        False if it could not be joined: it is just starting or ending.
 
     Raises:
-        UsageError: It cannot be joined: it has another build in mind, or not all these modules.
+        UsageError: It watches another build, or not all these modules, or is stopped.
+        KdepsError: It has ended.
     """
     folder = runtime_directory(environ)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    wanted = {(target.tree.objtree, target.tree.module): target for target in targets}
-    views: dict[tuple[str, str | None], View] = {}
-    told: dict[tuple[str, str | None], tuple[str, str]] = {}
+    wanted = {
+        (tree.objtree, tree.module): tree for tree in (find_tree(words, cwd, environ) for words in lines)
+    }
+    missing = [t for t in wanted.values() if find_holder(f"{folder}/{module_key(t)}.lock") != pid]
+    if missing and len(missing) < len(wanted):
+        names = ", ".join(tree.module or tree.objtree for tree in missing)
+        raise UsageError(
+            f"another kdeps watch (pid {pid}) runs without {names}: end it, or watch only these here"
+        )
+    modules: dict[Key, ModuleStatus] = {}
+    told: dict[Key, tuple[str, str]] = {}
     stopped = False
-    try:
+
+    def end(_number: int) -> NoReturn:
+        show.end()
+        raise SystemExit(0)
+
+    handlers = {**show.handlers(), signal.SIGTERM: end, signal.SIGHUP: end}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, Reactor(handlers):
         try:
             connection.connect(f"{folder}/{pid}.socket")
         except OSError:
             return False
-        with _polite_signals(show):
-            for line in _read_lines(connection):
-                if line is None:
-                    stopped = _tell_stopped(show, views, pid, was=stopped)
-                    continue
-                document = json.loads(line)
-                key = (document["tree"]["objtree"], document["tree"]["module"])
-                if wanted and key not in wanted:
-                    continue
-                view = parse_view(document["watch"])
-                if not views:
-                    show.log(f"joined the watch that runs already (pid {pid})")
-                if wanted and key not in views:
-                    _require_same_build(wanted[key], document["watch"]["args"], pid)
-                views[key] = view
-                answer = (view.status, view.headline)
-                if view.state is State.CURRENT and told.get(key) != answer:
-                    told[key] = answer
-                    show.tell(view, line.decode("utf-8", "replace"))
-                show.draw(list(views.values()))
-                stopped = False
-        if not views:
-            return False
-        if not wanted.keys() <= views.keys():
-            names = ", ".join(target.name for key, target in wanted.items() if key not in views)
-            raise UsageError(
-                f"another kdeps watch (pid {pid}) runs, without {names}: end it, or name only these here"
-            )
-    finally:
-        connection.close()
-    show.log(f"the watch that was joined (pid {pid}) has ended; taking over")
-    return True
+        for line in _read_lines(connection):
+            if line is None:
+                if is_stopped(pid) != stopped:
+                    stopped = not stopped
+                    _show_stopped(show, list(modules.values()), pid, stopped=stopped)
+                continue
+            document = json.loads(line)
+            key = (document["tree"]["objtree"], document["tree"]["module"])
+            if wanted and key not in wanted:
+                continue
+            if key not in modules:
+                if not modules:
+                    show.log(f"showing what the running watch (pid {pid}) finds")
+                if wanted:
+                    args = tuple(document["watch"]["args"])
+                    _require_same_build(wanted[key], find_tree(args, cwd, environ), args, pid)
+            status = modules[key] = parse_status(document["watch"])
+            answer = (status.status, status.headline)
+            if status.state is Activity.CURRENT and told.get(key) != answer:
+                told[key] = answer
+                show.tell(status, line.decode("utf-8", "replace"))
+            show.draw(list(modules.values()))
+            stopped = False
+    if not modules:
+        return False
+    raise KdepsError(f"the watch that was shown (pid {pid}) has ended: start this one again to go on")
 
 
 def _read_lines(connection: socket.socket) -> Iterator[bytes | None]:
-    """Read lines until the other end hangs up; ``None``: nothing has come for a while."""
+    """Read lines until the other end hangs up; None if nothing has come for a while."""
     connection.settimeout(SILENCE_S)
     rest = b""
     while True:
@@ -108,47 +118,31 @@ def _read_lines(connection: socket.socket) -> Iterator[bytes | None]:
         yield from lines
 
 
-def _tell_stopped(show: Show, views: dict[tuple[str, str | None], View], pid: int, *, was: bool) -> bool:
-    """Tell, after a silence, whether the other watch is stopped: then what it said last is worth nothing."""
-    stopped = is_stopped(pid)
-    if stopped and not views:
+def parse_status(document: Json) -> ModuleStatus:
+    """Read the ``watch`` part of a document of another watch, perhaps of another release."""
+    known = {name: value for name, value in document.items() if name in ModuleStatus._fields}
+    return ModuleStatus(**known)._replace(state=Activity(document["state"]))  # type: ignore[arg-type]
+
+
+def _show_stopped(show: Show, modules: list[ModuleStatus], pid: int, *, stopped: bool) -> None:
+    """Show that the other watch is stopped, so that its last verdict means nothing, or that it goes on."""
+    if not modules:
         raise UsageError(
             f"another kdeps watch (pid {pid}) has this module, and is stopped: continue or end it"
         )
-    if stopped != was:
-        show.log(f"the watch that was joined (pid {pid}) {'is stopped' if stopped else 'goes on'}")
-        why = f"the watch (pid {pid}) is stopped"
-        unknown = [view._replace(status=Status.UNKNOWN.value, headline=why) for view in views.values()]
-        show.draw(unknown if stopped else list(views.values()))
-    return stopped
+    show.log(f"the watch that is shown (pid {pid}) {'is stopped' if stopped else 'goes on'}")
+    why = f"the watch (pid {pid}) is stopped"
+    unknown = [status._replace(status=Status.UNKNOWN.value, headline=why) for status in modules]
+    show.draw(unknown if stopped else modules)
 
 
-def _require_same_build(target: Target, args: list[str], pid: int) -> None:
-    """Refuse to show the verdict on another build: ``LLVM=1`` there and none here is another question."""
-    ours = _what_matters(kernel_words(target.tree))
-    theirs = _what_matters(kernel_words(Target(tuple(args), target.cwd, target.environ).tree))
-    if ours != theirs:
-        said = " ".join(args)
+def _require_same_build(ours: Tree, theirs: Tree, args: tuple[str, ...], pid: int) -> None:
+    """Refuse to show the verdict on another build: ``LLVM=1`` there and not here is another question."""
+    if _what_matters(ours) != _what_matters(theirs):
         raise UsageError(
-            f"another kdeps watch (pid {pid}) has this module with other arguments ({said}): end it first"
+            f"another kdeps watch (pid {pid}) has this module with other arguments ({' '.join(args)}): end it first"
         )
 
 
-def _what_matters(words: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(
-        word for word in words if not word.startswith(_HOW) and not word.startswith(("O=", "-C"))
-    )
-
-
-def _end(_number: int) -> NoReturn:
-    raise SystemExit(0)
-
-
-@contextmanager
-def _polite_signals(show: Show) -> Iterator[None]:
-    """End in order on SIGTERM and SIGHUP; follow the window's size."""
-    handlers: dict[signal.Signals, Callable[[int], object]] = {signal.SIGTERM: _end, signal.SIGHUP: _end}
-    if isinstance(show, Terminal):
-        handlers.update(show.handlers())
-    with Reactor(handlers):
-        yield
+def _what_matters(tree: Tree) -> frozenset[str]:
+    return frozenset(word for word in kernel_words(tree) if not word.startswith(_HOW))

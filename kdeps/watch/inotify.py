@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """File events of exactly the folders asked for, from one descriptor, without a thread.
 
-watchdog's binding of inotify, but not its observers. Those start one thread for each folder that is
-not watched with everything below it (up to release 6 also one inotify instance, of
-which a user has 128), and a kernel's verdict depends on some 2,000 folders; they open a
-folder's events to everybody's *reading*, which every look of ours would be; and up to
-release 6 they throw the kernel's notice that events were lost away. The functions
-used here are the same in releases 4 to 7.
+This uses watchdog's binding of inotify, but not its observers. An observer starts one thread for each folder
+that is not watched with everything below it (up to release 6 also one inotify instance, of
+which a user has 128), and a kernel's verdict depends on some 2,000 folders. It also reports
+every *reading* of a file, and each check reads thousands. Up to release 6 it drops the kernel's
+notice that events were lost. The functions used here are the same in releases 4 to 7.
 
-What inotify cannot do is found out here as well, and told: a queue that
-overflowed, a limit that was reached, a folder whose file system sends no events.
+What inotify cannot do is reported as well: a queue that overflowed, a limit that was
+reached, a folder that cannot be watched.
 
 A watch belongs to an inode, not to a path. So when a folder comes, goes or moves, every
-path is asked for anew (``refresh``): a path that leads elsewhere now gets a watch there.
+path is watched anew (``refresh``): a path that leads elsewhere now gets a watch there.
 """
 
 from __future__ import annotations
@@ -42,34 +41,22 @@ USER_LIMIT = "fs.inotify.max_user_watches"
 INSTANCE_LIMIT = "fs.inotify.max_user_instances"
 
 
-class Calls(NamedTuple):
-    """The three functions of the C library."""
-
-    init: Callable[[], int]
-    add_watch: Callable[[int, bytes, int], int]
-    rm_watch: Callable[[int, int], int]
-
-
 class Events(NamedTuple):
     """What was read from the queue at once."""
 
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = ()
     """Of interest, and changed in some way; each once, in the order they changed last."""
-    lost: bool
+    lost: bool = False
     """Events were lost: anything may have changed."""
-    moved: bool
+    moved: bool = False
     """Folders or links came, went, moved or got another mode, so that paths may lead elsewhere now."""
-
-    def __bool__(self) -> bool:
-        """Whether anything of interest happened."""
-        return bool(self.paths or self.lost or self.moved)
 
 
 class Watches(NamedTuple):
-    """What came of asking for some folders to be watched."""
+    """What came of watching some folders."""
 
     added: int
-    """New watches; what happened there before went unnoticed. Folders that vanished under our hands count."""
+    """New watches; what happened there before went unnoticed. Folders that vanished meanwhile count."""
     unwatched: tuple[str, ...]
     """Folders that could not be watched; they have to be polled."""
     limit: str
@@ -80,12 +67,12 @@ class Inotify:
     """One inotify instance.
 
     Raises:
-        OSError: There is none to be had: another system, or the limit of instances was reached.
+        OSError: It cannot be had: this is another system, or the limit of instances was reached.
     """
 
     def __init__(self) -> None:
-        self._calls = _load()
-        self.descriptor = self._calls.init()
+        init, self._add_watch, self._rm_watch = _load()
+        self.descriptor = init()
         if self.descriptor < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         os.set_inheritable(self.descriptor, False)
@@ -107,7 +94,7 @@ class Inotify:
 
         Args:
             interest: The folders, and the names that matter.
-            refresh: Ask for known folders as well, for their paths may lead elsewhere now.
+            refresh: Watch known folders anew as well, because their paths may lead elsewhere now.
         """
         self._names = interest.names
         unwatched: list[str] = []
@@ -123,7 +110,7 @@ class Inotify:
                 unwatched.append(folder)
                 continue
             mask = _PASSAGE if folder in interest.passages else _CONTENT
-            number = self._calls.add_watch(self.descriptor, os.fsencode(folder), mask)
+            number = self._add_watch(self.descriptor, os.fsencode(folder), mask)
             if number < 0:
                 error = ctypes.get_errno()
                 if error in (errno.ENOSPC, errno.ENOMEM):
@@ -139,7 +126,7 @@ class Inotify:
         for folder, number in held.items():
             folders_of.setdefault(number, []).append(folder)
         for number in self._folders_of.keys() - folders_of.keys():
-            self._calls.rm_watch(self.descriptor, number)  # fails where the kernel did so itself
+            self._rm_watch(self.descriptor, number)  # fails where the kernel did so itself
         self._watch_of, self._folders_of = held, folders_of
         return Watches(added, tuple(unwatched), limit)
 
@@ -171,7 +158,7 @@ class Inotify:
         return Events(tuple(changed), lost, moved)
 
     def _note(self, number: int, mask: int, raw: bytes, changed: dict[str, None]) -> bool:
-        """Note one event if its name is of interest; tell whether paths may lead elsewhere now."""
+        """Note one event if its name is of interest; return whether paths may lead elsewhere now."""
         moved = False
         for folder in self._folders_of.get(number, ()):
             if mask & _SELF:
@@ -181,7 +168,7 @@ class Inotify:
                 continue
             names = self._names.get(folder)
             if not raw:
-                continue  # the folder's own attributes; its parent tells of those, by name
+                continue  # the folder's own attributes; its parent reports those, by name
             name = os.fsdecode(raw)
             if names is not None and name not in names:
                 continue
@@ -198,7 +185,7 @@ class Inotify:
         return moved
 
 
-def _load() -> Calls:
+def _load() -> tuple[Callable[[], int], Callable[[int, bytes, int], int], Callable[[int, int], int]]:
     """Take the functions from watchdog's binding; any other C library than Linux' has none.
 
     Raises:
@@ -208,5 +195,4 @@ def _load() -> Calls:
         from watchdog.observers.inotify_c import inotify_add_watch, inotify_init, inotify_rm_watch
     except Exception as error:  # ImportError, or an UnsupportedLibcError that cannot be named without it
         raise OSError(errno.ENOSYS, f"no inotify here: {error}") from error
-    rm_watch = cast("Callable[[int, int], int]", inotify_rm_watch)
-    return Calls(inotify_init, inotify_add_watch, rm_watch)
+    return inotify_init, inotify_add_watch, cast("Callable[[int, int], int]", inotify_rm_watch)

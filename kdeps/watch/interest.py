@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Which names, in which folders, a survey depends on.
+"""Find the names, in which folders, that a check depends on.
 
-``find_interest`` turns the paths that a survey rests on (``kdeps.inputs``) into
+``find_interest`` turns the paths that a check rests on (``kdeps.staleness.dependencies``) into
 folders to watch: symbolic links are followed by hand, and every folder *on the way*
 to a path is of interest for the one name that leads on. So a tree that is moved,
 deleted, created or linked to elsewhere is noticed as well, and a path that does not
@@ -14,22 +14,22 @@ import os
 import stat
 from typing import NamedTuple
 
-from kdeps.inputs import Paths
+from kdeps.staleness.dependencies import Dependencies
 
 MAX_LINKS = 40
 """As the kernel has it: beyond this a path is a loop."""
 
 
 class Interest(NamedTuple):
-    """What to watch. The keys are real folders: they exist, and no part of their paths is a link."""
+    """What to watch. The keys are real folders: they exist, and their paths contain no link."""
 
     names: dict[str, frozenset[str] | None]
-    """Folder → the names in it that matter; ``None``: all."""
+    """Folder → the names in it that matter; None if all do."""
     passages: frozenset[str]
     """Folders that are only passed through: no file in them is read."""
 
 
-def find_interest(paths: Paths) -> Interest:
+def find_interest(paths: Dependencies) -> Interest:
     """Find the folders to watch for some paths, as the file system is now."""
     walker = _Walker()
     for path in paths.folders:
@@ -51,7 +51,7 @@ class _Walker:
         self.read: set[str] = set()
         """Folders in which a file is read, not only passed through."""
         self.known: dict[str, str | None] = {"/": "/"}
-        """Folder as written → where it really is; ``None``: nowhere, for now."""
+        """Folder as written → its real path; None if it does not exist for now."""
 
     def add_file(self, path: str) -> None:
         """Note one path that is looked at."""

@@ -1,51 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Wake, look again, tell, act.
+"""Wake, check again, publish, act.
 
-The order that makes the answer trustworthy: watch first, then look, then read what
-events came meanwhile. An answer during whose look something changed is thrown
-away, and one that found new folders to watch is followed by another look.
+The order that makes the answer trustworthy: watch first, then check, then read what
+events came meanwhile. An answer is thrown away if something changed during its check,
+and one that found new folders to watch is followed by another check.
 
-A look begins while the quiet is still waited for. If nothing at all happens until it is
-over, that look is the answer: nothing has changed since before it began.
+A check begins during the quiet period. If nothing happens until that period is over, the check
+is the answer: nothing has changed since before it began.
 
-Once a minute it looks without being asked. If that finds a change that no event
-told of, the file system it is on does not tell, and is polled from then on.
+Once a minute it checks without being woken. If that finds a change that no event announced,
+the file system of that file sends no events, and is polled from then on.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from kdeps.verdict import Status
-from kdeps.watch.busy import Writers
-from kdeps.watch.execute import Executor
-from kdeps.watch.looking import Looker, Looks
-from kdeps.watch.modules import Watchlist
-from kdeps.watch.reactor import PRIORITY, READABLE, WRITABLE, Reactor
+from kdeps.staleness.dependencies import Dependencies
+from kdeps.staleness.reasons import Status
+from kdeps.watch.debounce import QUIET_S, RECHECK_S, SLOW_RECHECK_S, Activity, Debounce
+from kdeps.watch.events import Sources, name_some
+from kdeps.watch.hooks import Hook
+from kdeps.watch.module import Change, Describe
+from kdeps.watch.modules import Checks, WatchedModules
+from kdeps.watch.publish import Publisher
+from kdeps.watch.reactor import PRIORITY, READABLE, WRITABLE, Handler, Reactor
 from kdeps.watch.refresher import Refresher
-from kdeps.watch.settle import QUIET_S, RECHECK_S, SLOW_RECHECK_S, Busy, Settle
-from kdeps.watch.show import Show, Terminal
-from kdeps.watch.sources import Sources
-from kdeps.watch.telling import Change, Situation, Teller
-from kdeps.watch.view import State, View
+from kdeps.watch.terminal import Show
+from kdeps.watch.writers import Writers, find_repository
 
 HEARTBEAT_S, MAX_HEARTBEAT_S = 60.0, 300.0
-"""How often to look without being asked; less often where a look takes long."""
+"""How often to check without being woken; less often where a check takes long."""
 MAX_SHARE = 0.002
-"""Of a processor's time that those looks may take."""
+"""Of a processor's time that those checks may take."""
 CALM_S = 1.0
-"""A state that passes within this time is not worth drawing; the verdict follows at once."""
+"""An activity that ends within this time is not worth drawing; the verdict follows at once."""
 MAX_ROUNDS = 4
-"""How often in a row to look again because new folders came to be watched."""
-_STATES = {
-    Busy.NOBODY: State.SETTLING,
-    Busy.GIT: State.GIT,
-    Busy.MAKE: State.MAKE,
-    Busy.REFRESH: State.REFRESH,
-}
+"""How often in a row to check again because new folders came to be watched."""
 
 
 class Options(NamedTuple):
@@ -59,8 +55,11 @@ class Options(NamedTuple):
     """End with status 1 as soon as something is stale."""
     command: str = ""
     """To run with each new verdict."""
+    on_fresh: str = ""
+    """To run after each refresh or build that ended fresh."""
     all_modules: bool = False
-    notify: Callable[[View], None] | None = None
+    notifier: str = ""
+    """The path of ``notify-send``; empty: no notifications."""
 
 
 class Watch:
@@ -68,7 +67,7 @@ class Watch:
 
     Raises:
         KdepsError: There is nothing to watch.
-        Taken: Another watch has one of the modules.
+        AlreadyWatched: Another watch has one of the modules.
     """
 
     def __init__(
@@ -78,21 +77,29 @@ class Watch:
         environ: dict[str, str],
         show: Show,
         options: Options,
+        describe: Describe,
     ) -> None:
         self.show, self.options = show, options
-        self.modules = Watchlist(lines, cwd, environ, all_modules=options.all_modules, log=show.log)
-        self.sources = Sources(only_poll=options.only_poll)
-        self.settle = Settle(options.quiet_s)
-        self.writers = Writers(environ)
-        self.looker = Looker(self.modules, self.sources, self.writers, show.log)
-        self.executor = Executor(options.command, environ, cwd, show.log)
-        self.teller = Teller(
-            self.modules, environ, show, self.executor, notify=options.notify, about=self.looker.about
+        self.modules = WatchedModules(
+            lines, cwd, environ, describe, show.log, all_modules=options.all_modules
         )
+        self.sources = Sources(show.log, only_poll=options.only_poll)
+        self.debounce = Debounce(options.quiet_s)
+        self.writers = Writers(environ)
+        exec_ = Hook("--exec", options.command, environ, cwd, show.log)
+        on_fresh = Hook("--on-fresh", options.on_fresh, environ, cwd, show.log, logs_failure=True)
+        self.hooks = (exec_, on_fresh)
+        self.publisher = Publisher(self.modules, environ, show, exec_, on_fresh, options.notifier)
         self.refresher = Refresher(environ, cwd, show.log)
-        self.told = False
+        self.published = False
+        """Whether there was a verdict on every module."""
         self.ended: int | None = None
         self._change = Change()
+        self._early: Checks | None = None
+        self._missed = 0
+        """Changes that only a check of the clock's found, because no event announced them."""
+        self._retry_folders: frozenset[str] = frozenset()
+        """Folders that are watched only for what may make another refresh worth it."""
         self._pending_since: float | None = None
         self._rounds = 0
         self._heartbeat_at = 0.0
@@ -101,22 +108,21 @@ class Watch:
     # -- life ----------------------------------------------------------------
 
     def run(self) -> int:
-        """Watch until told to end; the exit status."""
-        handlers: dict[signal.Signals, Callable[[int], object]] = {
+        """Watch until a signal ends it; the exit status."""
+        handlers: dict[signal.Signals, Handler] = {
             signal.SIGINT: self._end,
             signal.SIGTERM: self._end,
             signal.SIGHUP: self._end,
             signal.SIGCHLD: lambda _number: None,  # it only has to wake us
+            **self.show.handlers(),
         }
-        if isinstance(self.show, Terminal):
-            handlers.update(self.show.handlers())
-        with Reactor(handlers) as self.reactor:
+        with Reactor(handlers) as reactor:
             try:
-                self._prepare()
-                self.teller.service.ready("looking for the first time")
-                self.settle.note_change(time.monotonic() - self.options.quiet_s)
+                self._watch_paths()
+                self.publisher.service.ready("checking for the first time")
+                self.debounce.note_change(time.monotonic() - self.options.quiet_s)
                 while self.ended is None:
-                    self._wait()
+                    self._wait(reactor)
                     self._step()
                 return self.ended
             finally:
@@ -124,244 +130,258 @@ class Watch:
 
     def close(self) -> None:
         """End everything that was begun, our own make first."""
-        self.teller.service.say("STOPPING=1")
-        self.executor.stop()
+        self.publisher.service.say("STOPPING=1")
+        for hook in self.hooks:
+            hook.stop()
         self.refresher.stop()
-        self.teller.close()
+        self.publisher.close()
         self.writers.forget()
         self.sources.close()
 
     def _end(self, number: int) -> None:
         self.ended = 130 if number == signal.SIGINT else 0
+        self.show.end()
 
     # -- waiting -------------------------------------------------------------
 
-    def _wait(self) -> None:
+    def _wait(self, reactor: Reactor) -> None:
         """Sleep until something happens or is due, and take it in."""
-        reactor, server = self.reactor, self.teller.server
-        reactor.register(self.sources.descriptor, READABLE)
-        reactor.register(self.sources.mount_descriptor, PRIORITY)
-        reactor.register(server.fileno(), READABLE)
-        for descriptor, client in server.clients.items():
-            reactor.register(descriptor, READABLE | (WRITABLE if client.waiting else 0))
-        reactor.register(self.refresher.fileno(), READABLE)
-        reactor.register(self.executor.descriptor, READABLE)
-        reactor.register(self.writers.descriptor, READABLE)
-        ready = reactor.wait(self._wake_at() - time.monotonic())
-        now = time.monotonic()
-        for descriptor in ready:
-            if descriptor == self.sources.descriptor:
-                self._take_events(now)
-            elif descriptor == self.sources.mount_descriptor:
-                self.sources.renew()
-                self.settle.note_change(now)
-            elif descriptor == server.fileno():
-                server.accept()
-            elif descriptor in server.clients:
-                reactor.unregister(descriptor)
-                server.serve(descriptor)
-            elif descriptor == self.writers.descriptor:
-                reactor.unregister(descriptor)
-                self.writers.forget()
-                self.settle.note_end(now)
-            elif descriptor == self.executor.descriptor:
-                self.executor.read()
-            else:
-                reactor.unregister(descriptor)
-                if descriptor == self.refresher.fileno():
-                    self.refresher.read()
+        socket = self.publisher.socket
+        wanted: dict[int | None, tuple[int, Callable[[], object]]] = {
+            self.sources.descriptor: (READABLE, self._take_events),
+            self.sources.mount_descriptor: (PRIORITY, self._note_mounts),
+            socket.descriptor: (READABLE, self.publisher.accept),
+            self.writers.descriptor: (READABLE, self._note_end),
+            self.refresher.descriptor: (READABLE, self.refresher.read),
+        }
+        for hook in self.hooks:
+            wanted[hook.descriptor] = (READABLE, hook.read)
+        for descriptor, client in socket.clients.items():
+            events = READABLE | (WRITABLE if client.waiting else 0)
+            wanted[descriptor] = (events, partial(socket.serve, descriptor))
+        wanted.pop(None, None)
+        masks = [(descriptor, mask) for descriptor, (mask, _) in wanted.items() if descriptor is not None]
+        for descriptor in reactor.wait(masks, self._wake_at() - time.monotonic()):
+            wanted[descriptor][1]()
 
     def _wake_at(self) -> float:
         """The next moment at which there is something to do without an event."""
-        moments = [self.settle.due_at(), self.settle.early_at(), self.teller.service.due_at()]
-        if not self.settle.pending:
-            moments += [self._heartbeat_at, self.refresher.due_at()]
+        moments = [self.debounce.due_at(), self.debounce.early_at(), self.publisher.service.due_at()]
+        if not self.debounce.pending:
+            moments += [self._heartbeat_at, self.refresher.retry_at]
         elif self._pending_since is not None and self._pending_since + CALM_S > time.monotonic():
             moments.append(self._pending_since + CALM_S)
         if len(self.sources.poller):
             moments.append(self._poll_at)
-        return min(
-            (moment for moment in moments if moment is not None), default=time.monotonic() + HEARTBEAT_S
-        )
+        return min(moment for moment in moments if moment is not None)
 
-    def _take_events(self, now: float) -> bool:
+    def _take_events(self) -> bool:
         """Read the queue; tell whether anything of interest was in it."""
         events = self.sources.read()
         lock = self.writers.repository.lock if self.writers.repository else None
         paths = [path for path in events.paths if path != lock]
         if len(paths) < len(events.paths):
-            self.settle.note_git(now)
+            self.debounce.note_git(time.monotonic())
         if events.lost:
-            self.show.log("events were lost: looking at everything anew")
+            self.show.log("events were lost: checking everything again")
             self.sources.renew()
         if not paths and not events.lost:
             return False
-        self._note_change(now, paths)
+        self._note_change(paths)
         return True
 
-    def _note_change(self, now: float, paths: list[str]) -> None:
+    def _note_change(self, paths: list[str]) -> None:
         if paths:
             self._change = Change(paths[-1], time.time())
         self.modules.note_change(paths)
-        self.settle.note_change(now)
+        self.debounce.note_change(time.monotonic())
         self.refresher.note_change(paths)
 
-    # -- looking -------------------------------------------------------------
+    def _note_mounts(self) -> None:
+        self.sources.renew()
+        self.debounce.note_change(time.monotonic())
+
+    def _note_end(self) -> None:
+        self.writers.forget()
+        self.debounce.note_end(time.monotonic())
+
+    # -- checking ------------------------------------------------------------
 
     def _step(self) -> None:
         """Do what is due."""
         now = time.monotonic()
-        self.executor.reap()
+        for hook in self.hooks:
+            hook.reap()
         if self.refresher.reap():
-            self.settle.note_change(now)
-            self.settle.note_end(now)
+            self.debounce.note_change(now)
+            self.debounce.note_end(now)
         if len(self.sources.poller) and now >= self._poll_at:
-            folders = self.sources.poll()
-            if folders:
-                self._note_change(now, list(folders))
+            if folders := self.sources.poll():
+                self._note_change(list(folders))
             self._poll_at = time.monotonic() + self.sources.interval_s
-        if self.settle.pending and self._pending_since is None:
+        if self.debounce.pending and self._pending_since is None:
             self._pending_since = now
-            self.teller.tell_situation(self._situation())
-        if self.settle.is_due(now):
-            if self._is_nobody_busy(now):
-                self._look()
-        elif self.settle.is_early_due(now):
-            self.settle.note_early()
-            if self._is_nobody_busy(now):
-                self._look_early()
-        elif not self.settle.pending and now >= self._heartbeat_at:
+            self._publish_activity()
+        if self.debounce.is_due(now):
+            if self._is_quiet(now):
+                self._check()
+        elif self.debounce.is_early_due(now):
+            self.debounce.note_early()
+            if self._is_quiet(now):
+                self._check_early()
+        elif not self.debounce.pending and now >= self._heartbeat_at:
             self.sources.renew()
-            self._prepare()
-            self._look(by_clock=True)
-        retry_at = self.refresher.due_at()
-        if retry_at is not None and now >= retry_at:
+            self._watch_paths()
+            self._check(by_clock=True)
+        if self.refresher.retry_at is not None and now >= self.refresher.retry_at:
             self._act()
-        self.teller.service.beat()
+        self.publisher.service.beat()
         self._draw()
 
-    def _is_nobody_busy(self, now: float) -> bool:
-        """Ask who writes to the tree; whether to look now."""
-        was = self.settle.busy
-        if self.refresher.running:
-            busy = Busy.REFRESH
-        else:
-            if self.writers.descriptor is not None:
-                self.reactor.unregister(self.writers.descriptor)
-            busy = self.writers.find(one.target.tree for one in self.modules)
-        # Where an event or the kernel will tell of the end there is no hurry to ask again.
-        told = busy is not Busy.MAKE or self.writers.descriptor is not None
-        if self.settle.found_busy(busy, now, recheck_s=SLOW_RECHECK_S if told else RECHECK_S):
+    def _is_quiet(self, now: float) -> bool:
+        """Look for what writes to the tree; whether to check now."""
+        was = self.debounce.writer
+        writer = Activity.REFRESH if self.refresher.running else self.writers.find(self.modules.trees)
+        # Where an event or the kernel announces the end there is no hurry to look again.
+        announced = writer is not Activity.MAKE or self.writers.descriptor is not None
+        if self.debounce.note_writer(writer, now, recheck_s=SLOW_RECHECK_S if announced else RECHECK_S):
             return True
-        if busy is not was:
-            self.teller.tell_situation(self._situation())
+        if writer is not was:
+            self._publish_activity()
         return False
 
-    def _look_early(self) -> None:
-        """Look before the quiet is over; the looks count if nothing happens until it is."""
-        if self._take_events(time.monotonic()):
+    def _check_early(self) -> None:
+        """Check before the quiet is over; what it finds counts if nothing happens until then."""
+        if self._take_events():
             return
-        looks = self._take_looks()
-        if not self._prepare():
-            self.looker.keep(looks)
+        checks = self._run_checks()
+        if not self._watch_paths():
+            self._early = checks
 
-    def _take_looks(self) -> Looks:
-        looks = self.looker.look(self.settle.changes)
-        self.settle.look_s = self.looker.took_s
-        return looks
+    def _run_checks(self) -> Checks:
+        checks = self.modules.check(self.debounce.changes)
+        self.debounce.check_s = self.modules.took_s
+        return checks
 
-    def _look(self, *, by_clock: bool = False) -> None:
-        """Look at every module, and tell what is new if nothing changed meanwhile."""
-        now = time.monotonic()
-        looks = None
+    def _check(self, *, by_clock: bool = False) -> None:
+        """Check every module, and publish what is new if nothing changed meanwhile."""
         added = 0
-        if self.modules.is_due(now):
+        early, self._early = self._early, None
+        if self.modules.is_scan_due(time.monotonic()):
             self.modules.scan()
-            self._prepare()
+            self._watch_paths()
+            early = None
         elif not by_clock:
-            self._take_events(now)  # whatever is in the queue by now is seen by this look
-            looks = self.looker.take_early(self.settle.changes)
-        if looks is None:
-            looks = self._take_looks()
-            added = self._prepare()  # before the queue is read: it may name what is of interest only now
+            self._take_events()  # this check sees whatever is in the queue by now
+        if early is None or early.changes != self.debounce.changes or by_clock:
+            checks = self._run_checks()
+            added = self._watch_paths()  # before the queue is read: it may name what is of interest only now
+        else:
+            checks = early
         after = time.monotonic()
-        self.settle.looked(after, still_changing=False)
-        disturbed = self._take_events(after)
-        same = self.looker.is_same(looks)
+        self.debounce.note_checked(after)
+        disturbed = self._take_events()
+        same = self.modules.is_same(checks)
         if disturbed and not same:
             return
         if by_clock and not disturbed:
-            self.looker.count_missed(looks)
+            self._find_missed(checks)
         if added and self._rounds < MAX_ROUNDS:
-            # Nothing is said before everything is watched.
+            # Nothing is published before everything is watched.
             self._rounds += 1
-            self.settle.note_change(after - self.settle.quiet_s)
+            self.debounce.note_change(after - self.debounce.quiet_s)
             return
         self._rounds = 0
-        if not self.settle.pending:
+        if not self.debounce.pending:
             self._pending_since = None
-        for one, look in looks.all:
-            note = self.refresher.note_of(one.target.name)
-            self.teller.tell(one, look, self._situation(), self._change, note)
-        self._heartbeat_at = time.monotonic() + min(
-            max(HEARTBEAT_S, self.looker.took_s / MAX_SHARE), MAX_HEARTBEAT_S
-        )
-        if self.options.fail and any(one.is_stale for one in self.modules):
+        self._note_counts()
+        state = self.debounce.activity
+        for module, check in checks.all:
+            self.publisher.publish(module, check, state, self._change, self.refresher.note_of(module.name))
+        pause_s = min(max(HEARTBEAT_S, self.modules.took_s / MAX_SHARE), MAX_HEARTBEAT_S)
+        self._heartbeat_at = time.monotonic() + pause_s
+        if self.options.fail and any(module.is_stale for module in self.modules):
             self.ended = 1
-        if self.settle.pending:
+        if self.debounce.pending:
             return
-        self.told = True
-        self.teller.tell_current()
+        self.published = True
+        self.publisher.publish_ready()
         self._act()
-        if self.refresher.folders != self.looker.more:
-            self._prepare()  # a refresh is known not to help; what would make it worth another try?
+        if self.refresher.folders != self._retry_folders:
+            self._watch_paths()  # a refresh is known not to help; what would make it worth another try?
 
-    def _prepare(self) -> int:
+    def _find_missed(self, checks: Checks) -> None:
+        """Find the files that changed unnoticed, where a check of the clock's differs from the last one."""
+        for module, check in checks.all:
+            if module.check is None or module.check.fingerprint == check.fingerprint:
+                continue
+            before, stamps = module.check.stamps, check.stamps
+            paths = [path for path in before.keys() | stamps.keys() if before.get(path) != stamps.get(path)]
+            if all(os.path.realpath(os.path.dirname(path)) in self.sources.poller for path in paths):
+                continue  # the next poll would have found them; or it is no file, but a compiler's version
+            self._missed += 1
+            some = name_some(sorted(paths), "file")
+            self.show.log(f"{module.name}: {some} changed without an event; polling there from now on")
+            self.sources.distrust(paths)
+
+    def _watch_paths(self) -> int:
         """Watch what all modules depend on; how many folders are new."""
-        self.looker.more = self.refresher.folders
-        return self.looker.prepare()
+        paths = self.modules.find_paths()
+        repository = self.writers.repository = find_repository(self.modules.trees[0].srctree)
+        lock = {repository.lock} if repository is not None else set()
+        self._retry_folders = self.refresher.folders
+        added = self.sources.watch(Dependencies(paths.files | lock, paths.folders | self._retry_folders))
+        self._note_counts()
+        return added
 
-    # -- telling -------------------------------------------------------------
+    def _note_counts(self) -> None:
+        self.publisher.about = {
+            "looks": self.modules.count,
+            "missed": self._missed,
+            "watched": self.sources.watched,
+            "polled": len(self.sources.poller),
+        }
 
-    def _situation(self) -> Situation:
+    # -- publishing ----------------------------------------------------------
+
+    def _activity(self) -> tuple[Activity, str]:
+        """What is going on, and the details of it."""
         if self.refresher.running:
-            return Situation(State.REFRESH, self.refresher.progress)
-        if not self.settle.pending:
-            return Situation(State.CURRENT)
-        make = self.writers.make
-        if self.settle.busy is Busy.MAKE and make is not None:
-            return Situation(State.MAKE, f"{make.name} (pid {make.pid})")
-        return Situation(_STATES[self.settle.busy])
+            return Activity.REFRESH, self.refresher.progress
+        state = self.debounce.activity
+        return state, self.writers.detail if state is Activity.MAKE else ""
+
+    def _publish_activity(self) -> None:
+        self.publisher.publish_activity(*self._activity())
 
     def _draw(self) -> None:
         calm = self._pending_since is None or time.monotonic() - self._pending_since < CALM_S
-        quick = self.settle.busy is Busy.NOBODY and not self.refresher.running
-        situation = self._situation()
-        if calm and quick:
-            situation = situation._replace(state=State.CURRENT)
-        if self.told or not calm:
-            self.teller.draw(situation, self.sources.note)
+        state, detail = self._activity()
+        if calm and state is Activity.SETTLING:
+            state = Activity.CURRENT
+        if self.published or not calm:
+            self.publisher.draw(state, detail, self.sources.note)
 
     # -- acting --------------------------------------------------------------
 
     def _act(self) -> None:
-        """Begin a refresh of the first module that is stale and may be cured, if that was asked for."""
+        """Begin a refresh of the first module that is stale and may be cured, if that is wanted."""
         if (
             not self.options.rebuild
             or self.refresher.running
-            or self.settle.pending
+            or self.debounce.pending
             or self.ended is not None
         ):
             return
-        for one in self.modules:
-            name = one.target.name
-            if one.look is None or not one.is_stale:
-                self.refresher.forget(name, fresh=one.look is not None and one.look.status is Status.FRESH)
-                continue
-            if self.refresher.begin(one.target, one.look.causes):
+        for module in self.modules:
+            if module.check is None or not module.is_stale:
+                is_fresh = module.check is not None and module.check.status is Status.FRESH
+                self.refresher.forget(module.name, fresh=is_fresh)
+            elif self.refresher.begin(module, module.check.causes):
                 self._pending_since = time.monotonic()
-                self.settle.note_change(time.monotonic())
-                self.teller.tell_note(one, "")  # what was said of the last one
-                self.teller.tell_situation(self._situation())
+                self.debounce.note_change(self._pending_since)
+                self.publisher.publish_note(module, "")  # the note about the last one is over
+                self._publish_activity()
                 return
-            self.teller.tell_note(one, self.refresher.note_of(name))
+            else:
+                self.publisher.publish_note(module, self.refresher.note_of(module.name))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Talking to systemd: its notification protocol by hand, and a unit that fits.
+"""systemd: its notification protocol, and a unit that runs a watch.
 
 The protocol is one datagram to the socket named in ``NOTIFY_SOCKET``. Source: sd_notify(3).
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import sys
 import time
 
-from kdeps.printable import printable
+from kdeps.system.text import printable
 
 WATCHDOG_S = 180
 """Three times the longest sleep."""
@@ -21,7 +22,8 @@ _KEPT = (
     "KERNELDIR", "KRUSTFLAGS", "KCFLAGS", "LLVM", "LD", "MAKEFLAGS", "PATH", "RUSTC", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN",
     "CARGO_HOME", "XDG_CACHE_HOME", "LANG",
 )  # fmt: skip
-"""What of the environment decides which compilers are found and how make is told to work."""
+"""The variables of the environment that choose the compilers and steer make."""
+_NOT_IN_A_UNIT_NAME = re.compile(r"[^A-Za-z0-9:_.-]")
 
 
 class Service:
@@ -55,7 +57,7 @@ class Service:
                 self._socket.send(text.encode("utf-8", "replace"))
 
     def ready(self, status: str) -> None:
-        """There is a verdict; say what it is."""
+        """Announce that there is a verdict, and what it is."""
         status = printable(status)
         if self._ready and status == self._status:
             return
@@ -63,7 +65,7 @@ class Service:
         self._ready, self._status = True, status
 
     def due_at(self) -> float | None:
-        """When the next sign of life is due; ``None``: nobody waits for one."""
+        """When the next sign of life is due. Returns None if systemd does not wait for one."""
         return None if self._interval_s is None else self._beat_at
 
     def beat(self) -> None:
@@ -79,10 +81,12 @@ class Service:
             self._socket = None
 
 
-def unit_text(options: list[str], words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> str:
+def unit_text(key: str, options: list[str], words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> str:
     """Write a user unit that runs this very watch.
 
     Args:
+        key: Of the first module that it watches, which no other watch may have. It names the unit, so the units of
+            two trees lie side by side.
         options: Of ``kdeps watch``, but for ``--systemd``.
         words: make's arguments.
         cwd: Where make would be called.
@@ -96,9 +100,10 @@ def unit_text(options: list[str], words: tuple[str, ...], cwd: str, environ: dic
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     if not here.endswith(("site-packages", "dist-packages")):
         kept.append(f"PYTHONPATH={here}")
+    unit = f"kdeps-watch-{_NOT_IN_A_UNIT_NAME.sub('_', key)}"
     lines = [
-        "# Put this into ~/.config/systemd/user/kdeps-watch.service, then",
-        "#     systemctl --user daemon-reload && systemctl --user enable --now kdeps-watch",
+        f"# Put this into ~/.config/systemd/user/{unit}.service, then",
+        f"#     systemctl --user daemon-reload && systemctl --user enable --now {unit}",
         "#     kdeps watch --status",
         "[Unit]",
         f"Description=kdeps watch of {_escape(os.path.basename(name.rstrip('/')) or name)}",

@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""``kdeps watch --status``: what the watches that run have found, for a prompt or a status bar.
+"""``kdeps watch --status``: what the running watches have found, for a prompt or a status bar.
 
-It reads a few small files and asks for a lock; it must take milliseconds. So
-nothing is imported here that Python has not imported already, and no tree is looked at.
+It reads a few small files and looks who holds a lock; it must take milliseconds. So
+this module imports nothing that Python has not imported already, and looks at no tree.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import stat
 import struct
 import sys
 import time
 
-from kdeps.watch.where import runtime_directory
+from kdeps.system.files import read_text
+from kdeps.system.stat import status_of
 
 _FLOCK = struct.Struct("hhqqi4x")
 """``struct flock`` of 64-bit Linux: type, whence, start, length, pid."""
 EXITS = {"fresh": 0, "stale": 1}
 MAX_AGE_S = 900.0
-"""A watch at rest looks, and says so, more often than three times in this time, and one that has noticed a change
-does within seconds; one that did not hangs, perhaps for nobody reads what it prints."""
+"""A watch at rest checks and writes its files at least three times in this time, and one that has noticed a change
+does so within seconds. A watch that has not is blocked, perhaps because its reader does not read."""
 
 
 def print_status(words: list[str], *, json: bool = False) -> int:
@@ -63,8 +66,35 @@ def print_status(words: list[str], *, json: bool = False) -> int:
     return worst
 
 
+def runtime_directory(environ: dict[str, str], *, create: bool = False) -> str | None:
+    """Find the user's own folder for the state of watches. Returns None if it is missing or open to others.
+
+    ``XDG_RUNTIME_DIR`` is that of a login session. Without one (a container, ``sudo``,
+    cron) it is a folder in the temporary directory that must belong to the user and
+    let nobody else in.
+    """
+    base = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(base) and os.path.isdir(base):
+        folder = os.path.join(base, "kdeps")
+    else:
+        base = f"/run/user/{os.geteuid()}"
+        if os.path.isdir(base):
+            folder = os.path.join(base, "kdeps")
+        else:
+            folder = os.path.join(environ.get("TMPDIR") or "/tmp", f"kdeps-{os.geteuid()}")
+    try:
+        if create:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o700)
+        found = os.lstat(folder)
+    except OSError:
+        return None
+    safe = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    return folder if safe else None
+
+
 def find_holder(path: str) -> int:
-    """The process that holds a lock file, without asking for the lock; 0: nobody."""
+    """Find the process that holds a lock file, without taking the lock. Returns 0 if none does, -1 if it has no pid here."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -86,7 +116,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def _find_live(folder: str | None) -> list[tuple[str, int]]:
-    """The keys of the modules that are watched, each with the watch's pid (-1: it cannot be told)."""
+    """The keys of the modules that are watched, each with the watch's pid (-1 if it is not known)."""
     if folder is None:
         return []
     keys = sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".line"))
@@ -94,24 +124,20 @@ def _find_live(folder: str | None) -> list[tuple[str, int]]:
 
 
 def _find_silence(path: str, pid: int, state: str) -> str:
-    """Why a watch that is there does not follow what happens, so that its last word is worth nothing; else empty."""
+    """Say why a watch that is there does not follow what happens, so that its last verdict means nothing; else empty."""
     if is_stopped(pid):
         return f"the watch (pid {pid}) is stopped"
-    try:
-        age_s = time.time() - os.stat(path).st_mtime
-    except OSError:
+    st = status_of(path)
+    if st is None:
         return ""
+    age_s = time.time() - st.st_mtime
     if state in ("current", "settling") and age_s > MAX_AGE_S:
-        return f"the watch (pid {pid}) has said nothing for {age_s / 60:.0f} minutes"
+        return f"the watch (pid {pid}) has reported nothing for {age_s / 60:.0f} minutes"
     return ""
 
 
 def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().rstrip("\n")
-    except OSError:
-        return ""
+    return read_text(path).rstrip("\n")
 
 
 def _is_meant(given: str, fields: list[str]) -> bool:
