@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Floor 6: the command line. Thin: parse, call, print, exit."""
+"""The command line: parsing, printing, exit statuses; it connects everything else.
+
+It must not decide what is stale. Only this package prints or exits.
+Start reading at ``main``; each command is one file in ``commands``.
+"""

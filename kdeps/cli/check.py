@@ -1,78 +1,86 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""``kdeps check``: would this build use stale kernel artifacts?"""
+"""``kdeps check``: would this build use stale kernel artifacts?
+
+While nothing has changed that the last answer rests on, that answer is printed again. Most checks go this
+way, so ``checking``, which finds a new answer, is imported only where it is needed.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from enum import Enum
+import time
 
-from kdeps.cli.start import Exit, where
-from kdeps.survey import Survey, survey
-from kdeps.verdict import Status
+from kdeps.cli.terminal import current_folder, wants_colour, write_answer
+from kdeps.staleness.answers import Question
 
-STATUS_EXITS = {Status.FRESH: Exit.FRESH, Status.STALE: Exit.STALE, Status.UNKNOWN: Exit.ERROR}
-
-
-class Format(str, Enum):
-    """How to print a verdict."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class Colour(str, Enum):
-    """When to use colour."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-class Source(str, Enum):
-    """Whom to ask."""
-
-    RECORD = "record"
-    KBUILD = "kbuild"
+TYPE_CHECKING = False  # typing itself is not imported on the way of a check that is answered before
+if TYPE_CHECKING:
+    Part = str | int | None
+    """Of what was printed: text; a time in nanoseconds, printed as how long ago it was; how long the check took."""
 
 
 def run_check(
     words: tuple[str, ...],
     *,
-    output: Format = Format.TEXT,
-    source: Source = Source.RECORD,
-    colour: Colour = Colour.AUTO,
+    output: str = "text",
+    exact: bool = False,
+    colour: str = "auto",
+    by: str = "content",
+    every: bool = False,
 ) -> int:
-    """Judge the build that ``make WORDS…`` would be, print the verdict, and return the exit status."""
-    cwd = where()
-    environ = dict(os.environ)
-    found = survey(words, cwd, environ)
-    if source is Source.KBUILD:
-        from kdeps.exact import ask_kbuild
+    """Judge the build that ``make WORDS…`` would be, print the verdict, and return the exit status.
 
-        found = ask_kbuild(found, environ)
-    _print(found, cwd, output, colour)
-    return STATUS_EXITS[found.verdict.status]
+    Args:
+        words: make's arguments, verbatim.
+        output: A value of ``Format``.
+        exact: Ask Kbuild as well.
+        colour: A value of ``Colour``.
+        by: A value of ``By``.
+        every: Tell each cause by itself.
+    """
+    started_s = time.perf_counter()
+    question = ask(words, current_folder(), dict(os.environ), output, colour, by, every=every)
+    answer = None if exact else question.recall()
+    if answer is None:
+        gc.disable()  # many names and nothing that refers to itself, in a process that ends soon
+        from kdeps.cli.checking import find_answer
 
-
-def _print(found: Survey, cwd: str, output: Format, colour: Colour) -> None:
-    if output is Format.JSON:
-        from kdeps.report.verdict_json import verdict_json
-
-        sys.stdout.write(verdict_json(found) + "\n")
-        return
-    from kdeps.report.text import Style, render
-
-    style = Style.COLOUR if wants_colour(colour) else Style.PLAIN
-    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    text = render(found, cwd=cwd, style=style, unicode=unicode)
-    if not unicode:
-        text = text.encode(sys.stdout.encoding or "ascii", "replace").decode(sys.stdout.encoding or "ascii")
-    sys.stdout.write(text)
+        return find_answer(question, exact=exact)
+    status, parts = answer
+    write_answer(fill_in(parts, (time.perf_counter() - started_s) * 1000), output)
+    return int(status)
 
 
-def wants_colour(colour: Colour) -> bool:
-    """Decide whether standard output gets colour."""
-    if colour is not Colour.AUTO:
-        return colour is Colour.ALWAYS
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def ask(
+    words: tuple[str, ...],
+    cwd: str,
+    environ: dict[str, str],
+    output: str,
+    colour: str,
+    by: str,
+    *,
+    every: bool = False,
+) -> Question:
+    """Return the question of this command line, with everything that changes a byte of the output."""
+    style = "colour" if wants_colour(colour) else "plain"
+    manner = ("check", output, by, style, sys.stdout.encoding or "ascii", "all" if every else "")
+    return Question(manner, words, cwd, environ)
+
+
+def fill_in(parts: list[Part], elapsed_ms: float) -> str:
+    """Return the text of an answer as it reads now."""
+    if all(isinstance(part, str) for part in parts):
+        return "".join(map(str, parts))
+    from kdeps.system.text import time_ago
+
+    now_ns = time.time_ns()
+    return "".join(
+        part
+        if isinstance(part, str)
+        else str(round(elapsed_ms, 1))
+        if part is None
+        else time_ago(part, now_ns)
+        for part in parts
+    )

@@ -1,49 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """``kdeps make``: make, with the stale kernel artifacts refreshed first.
 
-Whatever happens here, it ends in make: kdeps *becomes* make (``exec``), so exit
-status, signals, terminal, job server and output are make's own. There are
-three exceptions: the build is stale and shall not be refreshed
-(``--on-stale=fail``), it is stale and cannot be refreshed, or the refresh itself
-failed, and then make has said why.
+Whatever happens here, make runs in the end. kdeps stays its parent, with the same exit status, signals,
+terminal, job server and output (``make_child``), and explains a failure. make does not run in three cases:
+the build is stale and must not be refreshed (``--on-stale=fail``), it is stale and cannot be refreshed, or
+the refresh itself failed.
 """
 
 from __future__ import annotations
 
 import os
-from enum import Enum
+import time
 
-from kdeps.cli.ending import Stop, become_make, given_environment
-from kdeps.cli.saying import describe_bug, find_advice, find_headlines, refuse, say, say_all, say_helps
-from kdeps.cli.start import Exit
-from kdeps.errors import KdepsError, NoTree, UsageError
-from kdeps.repair.kept import holds
+from kdeps.cli.choices import OnStale, With
+from kdeps.cli.exits import Exit, ExitInstead
+from kdeps.cli.finish import finish_with_make, given_environment
+from kdeps.cli.make_messages import describe_bug, find_advice, find_headlines, refuse, say, say_all, say_helps
+from kdeps.staleness.answers import BUILD, Question
+from kdeps.system.errors import KdepsError, UsageError
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
-    from kdeps.survey import Survey
+    from kdeps.kbuild.make_command import Request
+    from kdeps.staleness.check import CheckResult
 
 VARIABLE = "KDEPS_ON_STALE"
 
 
-class OnStale(str, Enum):
-    """What to do about a stale build."""
-
-    REBUILD = "rebuild"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class With(str, Enum):
-    """What carries a refresh out."""
-
-    MAKE = "make"
-    NINJA = "ninja"
-    """Where it can replay every step from the record; else make."""
-
-
 def run_make(words: tuple[str, ...], *, on_stale: OnStale | None = None, with_: With = With.MAKE) -> int:
-    """Bring the module's build to fresh, then become ``make WORDS…``.
+    """Bring the module's build to fresh, then run ``make WORDS…``.
 
     Args:
         words: make's arguments, verbatim.
@@ -51,13 +36,11 @@ def run_make(words: tuple[str, ...], *, on_stale: OnStale | None = None, with_: 
         with_: What shall carry a refresh out.
 
     Returns:
-        The exit status, where make does not run.
+        The exit status: make's own, or that of a refusal.
     """
     environ = given_environment()
-    for word in words:
-        if word.partition("=")[0] in ("--on-stale", "--with"):
-            say(f"error: {word}: options of kdeps stand before the make arguments")
-            return Exit.ERROR
+    since_ns = time.time_ns()
+    judged = False
     if on_stale is None and environ.get(VARIABLE):
         try:
             on_stale = OnStale(environ[VARIABLE])
@@ -65,75 +48,127 @@ def run_make(words: tuple[str, ...], *, on_stale: OnStale | None = None, with_: 
             say(f"error: {VARIABLE}={environ[VARIABLE]}: must be one of rebuild, warn, fail")
             return Exit.ERROR
     try:
-        _make_sure(words, on_stale, environ, with_)
-    except Stop as stop:
+        judged = _make_sure(words, on_stale, environ, with_)
+    except ExitInstead as stop:
         return stop.status
-    except (NoTree, UsageError):
-        pass  # nothing here for us; make itself will say what it misses
     except KdepsError as error:
-        say(f"warning: {error}")
+        say(f"warning: not checked, because {error}")
         if on_stale is OnStale.FAIL:
             return refuse("cannot tell whether the build is stale")
-        say("make runs as asked")
     except Exception as error:
         say(f"warning: a bug in kdeps, not in your tree: {describe_bug(error)}; please report it")
         if on_stale is OnStale.FAIL:
             return refuse("cannot tell whether the build is stale")
         say("make runs as asked")
-    return become_make(words, environ)
+    if judged:
+        from kdeps.cli.remembering import remember_later
+
+        remember_later(words, os.getcwd(), environ, since_ns)
+    return finish_with_make(words, environ)
 
 
 def _make_sure(
     words: tuple[str, ...], on_stale: OnStale | None, environ: dict[str, str], with_: With
-) -> None:
-    """Return once nothing stale would be used, or the user wants make to run all the same."""
+) -> bool:
+    """Return once nothing stale would be used, or the user wants make to run all the same.
+
+    Returns:
+        Whether the build is worth remembering once make has ended.
+    """
     cwd = os.getcwd()
-    if holds(words, cwd, environ):
-        return
-    from kdeps.repair.judging import judge
-    from kdeps.repair.request import read_request
-    from kdeps.verdict import Status
+    if Question(BUILD, words, cwd, environ).recall():
+        return True
+    from kdeps.kbuild.make_command import read_kernel_make, read_requests
 
-    request = read_request(words, cwd, environ)
-    if request is None:
-        return
+    requests = read_requests(words, cwd, environ)
+    if not any(request.indirect for request in requests):
+        from kdeps.kbuild.slips import find_slip_of_make
 
-    try:
-        found = judge(request, cwd, environ)
-    except NoTree as error:
-        if not request.indirect:
-            raise
-        say(f"warning: not checked, for which kernel the Makefile here chooses is not plain: {error}")
-        if on_stale is OnStale.FAIL:
-            raise Stop(refuse("cannot tell whether the build is stale")) from error
-        return
-    if found is None or found.verdict.status is Status.FRESH:
-        return
-    policy = on_stale or _default_policy(found)
-    lines = find_headlines(found, cwd)
-    if found.verdict.status is Status.UNKNOWN:
+        slip = find_slip_of_make(words, cwd)
+        if slip is not None:
+            raise UsageError(slip)
+    if not requests:
+        _judge_install(words, cwd, environ, on_stale)
+        return read_kernel_make(words, cwd, environ) is not None
+    judged = [
+        _make_one_sure(request._replace(by_ninja=with_ is With.NINJA), on_stale, cwd, environ)
+        for request in requests
+    ]
+    return all(judged)
+
+
+def _make_one_sure(request: Request, on_stale: OnStale | None, cwd: str, environ: dict[str, str]) -> bool:
+    """Do so for one of the modules that make would build."""
+    from functools import partial
+
+    from kdeps.cli.settling import judge_contents
+    from kdeps.refresh.judging import check_with_kbuild_once
+    from kdeps.refresh.plan import plan_refresh
+    from kdeps.staleness.reasons import Status
+
+    restored = on_stale in (None, OnStale.REBUILD) and not request.dry_run
+    judge = partial(judge_contents, request, restored, cwd, environ)
+    result = check_with_kbuild_once(request, cwd, environ, judge)
+    if result is None:
+        return False
+    if result.verdict.status is Status.FRESH:
+        return not request.dry_run
+    policy = on_stale or _default_policy(result)
+    lines = find_headlines(result, cwd)
+    if result.verdict.status is Status.UNKNOWN:
         say_all("warning", lines)
         if policy is OnStale.FAIL:
-            raise Stop(refuse("cannot tell whether the build is stale"))
-        return
+            raise ExitInstead(refuse("cannot tell whether the build is stale"))
+        return False
     if policy is OnStale.FAIL:
         say_all("stale", lines)
-        say_helps(found)
-        raise Stop(refuse("the build is stale (--on-stale=fail)", find_advice(found, cwd)))
-    if policy is OnStale.WARN or found.tree.prebuilt:
+        say_helps(result)
+        raise ExitInstead(refuse("the build is stale (--on-stale=fail)", find_advice(result, cwd)))
+    cannot = result.tree.prebuilt and plan_refresh(result).empty
+    if policy is OnStale.WARN or cannot or request.dry_run:
         say_all("warning: stale", lines)
-        say_helps(found)
-        advice = find_advice(found, cwd)
-        if advice:
-            say(f"not refreshed; to do so: {advice}")
+        say_helps(result)
+        _say_why_not_refreshed(result, request, on_stale, find_advice(result, cwd))
+        return False
+    from kdeps.cli.refresh import refresh
+
+    refresh(result, request, cwd, environ)
+    return True
+
+
+def _judge_install(
+    words: tuple[str, ...], cwd: str, environ: dict[str, str], on_stale: OnStale | None
+) -> None:
+    """Judge a module that is to be installed or loaded as it is."""
+    from kdeps.kbuild.make_command import read_install
+
+    install = read_install(words, cwd, environ)
+    if install is not None:
+        from kdeps.cli.installing import judge_install
+
+        judge_install(install, cwd, environ, on_stale)
+
+
+def _say_why_not_refreshed(
+    result: CheckResult, request: Request, on_stale: OnStale | None, advice: str
+) -> None:
+    """Say why nothing is refreshed, and what would do it."""
+    if not advice:
         return
-    from kdeps.cli.refreshing import refresh
+    if request.dry_run:
+        say(f"with -n nothing is refreshed; without it this runs first: {advice}", folded=False)
+    elif on_stale is None and _default_policy(result) is OnStale.WARN:
+        owner = os.stat(result.tree.objtree).st_uid
+        say(
+            f"not refreshed, because root would write into a tree of user {owner}; {VARIABLE}=rebuild does it"
+        )
+        say(f"help: as user {owner}: {advice}", folded=False)
+    else:
+        say(f"not refreshed; to do so: {advice}", folded=False)
 
-    refresh(found, request._replace(by_ninja=with_ is With.NINJA), cwd, environ)
 
-
-def _default_policy(found: Survey) -> OnStale:
-    """Refresh, but never write as root into a tree that is somebody else's: DKMS and ``sudo make install``."""
-    if os.geteuid() == 0 and os.stat(found.tree.objtree).st_uid != 0:
+def _default_policy(result: CheckResult) -> OnStale:
+    """Refresh, but never write as root into another user's tree: DKMS and ``sudo make install``."""
+    if os.geteuid() == 0 and os.stat(result.tree.objtree).st_uid != 0:
         return OnStale.WARN
     return OnStale.REBUILD

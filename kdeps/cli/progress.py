@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from kdeps.repair.refresh import Watch
+    from kdeps.refresh.make_run import ProgressCallbacks
 
 
-def terminal_watch() -> Watch | None:
-    """Show progress where somebody looks; elsewhere make's own lines are what a log should have."""
-    from kdeps.repair.refresh import Step, Watch
+def terminal_watch() -> ProgressCallbacks | None:
+    """Show progress on a terminal; elsewhere leave make's own lines, which a log should have."""
+    from kdeps.refresh.make_run import ProgressCallbacks, Step
 
     if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)) or os.environ.get("TERM") == "dumb":
         return None
@@ -32,11 +35,19 @@ def terminal_watch() -> Watch | None:
         text = f"kdeps: refreshing {count}: {step.target or 'asking Kbuild'}{last} ({step.elapsed_s:.0f} s)"
         write_progress(text)
 
-    return Watch(on_line, on_step)
+    def on_error(data: bytes) -> None:
+        clear_progress()
+        try:
+            sys.stderr.buffer.write(data)
+            sys.stderr.buffer.flush()
+        except OSError:
+            return
+
+    return ProgressCallbacks(on_line, on_error, on_step)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody looks at a stream."""
+    """Whether a stream is a terminal that can show progress."""
     try:
         return stream is not None and stream.isatty()
     except (OSError, ValueError):
@@ -44,8 +55,8 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def write_progress(text: str) -> None:
-    """Draw one line and go back to its start, so that a compiler's message overwrites it."""
-    from kdeps.printable import printable
+    """Draw one line and go back to its start; ``clear_progress`` comes before anything else is written."""
+    from kdeps.system.text import printable
 
     try:
         columns = os.get_terminal_size(2).columns or 80
@@ -64,3 +75,30 @@ def clear_progress() -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         return
+
+
+_PATIENCE_S = 1.0
+"""How long a step may take before progress is shown."""
+
+
+@contextmanager
+def progress_line(what: str) -> Iterator[Callable[[int], None] | None]:
+    """A line on the terminal that says how many bytes were read; shown after a second, erased in the end."""
+    if not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    started = time.monotonic()
+    shown = started
+
+    def show(done: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - started > _PATIENCE_S and now - shown > 0.1:
+            shown = now
+            write_progress(f"kdeps: {what}: {done >> 20} MB ({now - started:.0f} s)")
+
+    try:
+        yield show
+    finally:
+        if shown > started:
+            clear_progress()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Shell completion: the scripts that ``kdeps completion`` prints, and the answers they ask for.
 
-A script calls ``_KDEPS_COMPLETE=SHELL kdeps WORD…``, the last word being the one at the
-cursor, as far as it is typed. The answer is one candidate a line, with a tab and a
-few words of help behind it. Options and commands come from click's own
+A script calls ``_KDEPS_COMPLETE=SHELL kdeps WORD…``. The last word is the one at the
+cursor, as far as it is typed. The answer is one candidate a line, followed by a tab and a
+few words of help. Options and commands come from click's own
 definitions, so they cannot be forgotten; the rest from ``kdeps.query.complete``.
 """
 
@@ -23,14 +23,14 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def run_completion(words: list[str]) -> int:
-    """Print what can stand at the cursor. Never fails and never complains: somebody is typing."""
+    """Print what can stand at the cursor. Never fails and prints no message, because the user is typing."""
     shell = os.environ.pop(VARIABLE)
     try:
         found = complete(words or [""], os.getcwd(), dict(os.environ))
         lines = [f"{c.value}\n" if shell == "bash" else f"{c.value}\t{c.help}\n" for c in found]
         sys.stdout.write("".join(lines))
         sys.stdout.flush()
-    except Exception:  # a traceback in the middle of a command line helps nobody
+    except Exception:  # a traceback would destroy the command line that the user types
         return 1
     return 0
 
@@ -45,9 +45,10 @@ def complete(words: list[str], cwd: str, environ: dict[str, str]) -> list[Candid
     """
     import click
 
-    from kdeps.cli.commands import cli
+    from kdeps.cli.dispatch import all_commands
     from kdeps.query.complete import Candidate, shown
 
+    cli = all_commands()
     *before, typed = words
     name = next((word for word in before if not word.startswith("-")), None)
     if name is None:
@@ -109,7 +110,7 @@ def _values(parameter: click.Parameter, typed: str, cwd: str) -> list[Candidate]
     if isinstance(parameter.type, click.Choice):
         return [Candidate(str(c)) for c in parameter.type.choices if str(c).startswith(typed)]
     if parameter.name == "since":
-        from kdeps.query.revision import list_revisions
+        from kdeps.query.git import list_revisions
 
         return [
             Candidate(r, "revision") for r in list_revisions(cwd, dict(os.environ)) if r.startswith(typed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Every command with its options and its help: click's part."""
+"""Run one command through click."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kdeps.cli import build_commands, own_commands, question_commands
-from kdeps.cli.group import cli
-from kdeps.cli.start import Exit
-from kdeps.printable import printable
+from kdeps.cli.exits import Exit
+from kdeps.cli.options import COMMANDS, cli
+from kdeps.system.text import printable, shell_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-__all__ = ["build_commands", "cli", "own_commands", "question_commands", "run"]
-"""The modules are here for their commands: what is defined in them belongs to ``cli``."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -35,9 +31,26 @@ def run(words: Sequence[str]) -> int:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f" (try `{error.ctx.command_path} --help`)"
+        if words and "=" in words[0]:
+            print(f"kdeps: error: {_ask_for_command(words)}", file=sys.stderr)
+            return Exit.ERROR
         message = " ".join(error.format_message().split()).rstrip(".")
         print(f"kdeps: error: {printable(message[:1].lower() + message[1:])}{hint}", file=sys.stderr)
         return Exit.ERROR
     except click.Abort:
         return Exit.INTERRUPTED
     return status if isinstance(status, int) else Exit.FRESH
+
+
+def _ask_for_command(words: Sequence[str]) -> str:
+    """Say what is missing where make's words stand alone."""
+    given = " ".join(map(shell_quoted, words))
+    return f"{printable(words[0])}: a command is missing; did you mean `kdeps check {given}` or `kdeps make {given}`?"
+
+
+def all_commands() -> click.Group:
+    """Return the group with every command imported: for manual pages and completion."""
+    context = click.Context(cli)
+    for name in COMMANDS:
+        cli.get_command(context, name)
+    return cli

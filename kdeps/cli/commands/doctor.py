@@ -6,19 +6,31 @@ from __future__ import annotations
 import os
 import textwrap
 
-from kdeps.cli.check import Colour, Format
-from kdeps.cli.query import make_pen, print_json, print_lines
-from kdeps.cli.start import Exit, where
-from kdeps.query.doctor import State, examine, is_blocked
+import click
 
-_WIDTH = 110
+from kdeps.cli.choices import Colour, Format
+from kdeps.cli.exits import Exit
+from kdeps.cli.options import (
+    MAKE_ARGS,
+    MakeCommand,
+    cli,
+    colour_option,
+    format_option,
+    refuse_slips,
+)
+from kdeps.cli.output import make_text_output, print_json, print_lines
+from kdeps.cli.terminal import current_folder
+from kdeps.query.doctor import State, examine, is_blocked
+from kdeps.running.quick import find_other_loaded
+
+SYSFS = "/sys"
 _MARKS = {State.GOOD: "help", State.NOTE: "note", State.BAD: "error"}
 
 
 def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: Colour = Colour.AUTO) -> int:
     """Examine everything that an answer would rest on, print it, and return the exit status."""
-    cwd = where()
-    found = examine(words, cwd, dict(os.environ))
+    cwd = current_folder()
+    found = examine(words, cwd, dict(os.environ), lambda paths: find_other_loaded(paths, SYSFS))
     blocked = is_blocked(found)
     if output is Format.JSON:
         print_json(
@@ -32,7 +44,7 @@ def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: 
             }
         )
         return Exit.ERROR if blocked else Exit.FRESH
-    pen = make_pen(cwd, colour)
+    pen = make_text_output(cwd, colour)
     section = ""
     for observation in found:
         if observation.section != section:
@@ -41,7 +53,7 @@ def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: 
         name = observation.name.ljust(12)
         # A long word (a path) stays whole: it is there to be copied.
         wrapped = textwrap.wrap(
-            f"{name}  {observation.text}", _WIDTH - 8, break_long_words=False, break_on_hyphens=False,
+            f"{name}  {observation.text}", pen.width - 8, break_long_words=False, break_on_hyphens=False,
             drop_whitespace=True, subsequent_indent=" " * 14,
         )  # fmt: skip
         mark = pen.mark(_MARKS[observation.state], observation.state.value.ljust(4))
@@ -51,3 +63,28 @@ def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: 
     pen.lines += ["", answer]
     print_lines(pen.lines, colour)
     return Exit.ERROR if blocked else Exit.FRESH
+
+
+@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@format_option("How to print what was found.")
+@colour_option
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+def doctor(output: str, color: str, make_args: tuple[str, ...]) -> int:
+    """What kdeps finds here, and what it cannot see. Paste it into a bug report.
+
+    The trees, the tools and whether they are those the kernel was built with, the
+    records, the caches, and the limits of an answer in this layout. Changes
+    nothing. MAKE_ARGS is what you would give make.
+
+    \b
+    Exit status:
+      0  kdeps can judge this build, whether it is fresh or stale
+      2  it cannot; what is marked `bad` says why
+
+    \b
+    Examples:
+      kdeps doctor LLVM=1 O=../build M=drivers/gpu/nova-core
+    """
+
+    refuse_slips(make_args)
+    return run_doctor(make_args, output=Format(output), colour=Colour(color))

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What every command of the program has in common: the group, and the rule whose option is whose."""
+"""What every command shares: the group, and the rule which options are kdeps' own and which are make's."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from kdeps import __version__
-from kdeps.cli.check import Colour, Format
-from kdeps.makeargs import find_unknown_option
+from kdeps.cli.choices import CiFormat, Colour, Format
+from kdeps.cli.terminal import current_folder
+from kdeps.formats.makeargs import find_unknown_option
+from kdeps.kbuild.slips import Goals, find_slip
+from kdeps.system.errors import UsageError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -27,23 +31,29 @@ colour_option = click.option(
 )  # fmt: skip
 
 
-def format_option(help_text: str) -> Callable[[_Command], _Command]:
-    """The option ``--format`` of a command that answers in text or JSON."""
+def format_option(help_text: str, *more: CiFormat) -> Callable[[_Command], _Command]:
+    """The option ``--format`` of a command that answers in text or JSON, or in one of ``more``."""
     return click.option(
-        "--format", "output", type=click.Choice([f.value for f in Format]), default="text", show_default=True,
+        "--format", "output", type=click.Choice([f.value for f in (*Format, *more)]), default="text", show_default=True,
         help=help_text,
     )  # fmt: skip
+
+
+def ledger_option(command: _Command) -> _Command:
+    """The option ``--ledger`` of a command that names a build by its build id."""
+    return click.option(
+        "--ledger", "ledgers", multiple=True, metavar="FILE",
+        help="A ledger of `kdeps ci --record`, to name the build that it records; may be given several times.",
+    )(command)  # fmt: skip
 
 
 class MakeCommand(click.Command):
     """A command with options of its own and, behind them, a command line of make.
 
     To click a word with one dash is a bundle of letters, and it would find our ``-h`` within
-    make's ``-C/home/me/linux``. So what is make's is taken out of its sight.
+    make's ``-C/home/me/linux``. So what is make's is taken out of its sight. Our long options
+    are taken before and behind make's words: none of them is also an option of make.
     """
-
-    anywhere = False
-    """Whether our options may also stand behind make's words; nothing collides, for no long one of ours is make's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put our own options in front of the rest, then parse."""
@@ -65,7 +75,7 @@ class MakeCommand(click.Command):
             elif word == "--":
                 rest += args[at + 1 :]
                 break
-            elif name in values and (self.anywhere or not begun):
+            elif name in values:
                 ours.append(word)
                 waiting = 0 if equals else values[name]
             elif word == "-h" and not begun:
@@ -74,6 +84,25 @@ class MakeCommand(click.Command):
                 begun = begun or not word.startswith("-")
                 rest.append(word)
         return super().parse_args(ctx, ours if waiting else [*ours, "--", *rest])
+
+
+def refuse_slips(make_args: tuple[str, ...], goals: Goals = Goals.OF_MAKE) -> None:
+    """Raise for make's words that were surely meant in another way.
+
+    Args:
+        make_args: make's words, and names that the command takes besides.
+        goals: What the words are that are no option and no assignment.
+
+    Raises:
+        click.NoSuchOption: A long option that neither kdeps nor make has; neighbours are suggested.
+        UsageError: Any other slip of the hand.
+    """
+    slip = find_slip(make_args, current_folder(), Goals.NAMES)
+    if slip is None:
+        refuse_unknown_options(make_args)
+        slip = find_slip(make_args, current_folder(), goals)
+    if slip is not None:
+        raise UsageError(slip)
 
 
 def refuse_unknown_options(make_args: tuple[str, ...]) -> None:
@@ -88,12 +117,32 @@ def refuse_unknown_options(make_args: tuple[str, ...]) -> None:
     context = click.get_current_context()
     ours = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
     name = unknown.partition("=")[0]
-    if name in ours:
-        raise click.UsageError(f"{name}: options of kdeps stand before the make arguments", ctx=context)
     raise click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, ours), ctx=context)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+COMMANDS = (
+    "check", "make", "watch", "ci", "why", "affected", "explain", "loaded", "decode",
+    "graph", "ninja", "settle", "cache", "doctor", "snippet", "completion", "demo",
+)  # fmt: skip
+"""Every command, in the order of ``--help``; each is a module of ``kdeps.cli.commands``."""
+
+
+class Commands(click.Group):
+    """A group that imports the module of a command when the command is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return every name, without importing anything."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; its module registers it. For an unknown name import all, for click's suggestion."""
+        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                importlib.import_module(f"kdeps.cli.commands.{name}")
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="kdeps %(version)s")
 def cli() -> None:
     """Tell when `make M=…` would silently use stale Rust crates, headers or configuration.

@@ -2,9 +2,9 @@
 """Where the program starts, and the one boundary where it ends.
 
 A plain ``kdeps check MAKE-ARGS``, and ``kdeps make``, are taken here without click:
-importing it costs as much as reading and judging a whole tree. Whatever carries an option of
-kdeps' own, asks for help or is wrong goes to ``kdeps.cli.commands``, so there
-is one parser, and this is only the way around it.
+importing it costs as much as reading and judging a whole tree. A command line with another option,
+a request for help, or a mistake goes to ``kdeps.cli.dispatch``: click is the one parser, and this is only
+the way around it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from enum import IntEnum
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
@@ -20,30 +19,21 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-class Exit(IntEnum):
-    """Exit statuses; also in the README."""
-
-    FRESH = 0
-    STALE = 1
-    ERROR = 2
-    BUG = 3
-    SKIPPED = 125
-    """What `git bisect run` takes for "this one cannot be tested"; only with ``kdeps ci --bisect``."""
-    INTERRUPTED = 130
-
-
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the program and exit."""
     words = sys.argv[1:] if argv is None else argv
     status = guard(lambda: _dispatch(words))
-    if words[:1] == ["ci"] and "--bisect" in words and status in (Exit.ERROR, Exit.BUG):
-        status = Exit.SKIPPED
+    if words[:1] == ["ci"] and "--bisect" in words:
+        from kdeps.cli.exits import Exit
+
+        if status in (Exit.ERROR, Exit.BUG):
+            status = Exit.SKIPPED
     sys.exit(status)
 
 
 def _dispatch(words: list[str]) -> int:
     if "_KDEPS_COMPLETE" in os.environ:
-        from kdeps.cli.complete import run_completion
+        from kdeps.cli.completion import run_completion
 
         return run_completion(words)
     if words[:1] == ["check"] and not any(word.startswith("--") or word == "-h" for word in words[1:]):
@@ -51,34 +41,23 @@ def _dispatch(words: list[str]) -> int:
 
         return run_check(tuple(words[1:]))
     if words[:1] == ["make"] and words[1:2] != ["-h"] and words[1:2] != ["--help"]:
-        from kdeps.cli.make import OnStale, run_make
+        from kdeps.cli.choices import OnStale
+        from kdeps.cli.make import run_make
 
-        option, _, choice = (words[1] if len(words) > 1 else "").partition("=")
-        if option not in ("--on-stale", "--with"):
+        ours = [word for word in words[1:] if word.partition("=")[0] in ("--on-stale", "--with")]
+        if not ours:
             return run_make(tuple(words[1:]))
-        if choice in list(OnStale) and not (words[2:] and words[2].startswith(("--on-stale", "--with"))):
-            return run_make(tuple(words[2:]), on_stale=OnStale(choice))
+        choice = ours[0].removeprefix("--on-stale=")
+        if len(ours) == 1 and choice in list(OnStale) and "--" not in words:
+            rest = [word for word in words[1:] if word != ours[0]]
+            return run_make(tuple(rest), on_stale=OnStale(choice))
     if words[:2] == ["watch", "--status"] and not any(word.startswith("-") for word in words[2:]):
         from kdeps.watch.status import print_status
 
         return print_status(words[2:])
-    from kdeps.cli.commands import run
+    from kdeps.cli.dispatch import run
 
     return run(words)
-
-
-def where() -> str:
-    """The folder the user stands in.
-
-    Raises:
-        NoTree: It was deleted.
-    """
-    from kdeps.errors import NoTree
-
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise NoTree("the folder you stand in was deleted; go to one that exists") from None
 
 
 def guard(action: Callable[[], int]) -> int:
@@ -91,25 +70,33 @@ def guard(action: Callable[[], int]) -> int:
     try:
         status = action()
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except (Exception, KeyboardInterrupt) as error:
+        return _exit_of_error(error)
+    return status
+
+
+def _exit_of_error(error: Exception | KeyboardInterrupt) -> int:
+    from kdeps.cli.exits import Exit
+    from kdeps.system.errors import KdepsError
+    from kdeps.system.text import break_line, printable
+
+    if isinstance(error, KeyboardInterrupt):
         return Exit.INTERRUPTED
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         _give_up_output()  # the reader (head, a pager) has seen enough
         return Exit.ERROR
-    except Exception as error:
-        if _is_output_error(error):
-            why = "standard output is closed" if sys.stdout is None else error
-            _give_up_output()
-            print(f"kdeps: error: cannot write the answer: {why}", file=sys.stderr)
-            return Exit.ERROR
-        from kdeps.errors import KdepsError
-        from kdeps.printable import printable
+    if _is_output_error(error):
+        why = "standard output is closed" if sys.stdout is None else error
+        _give_up_output()
+        print(f"kdeps: error: cannot write the answer: {why}", file=sys.stderr)
+        return Exit.ERROR
+    if isinstance(error, KdepsError):
+        from kdeps.cli.terminal import find_width
 
-        if isinstance(error, KdepsError):
-            print(f"kdeps: error: {printable(str(error))}", file=sys.stderr)
-            return Exit.ERROR
-        return _report_bug(error)
-    return status
+        line = f"kdeps: error: {printable(str(error))}"
+        print(break_line(line, find_width(sys.stderr)), file=sys.stderr)
+        return Exit.ERROR
+    return _report_bug(error)
 
 
 def _is_output_error(error: Exception) -> bool:
@@ -124,7 +111,9 @@ def _is_output_error(error: Exception) -> bool:
 
 def _give_up_output() -> None:
     """Point standard output elsewhere, or the interpreter complains while it shuts down."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    from kdeps.system.files import discard_output
+
+    discard_output(1)
 
 
 def _report_bug(error: Exception) -> int:
@@ -133,6 +122,7 @@ def _report_bug(error: Exception) -> int:
     import traceback
 
     from kdeps import __version__
+    from kdeps.cli.exits import Exit
 
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     trace = "".join(traceback.format_exception(error)).replace(here + os.sep, "")
@@ -146,6 +136,6 @@ def _report_bug(error: Exception) -> int:
 
 
 def _printable_lines(text: str) -> str:
-    from kdeps.printable import printable
+    from kdeps.system.text import printable
 
     return "\n".join(printable(line) for line in text.splitlines())

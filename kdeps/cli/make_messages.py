@@ -6,61 +6,64 @@ from __future__ import annotations
 import os
 import sys
 
-from kdeps.cli.start import Exit
+from kdeps.cli.exits import Exit
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
-    from kdeps.survey import Survey
+    from kdeps.staleness.check import CheckResult
 
 MAX_HEADLINES = 3
 
 
-def find_headlines(found: Survey, cwd: str) -> list[str]:
+def find_headlines(result: CheckResult, cwd: str) -> list[str]:
     """Find the causes, the most important first, and how many more there are."""
-    from kdeps.report import text
+    from kdeps.report import verdict_text as text
+    from kdeps.report.refresh_commands import check_command
 
-    lines = text.headlines(found, cwd=cwd)
+    lines = text.headlines(result, cwd=cwd)
+    how = check_command(result, cwd, "--all")
     if len(lines) > MAX_HEADLINES:
         more = len(lines) - MAX_HEADLINES
         lines = [
             *lines[:MAX_HEADLINES],
-            f"and {more} more cause{'s' if more > 1 else ''}; `kdeps check` lists them",
+            f"and {more} more cause{'s' if more > 1 else ''}; `{how}` lists them",
         ]
-    return lines or ["something is stale; `kdeps check` says what"]
+    return lines or [f"something is stale; `{how}` lists it"]
 
 
-def find_notes(found: Survey, cwd: str) -> list[str]:
+def find_notes(result: CheckResult, cwd: str) -> list[str]:
     """What a refresh leaves to say: the kernel that was linked has not these crates."""
-    from kdeps.report import text
+    from kdeps.report import verdict_text as text
 
-    return text.notes(found, cwd=cwd)
+    return text.notes(result, cwd=cwd)
 
 
-def find_advice(found: Survey, cwd: str) -> str:
-    """The commands that cure it, but for the user's own; none where a person must do something first."""
-    from kdeps.repair.plan import plan_repair
-    from kdeps.report.commands import cure
+def find_advice(result: CheckResult, cwd: str) -> str:
+    """The commands that cure it, without the user's own make; empty if the user must do something first."""
+    from kdeps.refresh.plan import plan_refresh
+    from kdeps.report.refresh_commands import refresh_commands
 
-    if plan_repair(found).by_hand:
+    if plan_refresh(result).manual:
         return ""
-    lines = cure(found, cwd)
-    return "; ".join(lines[:-1] if found.tree.module is not None else lines)
+    lines = refresh_commands(result, cwd)
+    return "; ".join(lines[:-1] if result.tree.module is not None else lines)
 
 
-def say_helps(found: Survey) -> None:
+def say_helps(result: CheckResult) -> None:
     """Say what only a person can do."""
-    from kdeps.verdict import Status
+    from kdeps.staleness.events import find_events
+    from kdeps.staleness.reasons import Status
 
-    for finding in found.verdict.findings:
+    for finding in find_events(result)[0]:
         if finding.help and finding.status is not Status.FRESH:
             say(f"help: {finding.help}")
 
 
-def say_left(found: Survey, cwd: str, *, refreshed: bool) -> None:
+def say_left(result: CheckResult, cwd: str, *, refreshed: bool) -> None:
     """Say what a refresh has not cured, or cannot."""
     if refreshed:
-        say_all("error: refreshed, but still stale", find_headlines(found, cwd))
-    say_helps(found)
+        say_all("error: refreshed, but still stale", find_headlines(result, cwd))
+    say_helps(result)
     what = (
         "the module was not built" if refreshed else "a refresh cannot help here, so the module was not built"
     )
@@ -77,7 +80,7 @@ def refuse(why: str, advice: str = "") -> int:
     """Say why make does not run; the exit status."""
     say(f"error: {why}, so make was not run")
     if advice:
-        say(f"help: {advice}")
+        say(f"help: {advice}", folded=False)
     return Exit.STALE
 
 
@@ -87,14 +90,21 @@ def say_all(label: str, lines: list[str]) -> None:
         say(f"{label}: {line}")
 
 
-def say(text: str) -> None:
-    """Write one line to standard error; a terminal that is gone keeps nobody from building."""
-    from kdeps.printable import printable
+def say(text: str, *, folded: bool = True) -> None:
+    """Write one line to standard error; a terminal that is gone does not stop the build.
+
+    Args:
+        text: Without line breaks.
+        folded: Whether to break it where the terminal ends; not where it is a command to paste.
+    """
+    from kdeps.cli.terminal import find_width
+    from kdeps.system.text import break_line, printable
 
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(f"kdeps: {printable(text)}\n")
+        width = find_width(sys.stderr) if folded else 0
+        sys.stderr.write(f"{break_line(f'kdeps: {printable(text)}', width)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         return
@@ -102,7 +112,7 @@ def say(text: str) -> None:
 
 def shown(command: list[str]) -> str:
     """Write a command as one could paste it."""
-    from kdeps.printable import shell_quoted
+    from kdeps.system.text import shell_quoted
 
     return " ".join(map(shell_quoted, command))
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Find a new answer for ``kdeps check``: judge, print, and then keep the answer in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from kdeps import TYPE_CHECKING, NamedTuple
+from kdeps.cli.choices import By, Format
+from kdeps.cli.exits import exit_of
+from kdeps.cli.terminal import write_answer
+from kdeps.contents.recall import Recollection, find_late, list_recalled, note_late, recall
+from kdeps.kbuild.slips import find_slip
+from kdeps.staleness.check import CheckResult, check_build
+from kdeps.staleness.reasons import Status
+from kdeps.system.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdeps.staleness.answers import Question
+
+_NICENESS = 5
+"""An answer is kept in a moment, and the next check may come soon."""
+_ELAPSED = '"elapsed_ms": '
+
+
+class Answer(NamedTuple):
+    """A verdict, and how it came about."""
+
+    result: CheckResult
+    """What is printed."""
+    by_time: CheckResult | None
+    """The verdict by time, where contents decided."""
+    recalled: Recollection | None
+    """What the memory of builds had to say."""
+    keepable: bool
+    """Whether all that it rests on can be listed."""
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Inputs that are newer than what was made from them, with the same content."""
+        return () if self.recalled is None else self.recalled.touched
+
+
+def find_answer(question: Question, *, exact: bool) -> int:
+    """Judge, print the verdict, and return the exit status."""
+    started_ns = time.time_ns()
+    slip = find_slip(question.words, question.cwd)
+    if slip is not None:
+        raise UsageError(slip)
+    answer = judge(question, exact=exact)
+    write_answer(render(question, answer), question.manner[1])
+    sys.stdout.flush()
+    if answer.keepable:
+        from kdeps.cli.remembering import in_background
+
+        in_background(lambda: keep(question, answer, started_ns), question.environ, _NICENESS)
+    return exit_of(answer.result.verdict.status)
+
+
+def judge(question: Question, *, exact: bool = False) -> Answer:
+    """Judge as the question wants it."""
+    environ = question.environ
+    result = check_build(question.words, question.cwd, environ)
+    if exact:
+        from kdeps.staleness.exact import ask_kbuild
+
+        result = ask_kbuild(result, environ)
+    keepable = not exact and result.tree.steady
+    if question.manner[2] == By.TIME:
+        return Answer(result, None, None, keepable and result.verdict.status is not Status.UNKNOWN)
+    recalled = recall(result, environ)
+    by_content = result if recalled is None else recalled.result
+    late = find_late(by_content, recalled)  # for a note on these, other files beside them were looked at
+    keepable = keepable and not late and by_content.verdict.status is not Status.UNKNOWN
+    return Answer(note_late(by_content, late), result, recalled, keepable)
+
+
+def render(question: Question, answer: Answer, time_mark: str = "") -> str:
+    """Return what is printed.
+
+    Args:
+        question: Says how to print it.
+        answer: What to print.
+        time_mark: As ``kdeps.report.verdict_text.render`` has it.
+    """
+    _, output, _, style, encoding, every = question.manner
+    if output == Format.JSON:
+        from kdeps.report.verdict_json import verdict_json
+
+        return verdict_json(answer.result, by_time=answer.by_time, touched=answer.touched) + "\n"
+    from kdeps.report import verdict_text
+
+    unicode = encoding.lower().replace("-", "") == "utf8"
+    text = verdict_text.render(
+        answer.result,
+        cwd=question.cwd,
+        style=verdict_text.Style(style),
+        unicode=unicode,
+        touched=len(answer.touched),
+        time_mark=time_mark,
+        every=bool(every),
+    )
+    return text if unicode else text.encode(encoding, "replace").decode(encoding)
+
+
+def keep(question: Question, answer: Answer, started_ns: int) -> None:
+    """Keep what was printed until something changes that it rests on."""
+    from kdeps.staleness.dependencies import list_dependencies
+
+    result = answer.by_time or answer.result
+    rests_on = list_dependencies(result, question.words, question.cwd, question.environ)
+    if answer.by_time is not None:
+        more = list_recalled(answer.recalled, result, question.environ)
+        listed = answer.recalled.listed if answer.recalled is not None else frozenset()
+        rests_on = rests_on._replace(files=rests_on.files.union(more), folders=rests_on.folders | listed)
+    kept = (int(exit_of(answer.result.verdict.status)), _take_apart(question, answer))
+    question.keep(kept, result, started_ns, rests_on)
+
+
+def _take_apart(question: Question, answer: Answer) -> list[str | int | None]:
+    """The output without what changes by itself: how long ago something was, how long the check took."""
+    mark = os.urandom(8).hex()  # no path has it by chance, or by intent
+    text = render(question, answer, mark)
+    if question.manner[1] == Format.JSON:
+        before, key, after = text.rpartition(_ELAPSED)
+        return [before + key, None, after.lstrip("0123456789.")]
+    parts = text.split(mark)
+    return [int(part) if at % 2 else part for at, part in enumerate(parts)]

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What ``kdeps loaded`` and ``kdeps ci --built-id`` compare: a build, and facts that a script printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from kdeps.system.errors import KdepsError, UsageError
+
+if TYPE_CHECKING:
+    from kdeps.running.build import Build
+    from kdeps.running.facts import Facts
+    from kdeps.running.judge import ModuleAnswer
+
+
+class Builds(NamedTuple):
+    """What is compared with a machine."""
+
+    parts: tuple[Build, ...]
+    """One for each module folder; a whole kernel with its own modules is one as well."""
+    is_whole: bool
+    """All modules of a tree are meant, because none was named."""
+
+    @property
+    def ids(self) -> dict[str, str | None]:
+        """The build id of each module; None if it has none, or if two modules of one name have different ones."""
+        found: dict[str, str | None] = {}
+        for part in self.parts:
+            for name, build_id in part.ids.items():
+                found[name] = build_id if found.get(name, build_id) == build_id else None
+        return found
+
+    @property
+    def built_release(self) -> str:
+        """The release that the first build's modules are for."""
+        return self.parts[0].built_release
+
+    def judge(self, facts: Facts) -> tuple[ModuleAnswer, ...]:
+        """Compare every module with a machine."""
+        from kdeps.running.build import add_code
+        from kdeps.running.judge import judge_machine
+
+        answers = (
+            judge_machine(add_code(part, facts), facts, any_loaded=self.is_whole) for part in self.parts
+        )
+        return tuple(answer for part in answers for answer in part)
+
+
+def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
+    """Judge the builds that make's words name, and read their modules.
+
+    Args:
+        words: make's arguments; several M= are several modules, and without one all modules of the tree are meant.
+        cwd: The folder the user stands in.
+    """
+    from kdeps.artifacts.inspect import inspect_artifacts
+    from kdeps.kbuild.modules import split_modules
+    from kdeps.kbuild.tree import find_tree
+    from kdeps.running.build import read_build
+    from kdeps.staleness.scope import Scope, check_scope
+
+    environ = dict(os.environ)
+    rest, named = split_modules(words)
+    tree = None if named else find_tree(rest, cwd, environ)
+    is_whole = tree is not None and tree.module is None
+    scopes = [Scope.MODULES if is_whole else Scope.MODULE]
+    if tree is not None and is_whole and os.path.exists(f"{tree.objtree}/modules.order"):
+        scopes.insert(0, Scope.TREE)
+    builds: list[Build] = []
+    error = ""
+    for scope in scopes:
+        for part in check_scope(words, scope, cwd, environ, inspect_artifacts, rules_needed=True).parts:
+            build = read_build(part.result) if part.result is not None else None
+            if build is not None and build.modules:
+                builds.append(build)
+            elif build is None and is_whole and part.name == "kernel":
+                error = part.error  # no module was built with M=
+            elif part.result is None:
+                raise KdepsError(part.error)
+            elif not is_whole:
+                raise KdepsError(
+                    f"{part.name}: no module was built there, so there is nothing to compare; "
+                    "run the same with `kdeps make`"
+                )
+    if not builds:
+        raise KdepsError(error or "no module was built there, so there is nothing to compare")
+    return Builds(tuple(builds), is_whole)
+
+
+def read_facts(path: str) -> bytes:
+    """Read a file of facts, or standard input for "-", up to the size that facts can have."""
+    from kdeps.running.facts_text import MAX_BYTES
+    from kdeps.running.unpacking import open_plain
+
+    if path == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        with open_plain(path) as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path}: no such file; `kdeps loaded --script` prints what to collect it with"
+        ) from None

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What the commands that read the graph share: names, make's arguments, and how to print."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from kdeps.cli.choices import Colour
+from kdeps.cli.terminal import find_width, wants_colour
+from kdeps.formats.makeargs import split_goals
+from kdeps.system.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdeps.report.sentences import ResultText, Style, TextOutput
+    from kdeps.staleness.check import CheckResult
+
+
+def split_names(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split the names that the user asks about from make's arguments.
+
+    Raises:
+        UsageError: A name is empty: a variable in a script was.
+    """
+    names, rest = split_goals(words)
+    if not all(names):
+        raise UsageError("an empty name means nothing; is a variable in the command empty?")
+    return names, rest
+
+
+def make_result_text(result: CheckResult, cwd: str, colour: Colour) -> ResultText:
+    """A writer about a result, for standard output as it is."""
+    from kdeps.report.sentences import ResultText
+
+    return ResultText(result, cwd, _style(colour), is_unicode(), time.time_ns())
+
+
+def make_text_output(cwd: str, colour: Colour) -> TextOutput:
+    """A pen for standard output as it is."""
+    from kdeps.report.sentences import TextOutput
+
+    pen = TextOutput(cwd, _style(colour), is_unicode(), time.time_ns())
+    pen.width = find_width(sys.stdout) or pen.width
+    return pen
+
+
+def _style(colour: Colour) -> Style:
+    from kdeps.report.sentences import Style
+
+    return Style.COLOUR if wants_colour(colour) else Style.PLAIN
+
+
+def is_unicode() -> bool:
+    """Whether standard output understands arrows."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def print_lines(lines: list[str], colour: Colour, *, folded: bool = True) -> None:
+    """Write lines to standard output, with nothing in them that a terminal would obey.
+
+    Args:
+        lines: Without line breaks.
+        colour: When to use colour.
+        folded: Whether to break what is wider than the terminal.
+    """
+    from kdeps.report.sentences import sanitise_line
+    from kdeps.system.text import break_line
+
+    width = find_width(sys.stdout) if folded else 0
+    text = "".join(break_line(sanitise_line(line, _style(colour)), width) + "\n" for line in lines)
+    if not is_unicode():
+        encoding = sys.stdout.encoding or "ascii"
+        text = text.encode(encoding, "replace").decode(encoding)
+    sys.stdout.write(text)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Write one JSON object to standard output."""
+    from kdeps.report.verdict_json import dump
+
+    sys.stdout.write(dump(document) + "\n")

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Bring a stale build to fresh before make runs: under the lock, by make or by ninja, with messages."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from kdeps.cli.exits import Exit, ExitInstead
+from kdeps.cli.finish import die_of, flush
+from kdeps.cli.make_messages import (
+    find_advice,
+    find_headlines,
+    find_notes,
+    refuse,
+    say,
+    say_all,
+    say_left,
+    say_waiting,
+    shown,
+)
+from kdeps.formats.makeflags import kernel_environment
+from kdeps.kbuild.make_command import Request
+from kdeps.refresh.judging import check_with_kbuild_once
+
+if TYPE_CHECKING:
+    from kdeps.refresh.confirmed import Confirmation
+    from kdeps.refresh.plan import Plan
+    from kdeps.staleness.check import CheckResult
+    from kdeps.system.lock import Lock
+
+MAX_ROUNDS = 3
+"""A synced configuration may make the module's own objects stale, so one round need not be enough."""
+
+
+def refresh(result: CheckResult, request: Request, cwd: str, environ: dict[str, str]) -> None:
+    """Bring a stale build to fresh, or raise ``ExitInstead``."""
+    from kdeps.refresh.plan import CannotRefresh
+    from kdeps.staleness.reasons import Status
+    from kdeps.system.lock import take_lock
+
+    lock = take_lock(result.tree.objtree, environ, lambda pid: say_waiting(pid, result.tree.objtree))
+    try:
+        if lock.waited:
+            again = check_with_kbuild_once(request, cwd, environ)
+            if again is None or again.verdict.status is not Status.STALE:
+                return
+            result = again
+        _refresh_locked(result, request, cwd, environ, lock)
+    except CannotRefresh as error:
+        say(f"error: {error}")
+        raise ExitInstead(
+            refuse("the build is stale and cannot be refreshed", find_advice(result, cwd))
+        ) from error
+    finally:
+        lock.release()
+
+
+def _refresh_locked(
+    result: CheckResult, request: Request, cwd: str, environ: dict[str, str], lock: Lock
+) -> None:
+    """Carry out one plan after the other until nothing is stale."""
+    from kdeps.refresh.confirmed import confirm, take_inputs
+    from kdeps.refresh.plan import REFRESH_GOAL, plan_refresh
+    from kdeps.staleness.check import check_build
+    from kdeps.staleness.reasons import ReasonKind, Status
+
+    kernel = kernel_environment(environ)
+    before: Confirmation | None = None
+    done: set[Plan] = set()
+    say_all("stale", find_headlines(result, cwd))
+    while result.verdict.status is Status.STALE:
+        plan = plan_refresh(result)
+        if plan.empty and plan.manual and all(f.kind is ReasonKind.TOOLCHAIN_CHANGED for f in plan.manual):
+            return  # nothing is stale yet, and a make that needs that compiler will say so itself
+        if done and _is_only_ahead(result):
+            say_all("warning", find_headlines(result, cwd))
+            say("it was just rebuilt; make will do so every time until that file is touched")
+            return
+        if request.indirect and any(f.kind is ReasonKind.CONFIG_NOT_SYNCED for f in plan.manual):
+            say(
+                "warning: not refreshed: the Makefile here may choose other tools, and kdeps cannot tell which"
+            )
+            return
+        if plan.manual or plan.empty or plan in done or len(done) == MAX_ROUNDS:
+            say_left(result, cwd, refreshed=bool(done))
+            raise ExitInstead(Exit.STALE)
+        done.add(plan)
+        if REFRESH_GOAL in plan.goals:
+            before = before or take_inputs(result, kernel)
+        _carry_out(plan, result, request, cwd, environ, lock)
+        result = check_build(request.words, cwd, environ)
+        if result.verdict.status is Status.FRESH:
+            if before is None:
+                result = check_with_kbuild_once(request, cwd, environ) or result
+            else:
+                # Kbuild has just made everything by these very arguments: that is its answer.
+                confirm(result, before, kernel)
+    if result.verdict.status is Status.UNKNOWN:
+        say_all("warning", find_headlines(result, cwd))
+    say_all("note", find_notes(result, cwd))
+
+
+def _is_only_ahead(result: CheckResult) -> bool:
+    """Whether all that is left are files dated in the future, which no build can catch up with."""
+    from kdeps.staleness.reasons import ReasonKind, Status
+
+    now = time.time_ns()
+    blamed = [
+        reason.kind is ReasonKind.NEWER_PREREQUISITE and (reason.mtime_ns or 0) > now
+        for state in result.verdict.stale
+        if state.silent
+        for reason in state.reasons
+        if reason.kind is not ReasonKind.STALE_PREREQUISITE
+    ]
+    return all(blamed) and not any(f.status is Status.STALE for f in result.verdict.findings)
+
+
+def _carry_out(
+    plan: Plan, result: CheckResult, request: Request, cwd: str, environ: dict[str, str], lock: Lock
+) -> None:
+    """Remove what the plan says and make its goals."""
+    from kdeps.cli.progress import clear_progress, terminal_watch
+    from kdeps.kbuild.rule import Owner
+    from kdeps.refresh.make_run import load_durations, remove_files, run_make, store_durations
+    from kdeps.refresh.plan import REFRESH_GOAL, find_new_flags, kernel_command
+    from kdeps.report.refresh_commands import refresh_commands
+    from kdeps.staleness.reasons import ReasonKind
+
+    tree = result.tree
+    kernel = kernel_environment(environ)
+    if plan.goals:
+        for flags in find_new_flags(result, kernel):
+            crates = (
+                f"{flags.crates} of the kernel's crates" if flags.crates > 1 else "one of the kernel's crates"
+            )
+            say(f"note: {flags.assignment} is new to {crates}; the refresh builds them with it")
+        if any(finding.kind is ReasonKind.CONFIG_NOT_SYNCED for finding in result.verdict.findings):
+            say("note: the refresh syncs the configuration first")
+    started = time.monotonic()
+    if plan.remove and not plan.goals:
+        say(f"refreshing: {refresh_commands(result, cwd)[0]}", folded=False)
+    remove_files(plan.remove)
+    expected = frozenset(s.rule.name for s in result.verdict.stale if s.rule.owner is Owner.KERNEL)
+    durations = load_durations(tree.objtree, environ)
+    if (
+        request.by_ninja
+        and plan.goals == (REFRESH_GOAL,)
+        and not plan.remove
+        and _by_ninja(result, request, cwd, environ, lock, durations)
+    ):
+        say(f"refreshed in {time.monotonic() - started:.1f} s")
+        return
+    for goal in plan.goals:
+        command = kernel_command(tree, cwd, goal, in_job_server=request.in_job_server)
+        say(f"refreshing: {shown(command)}", folded=False)
+        watch = terminal_watch()
+        flush()
+        outcome = run_make(command, kernel, lock, expected=expected, durations=durations, watch=watch)
+        if watch is not None:
+            clear_progress()
+            store_durations(durations, tree.objtree, environ)
+        if outcome.interrupted or outcome.status < 0:
+            die_of(outcome.interrupted or -outcome.status)
+        if outcome.status > 0:
+            say("the refresh failed, so the module was not built; see above")
+            raise ExitInstead(outcome.status)
+    if plan.goals:
+        say(f"refreshed in {time.monotonic() - started:.1f} s")
+
+
+def _by_ninja(
+    result: CheckResult,
+    request: Request,
+    cwd: str,
+    environ: dict[str, str],
+    lock: Lock,
+    durations: dict[str, float],
+) -> bool:
+    """Refresh by ninja; tell whether it is done, so that make need not."""
+    from kdeps.cli.progress import clear_progress, terminal_watch
+    from kdeps.kbuild.rule import Owner
+    from kdeps.refresh.make_run import run_make
+    from kdeps.refresh.ninja.run import prepare_run
+
+    run = prepare_run(result, request.words, cwd, environ, in_job_server=request.in_job_server)
+    if isinstance(run, str):
+        say(f"note: refreshed by make, not ninja: {run}")
+        return False
+    say(f"refreshing: {shown(run.command)} ({run.steps} steps)", folded=False)
+    expected = frozenset(s.rule.name for s in result.verdict.stale if s.rule.owner is Owner.KERNEL)
+    watch = terminal_watch()
+    flush()
+    outcome = run_make(run.command, run.environ, lock, expected=expected, durations=durations, watch=watch)
+    if watch is not None:
+        clear_progress()
+    if outcome.interrupted or outcome.status < 0:
+        die_of(outcome.interrupted or -outcome.status)
+    if outcome.status > 0 and run.handed_over:
+        say("note: the rest is left to make")
+        return False
+    if outcome.status > 0:
+        say("the refresh failed, so the module was not built; see above")
+        raise ExitInstead(outcome.status)
+    return True

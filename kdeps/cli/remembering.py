@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Remember after a command, in a child that the user does not wait for.
+
+The child has no terminal, no open file of its parent's and a low priority. It waits for
+its parent to end, because the parent may still run make.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kdeps.system.cache import cache_directory
+
+TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kdeps.contents.memory import Memory
+    from kdeps.staleness.check import CheckResult
+
+_SETTLED_S = 0.06
+"""A little more than the clock of a file system may be behind: what changed before is not racy."""
+_MOST_LINKED = 500
+"""A kernel with thousands of modules would leave no room for other builds."""
+
+
+def remember_later(
+    words: tuple[str, ...], cwd: str, environ: dict[str, str], since_ns: int, *, whole: bool = False
+) -> None:
+    """Remember a build once this process, and the make it becomes, has ended.
+
+    Args:
+        words: make's arguments.
+        cwd: Where they mean what they say.
+        environ: The environment make would get.
+        since_ns: When kdeps began; what changed later is not remembered.
+        whole: All that plain ``make`` builds, not what ``make M=…`` uses.
+    """
+    in_background(lambda: _remember(words, cwd, environ, since_ns, whole=whole), environ)
+
+
+def _remember(
+    words: tuple[str, ...], cwd: str, environ: dict[str, str], since_ns: int, *, whole: bool
+) -> None:
+    import time
+
+    from kdeps.artifacts.racy_edits import find_racy_edits
+    from kdeps.cli.settling import check_scope
+    from kdeps.contents.remember import remember
+    from kdeps.contents.steps import keep_steps
+    from kdeps.kbuild.make_command import read_kernel_make, read_request
+
+    time.sleep(_SETTLED_S)
+    kernel_words = None if whole else read_kernel_make(words, cwd, environ)
+    if kernel_words is not None:
+        remember_kernel(kernel_words, cwd, environ, since_ns)
+        return
+    request = None if whole else read_request(words, cwd, environ)
+    result = check_scope(request.words if request else words, cwd, environ, whole=whole)
+    memory = None
+    if not result.tree.prebuilt:
+        edits = find_racy_edits(result.graph.rules, result.snapshot.mtime_ns)
+        memory = remember(result, environ, since_ns, frozenset(edit.rule.target for edit in edits))
+    remember_modules(result, memory, environ)
+    if memory is not None and not whole:
+        keep_steps(result, memory, environ)
+
+
+def remember_modules(result: CheckResult, memory: Memory | None, environ: dict[str, str]) -> None:
+    """Remember by its build id from what each module was built that is up to date: an older one is not of this commit.
+
+    Args:
+        result: The verdict by time on the build.
+        memory: Of the same build, if there is one.
+        environ: For the place of the cache.
+    """
+    from kdeps.contents.memory import find_built_from
+    from kdeps.kbuild.rule import Owner
+    from kdeps.running.provenance import Sources, hash_sources, remember_origins
+    from kdeps.staleness.reasons import Status
+
+    tree, verdict = result.tree, result.verdict
+    if tree.module is None or verdict.status is Status.UNKNOWN:
+        return
+
+    def find_sources(path: str) -> Sources | None:
+        contents = find_built_from(memory, path) if memory is not None else None
+        if contents is None:
+            return None
+        edited = {name: digest for name, digest in contents.items() if name.startswith(places)}
+        return Sources(hash_sources(contents, roots), edited)
+
+    roots = tuple(sorted({tree.srctree, tree.objtree, tree.module}, key=len, reverse=True))
+    places = tuple(f"{root}/" for root in roots)
+    owned = (rule for rule in result.graph.rules if rule.owner is Owner.MODULE)
+    old = {state.rule.target for state in (*verdict.stale, *verdict.pending)}
+    modules = [rule.target for rule in owned if rule.target.endswith(".ko") and rule.target not in old]
+    remember_origins({path: find_sources(path) for path in modules}, tree.module, environ)
+
+
+def remember_kernel(words: tuple[str, ...], cwd: str, environ: dict[str, str], since_ns: int) -> None:
+    """Remember by build id from which commit vmlinux and its modules are that a make of the whole tree linked.
+
+    Args:
+        words: Of the kernel's make.
+        cwd: Where they mean what they say.
+        environ: For the place of the cache.
+        since_ns: When that make began; what is older may be of another commit.
+    """
+    from kdeps.kbuild.modules import list_modules
+    from kdeps.kbuild.tree import find_tree
+    from kdeps.running.provenance import remember_origins
+    from kdeps.staleness.snapshot import find_mtime_ns
+
+    tree = find_tree(words, cwd, environ)
+    files = (f"{tree.objtree}/vmlinux", *list_modules(tree.objtree))
+    linked = [path for path in files if (find_mtime_ns(path) or 0) >= since_ns]
+    remember_origins(dict.fromkeys(linked[:_MOST_LINKED]), tree.srctree, environ)
+
+
+def in_background(action: Callable[[], None], environ: dict[str, str], niceness: int = 19) -> None:
+    """Run an action that remembers something in a process of its own, after this one has ended.
+
+    Args:
+        action: What to run.
+        environ: For the place of the cache.
+        niceness: How much the process yields to others, up to 19; while they keep the machine busy, such a one waits.
+    """
+    if cache_directory(environ).startswith(os.devnull):
+        return
+    try:
+        ending = os.pidfd_open(os.getpid())
+        child = os.fork()
+    except (OSError, AttributeError):
+        return  # an old kernel, or no more processes
+    if child:
+        os.close(ending)
+        os.waitpid(child, 0)
+        return
+    try:
+        os.setsid()
+        if not os.fork():
+            _detach(ending, niceness)
+            action()
+    except Exception as error:
+        from kdeps.cli.make_messages import describe_bug
+        from kdeps.system.cache import Store
+
+        # Nobody waits for this process or reads what it prints; `kdeps doctor` tells.
+        Store("failures", environ).save("background", describe_bug(error).encode("utf-8", "backslashreplace"))
+        os._exit(1)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def _detach(ending: int, niceness: int) -> None:
+    """Let go of the terminal, of pipes and of the job server, then wait for the parent to end."""
+    import select
+
+    from kdeps.system.files import discard_output
+
+    discard_output(0, 1, 2)
+    os.closerange(3, ending)
+    os.closerange(ending + 1, os.sysconf("SC_OPEN_MAX"))
+    os.chdir("/")
+    os.nice(niceness)
+    select.select([ending], [], [])
+    os.close(ending)
