@@ -3,7 +3,7 @@
 """Fetch the JavaScript libraries of the page of ``kdeps graph`` from npm, at pinned versions.
 
 Usage:
-    .ci/vendor-page.py            fetch with npm, check, and write kdeps/picture/page/vendor/
+    .ci/vendor-page.py            fetch with npm, check, and write kdeps/report/graph/page/vendor/
     .ci/vendor-page.py --check    only compare what is committed with the pinned hashes
 
 To take a newer version, change its line below; the first run prints the hashes it found.
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-VENDOR = Path(__file__).resolve().parent.parent / "kdeps/picture/page/vendor"
+VENDOR = Path(__file__).resolve().parent.parent / "kdeps/report/graph/page/vendor"
 
 
 class Package(NamedTuple):
