@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 
-from kdeps.makeargs import parse_make_args
+from kdeps.formats.makeargs import parse_make_args
 
 PLAIN, OURS, HONEST, SINGLE = "make M=", "kdeps make M=", "make modules_prepare; make M=", "make GOAL.ko"
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     processor: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(runs + 1):
         for name, command in commands.items():
-            used, started = _processor_s(), time.perf_counter()
+            used, started = processor_s(), time.perf_counter()
             done = subprocess.run(
                 ["sh", "-c", command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
             )
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
                 return 1
             if turn:  # the first turn warms caches, and lets Kbuild confirm the commands
                 times[name].append((time.perf_counter() - started) * 1000)
-                processor[name].append((_processor_s() - used) * 1000)
+                processor[name].append((processor_s() - used) * 1000)
     if not runs:
         return 0
     print(f"{'':32}{'min':>9}{'median':>9}{'max':>9}  ms, {runs} runs, load {os.getloadavg()[0]:.1f}")
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _processor_s() -> float:
+def processor_s() -> float:
     """Processor time of all children so far, in seconds: what a loaded machine does not stretch as much."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

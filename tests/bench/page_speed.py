@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kdeps.picture.page import assemble
-from tests.browser import CHROMIUM, DRIVER, Browser, start_browser
-from tests.test_page import large_data
+from kdeps.report.graph.html import assemble
+from tests.support.browser import CHROMIUM, DRIVER, Browser, start_browser
+from tests.support.graph_page import large_data
 
 _COUNT_FRAMES = """
 window.frames_ms = []; let last = performance.now();

@@ -1,28 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""One command inside the lab."""
+"""The one command of the lab: a campaign, or any command inside."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from . import __doc__ as usage
+from .campaign import NAMES, add_lab_options, run_campaign
 from .enter import run_in_lab
+from .site import dependency_site
 
 
-def main() -> int:
-    """Parse, enter, and end as the command ended."""
+def main(arguments: list[str]) -> int:
+    """Run a campaign, or enter and end as the command ended."""
+    if arguments and arguments[0] in NAMES:
+        return run_campaign(arguments[0], arguments[1:])
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.lab", description=usage, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python3 -m tests.lab",
+        usage="%(prog)s CAMPAIGN [OPTION]…\n       %(prog)s [--lab DIR] -- COMMAND…",
+        description=usage,
+        epilog=f"Campaigns: {', '.join(NAMES)}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--lab", type=Path, default=Path("/var/tmp/kdeps-lab"))
-    parser.add_argument("--site", type=Path, help="folder with other Python packages than the lab's own")
+    add_lab_options(parser)
     parser.add_argument("command", nargs="+")
-    options = parser.parse_args()
-    parts = ("kdeps", "tests", "examples", "Makefile.snippet", "README.md", "pyproject.toml")
-    return run_in_lab(options.lab, options.command, parts=parts, site=options.site)
+    options = parser.parse_args(arguments)
+    with dependency_site(options.site) as site:
+        return run_in_lab(options.lab, options.command, site=site)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

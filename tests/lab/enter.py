@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+_PARTS = ("kdeps", "tests", "examples", "Makefile.snippet", "README.md", "pyproject.toml", ".ci", "LICENSES")
+"""What tests read and pip installs, relative to the checkout."""
 
 _SCRIPT = """
 T=$1; shift
@@ -37,13 +39,12 @@ def run_in_lab(
     lab: Path,
     command: Sequence[str],
     *,
-    parts: Sequence[str] = ("kdeps", "tests"),
     site: Path | None = None,
     mounts: Mapping[str, Path] | None = None,
     environ: Mapping[str, str] | None = None,
     exclusive: bool = True,
 ) -> int:
-    """Run a command inside the lab, in a copy of parts of this checkout; return its status.
+    """Run a command inside the lab, in a copy of this checkout; return its status.
 
     A run takes up to an hour, and all of it must judge one and the same kdeps,
     whatever happens to the checkout meanwhile; hence the copy.
@@ -51,7 +52,6 @@ def run_in_lab(
     Args:
         lab: The chroot made by ``make-lab.sh``.
         command: Its first word is looked up inside; its folder is the copy.
-        parts: What to copy, relative to the checkout.
         site: A folder with other Python packages than the lab's own.
         mounts: Further folders, seen as ``/mnt/NAME``.
         environ: Further variables; of the caller's own only ``TERM`` gets in.
@@ -62,7 +62,7 @@ def run_in_lab(
     if not (lab / "var/lib/kdeps-lab/layouts").is_dir():
         raise SystemExit(f"lab: error: {lab}: no lab there; make one: tests/lab/make-lab.sh -t {lab}")
     with tempfile.TemporaryDirectory(prefix="kdeps-lab-") as folder:
-        _take_snapshot(Path(folder), parts)
+        _take_snapshot(Path(folder))
         bound: dict[str, Path] = {"kdeps": Path(folder), **(mounts or {})}
         if site is not None:
             bound["site"] = site
@@ -78,11 +78,13 @@ def read_revision() -> str:
     return (CHECKOUT / "REVISION").read_text()
 
 
-def _take_snapshot(folder: Path, parts: Sequence[str]) -> None:
-    for name in parts:
+def _take_snapshot(folder: Path) -> None:
+    for name in _PARTS:
         source = CHECKOUT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules")
+            )
         else:
             shutil.copy(source, folder / name)
     revision = subprocess.run(

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
 # make-lab.sh - the kernel lab: one Debian chroot with a Rust-capable toolchain
-# and the real kernel trees that tests/conformance judges kdeps by.
+# and the real kernel trees that tests/campaigns/conformance judges kdeps by.
 #
 #   make-lab.sh [-t DIR] [-s SUITE] [-k KVER] [-m MIRROR] [-j N] [-x] [LAYOUT...]
 #   make-lab.sh [-t DIR] enter [COMMAND...]     shell, or COMMAND, in the chroot
@@ -20,13 +20,21 @@
 #   headers  a linux-headers package: a prebuilt tree nobody can prepare; C only
 #   c61      6.1 with O=, without Rust: records say cmd_ where later ones say
 #            savedcmd_; C only
+#   inline   KVER with O=, C helpers inlined into Rust code, thin LTO: records of
+#            several commands, .bc files
+#   modver   KVER with O=, MODVERSIONS by gendwarfksyms; Rust, and Rust and C
+#   genksyms KVER with O=, MODVERSIONS by genksyms, without Rust; C and assembler
+#   gcc      KVER with O=, gcc and binutils instead of LLVM; Rust, C, assembler
+#   arm64    KVER with O=, for another architecture
+#   rusthdr  an installed tree as Fedora and Arch ship one: Rust crates, proc
+#            macros and tools, no records and no sources of them
 #   small    KVER with O=, vmlinux and every module of a small configuration:
-#            what CI has the time to build of a whole kernel
+#            what CI has the time to build of a whole kernel; QEMU boots it
 #   whole    KVER with O=, vmlinux, bzImage and every module of defconfig with
 #            Rust, nova-core and the samples: nearly 5,000 records, 40 minutes
 #            and 6 GB more
 #
-# Default: all of them but small and whole.
+# Default: out to c61, which the others share sources with.
 #
 #   -t DIR     where the chroot goes            (default /var/tmp/kdeps-lab)
 #   -s SUITE   Debian suite                     (default trixie)
@@ -42,11 +50,12 @@
 # again.  Everything: about 6 GB and, on two idle cores, 10 minutes.
 #
 # For each layout, DIR/var/lib/kdeps-lab/layouts/LAYOUT.json says where its
-# trees lie and how to call make in it; tests/conformance/layout.py reads that.
+# trees lie and how to call make in it; tests/lab/layout.py reads that.
 set -Eeuo pipefail
 
 T=/var/tmp/kdeps-lab SUITE=trixie KVER='' MIRROR='' EXPIRED='' J=$(nproc)
-ALL=(out in lts next headers c61) WHOLE=(small whole)
+ALL=(out in lts next headers c61) MORE=(inline modver genksyms gcc arm64 rusthdr) WHOLE=(small whole)
+TOOLS=LLVM=1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() { sed -n '4,/^set -E/{/^set -E/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
@@ -105,9 +114,9 @@ inlab() {
 }
 
 PACKAGES="make gcc libc6-dev clang lld llvm flex bison bc kmod cpio rsync
-	python3 python3-click python3-pytest python3-hypothesis python3-jsonschema perl
+	python3 python3-click python3-pyelftools python3-pytest python3-hypothesis python3-jsonschema perl
 	libelf-dev libssl-dev libdw-dev pahole
-	xz-utils bzip2 file procps git bindgen rustc rust-src ninja-build"
+	xz-utils bzip2 file procps git bindgen rustc rust-clippy rust-src ninja-build"
 
 do_boot() {
 	command -v debootstrap || { echo 'debootstrap is not installed: apt-get install debootstrap'; return 1; }
@@ -162,7 +171,7 @@ do_source() {
 		cd /root; rm -rf x-$1 $2; mkdir x-$1
 		dpkg-deb -x \$(ls -t /var/cache/apt/archives/linux-source-${1}_*.deb | head -1) x-$1
 		skip=()
-		for a in alpha arc arm arm64 csky hexagon loongarch m68k microblaze mips \
+		for a in alpha arc arm csky hexagon loongarch m68k microblaze mips \
 			 nios2 openrisc parisc powerpc riscv s390 sh sparc um xtensa; do
 			skip+=(--exclude \"linux-source-$1/arch/\$a/*.[chS]\" --exclude \"linux-source-$1/arch/\$a/*.dts*\")
 		done
@@ -179,16 +188,16 @@ do_source() {
 RUST_OPTS='-e RUST -e SAMPLES -e SAMPLES_RUST -m SAMPLE_RUST_MINIMAL -m SAMPLE_RUST_PRINT -m NOVA_CORE -e DRM -m DRM_NOVA -e FW_LOADER'
 
 # do_config SRC OBJ OARG OPTIONS [BASE]: a small configuration (or that of make
-# BASE), with OPTIONS for scripts/config
+# BASE), with OPTIONS for scripts/config, by TOOLS
 do_config() {
 	inlab bash -ec "
 		cd $1; mkdir -p $2
-		make -s LLVM=1 $3 ${5-allnoconfig}
+		make -s $TOOLS $3 ${5-allnoconfig}
 		scripts/config --file $2/.config -e 64BIT -e PCI -e MODULES -e MODULE_UNLOAD \
 			-e PRINTK -e PROC_FS -e SYSFS $4
-		make -s LLVM=1 $3 olddefconfig < /dev/null
-		case '$4' in *RUST*)
-			make LLVM=1 $3 rustavailable
+		make -s $TOOLS $3 olddefconfig < /dev/null
+		case '$4' in *'-e RUST '*)
+			make $TOOLS $3 rustavailable
 			grep -q ^CONFIG_RUST=y $2/.config ;;
 		esac"
 }
@@ -207,7 +216,7 @@ do_module() {
 	[ -n "$(find "$T$out" -name '*.ko')" ] || { echo "no .ko in $out"; return 1; }
 }
 
-# write_module FOLDER rust|mixed|c AUTHOR-KEY
+# write_module FOLDER rust|mixed|c|asm AUTHOR-KEY
 write_module() {
 	local d=$T$1 key=$3 value='["kdeps"]'
 	[ "$key" = authors ] || value='"kdeps"'
@@ -274,6 +283,42 @@ write_module() {
 		EXPORT_SYMBOL_GPL(kdeps_sub_cpus);
 		MODULE_DESCRIPTION("kdeps lab module, C in a subfolder");
 		MODULE_LICENSE("GPL");
+		E
+		;;
+	asm)
+		printf 'obj-m := kdeps_asm.o\nkdeps_asm-y := first.o second.o\n' > "$d/Makefile"
+		printf '/* SPDX-License-Identifier: GPL-2.0 */\n#define KDEPS_ANSWER 42\n#ifndef __ASSEMBLY__\nint kdeps_answer(void);\n#endif\n' > "$d/asm.h"
+		cat > "$d/first.c" <<-'E'
+		// SPDX-License-Identifier: GPL-2.0
+		#include <linux/init.h>
+		#include <linux/module.h>
+		#include "asm.h"
+		int kdeps_exported(int x)
+		{
+			return x + KDEPS_ANSWER;
+		}
+		EXPORT_SYMBOL_GPL(kdeps_exported);
+		static int __init first_init(void)
+		{
+			return kdeps_answer() == KDEPS_ANSWER ? 0 : -22;
+		}
+		module_init(first_init);
+		MODULE_DESCRIPTION("kdeps lab module, C and assembler");
+		MODULE_LICENSE("GPL");
+		E
+		cat > "$d/second.S" <<-'E'
+		/* SPDX-License-Identifier: GPL-2.0 */
+		#include <linux/linkage.h>
+		#include "asm.h"
+		SYM_FUNC_START(kdeps_answer)
+		#ifdef CONFIG_ARM64
+			mov	w0, #KDEPS_ANSWER
+			ret
+		#else
+			movl	$KDEPS_ANSWER, %eax
+			RET
+		#endif
+		SYM_FUNC_END(kdeps_answer)
 		E
 		;;
 	c)
@@ -444,19 +489,108 @@ layout_c61() {
 		"c61|c|/root/c61|/root/c61|M=/root/c61 KBUILD_MODPOST_WARN=1"
 }
 
+# variant NAME ABOUT OPTIONS KIND...: KVER with O= once more, in another
+# configuration and by TOOLS; one module of each KIND of write_module
+variant() {
+	pick_kver
+	local name=$1 about=$2 options=$3 S=${SOURCE:-/root/linux-$KVER} B=/root/build-$KVER-$1
+	local make="$TOOLS O=$B" modules=() kind languages
+	shift 3
+	step "source-$KVER" do_source "$KVER" "/root/linux-$KVER"
+	step "$name-config" do_config "$S" "$B" "O=$B" "$options"
+	step "$name-prepare" do_make "$S" $make modules_prepare
+	[ -z "${SYMVERS-}" ] || step "$name-symvers" do_symvers "$B"
+	for kind in "$@"; do
+		local d=/root/$name-$kind
+		case $kind in rust) languages=rust ;; mixed) languages='rust c' ;; *) languages=c ;; esac
+		step "$name-$kind-source" write_module "$d" "$kind" "$(author_key "$S")"
+		step "$name-$kind" do_module "$S" "$d" $make "M=$d"
+		modules+=("$kind|$languages|$d|$d|M=$d KBUILD_MODPOST_WARN=1")
+	done
+	manifest "$name" "$KVER, $about" "$S" "$S" "$B" true "$make" "${modules[@]}"
+}
+
+layout_inline() {
+	variant inline 'O=, helpers inlined, thin LTO' \
+		"-e EXPERT $RUST_OPTS -e RUST_INLINE_HELPERS -d LTO_NONE -e LTO_CLANG_THIN" rust mixed asm
+	grep -q ^CONFIG_RUST_INLINE_HELPERS=y "$T/root/build-$KVER-inline/.config" || die 'no inline helpers'
+}
+DWARF='-d DEBUG_INFO_NONE -e DEBUG_KERNEL -e DEBUG_INFO -e DEBUG_INFO_DWARF5 -d DEBUG_INFO_REDUCED -d DEBUG_INFO_BTF'
+# do_symvers OBJ: a Module.symvers of what the crates export, by their records;
+# without one extended MODVERSIONS make an empty list, which no compiler takes
+do_symvers() {
+	{	printf '0x12345678\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n'
+		sed -n 's/^#SYMVER \([^ ]*\) \(0x[0-9a-f]*\)$/\2\t\1\tvmlinux\tEXPORT_SYMBOL_GPL\t/p' \
+			"$T$1"/rust/.*.o.cmd | sort -u -k2,2
+	} > "$T$1/Module.symvers"
+}
+layout_modver() {
+	local SYMVERS=1
+	variant modver 'O=, MODVERSIONS by gendwarfksyms' \
+		"$DWARF -e MODVERSIONS -d GENKSYMS -e GENDWARFKSYMS $RUST_OPTS" rust mixed asm
+}
+layout_genksyms() { variant genksyms 'O=, MODVERSIONS by genksyms' '-e MODVERSIONS -e GENKSYMS' c asm; }
+layout_gcc() { local TOOLS=''; variant gcc 'O=, gcc' "$RUST_OPTS" rust mixed asm; }
+layout_arm64() {
+	pick_kver
+	local TOOLS='LLVM=1 ARCH=arm64' SOURCE=/root/linux-$KVER
+	step "source-$KVER" do_source "$KVER" "$SOURCE"
+	# The source of a lab that was made before this layout lacks the architecture.
+	if [ ! -e "$T$SOURCE/arch/arm64/kernel/head.S" ]; then
+		SOURCE=/root/linux-$KVER-arm64
+		step arm64-source do_source "$KVER" "$SOURCE"
+	fi
+	variant arm64 'O=, arm64' "$RUST_OPTS" rust mixed asm
+}
+
+# do_install_headers FROM TO: what a package of a distribution installs of an
+# in-source build, by the list that Arch's has; Fedora's differs in folders.
+do_install_headers() {
+	inlab bash -ec '
+		cd "$1"; rm -rf "$2"; mkdir -p "$2/rust" "$2/arch/x86/kernel" "$2/tools/objtool" "$2/kernel"
+		cp -a .config Makefile scripts include "$2"
+		cp -a kernel/Makefile "$2/kernel"
+		cp -a arch/x86/Makefile* arch/x86/include "$2/arch/x86"
+		[ ! -e arch/x86/kernel/asm-offsets.s ] || cp -a arch/x86/kernel/asm-offsets.s "$2/arch/x86/kernel"
+		cp -a tools/objtool/objtool "$2/tools/objtool"
+		find . -name "Kconfig*" -exec cp -a --parents {} "$2" \;
+		cp -a rust/*.rmeta rust/*.so "$2/rust"
+		cd "$2"
+		find . -type f \( -name "*.o" -o -name ".*.cmd" \) -delete
+		find . -type l ! -exec test -e {} \; -delete' _ "$1" "$2"
+}
+
+layout_rusthdr() {
+	layout_in
+	local S=/root/linux-$KVER-in H=/usr/src/kernels/$KVER-rusthdr
+	step rusthdr-install do_install_headers "$S" "$H"
+	step rusthdr-rust-source write_module /root/rusthdr-rust rust "$(author_key "$S")"
+	step rusthdr-mixed-source write_module /root/rusthdr-mixed mixed "$(author_key "$S")"
+	step rusthdr-rust do_module /root/rusthdr-rust /root/rusthdr-rust LLVM=1 -C "$H" M=/root/rusthdr-rust
+	step rusthdr-mixed do_module /root/rusthdr-mixed /root/rusthdr-mixed LLVM=1 -C "$H" M=/root/rusthdr-mixed
+	manifest rusthdr "$KVER installed with crates, without records" \
+		/root/rusthdr-rust "$H" "$H" false "LLVM=1 -C $H" \
+		"rust|rust|/root/rusthdr-rust|/root/rusthdr-rust|M=/root/rusthdr-rust KBUILD_MODPOST_WARN=1" \
+		"mixed|rust c|/root/rusthdr-mixed|/root/rusthdr-mixed|M=/root/rusthdr-mixed KBUILD_MODPOST_WARN=1"
+}
+
 # whole_kernel NAME OPTIONS [BASE]: one kernel with all its modules.  It is no
-# layout of the module suites: tests/whole reads trees/NAME.json.
+# layout of the module suites: tests/campaigns/whole reads trees/NAME.json.
 whole_kernel() {
 	pick_kver
 	local S=/root/linux-$KVER-whole B=/root/$1-$KVER
 	step whole-source do_source "$KVER" "$S" all
-	step "$1-config" do_config "$S" "$B" "O=$B" "$RUST_OPTS $2" ${3-}
-	step "$1-build" do_make "$S" LLVM=1 "O=$B"
+	step "${STAMP-$1}-config" do_config "$S" "$B" "O=$B" "$RUST_OPTS $2" ${3-}
+	step "${STAMP-$1}-build" do_make "$S" LLVM=1 "O=$B"
 	mkdir -p "$ST/trees"
 	printf '{"name": "%s", "cwd": "%s", "srctree": "%s", "objtree": "%s", "make": ["LLVM=1", "O=%s"]}\n' \
 		"$1" "$S" "$S" "$B" "$B" > "$ST/trees/$1.json"
 }
-layout_small() { whole_kernel small ''; }
+# What a kernel needs to start from an initramfs, with its log on a serial line,
+# and to print build ids in traces.
+BOOT_OPTS='-e BLK_DEV_INITRD -e RD_GZIP -e BINFMT_ELF -e BINFMT_SCRIPT -e DEVTMPFS -e TMPFS -e TTY -e SERIAL_8250
+	-e SERIAL_8250_CONSOLE -e PRINTK_TIME -e BUG -e DEBUG_KERNEL -e STACKTRACE_BUILD_ID -e FUTEX -e EPOLL -e MULTIUSER'
+layout_small() { local STAMP=small-bootable; whole_kernel small "${BOOT_OPTS//[$'\n\t']/ }"; }
 # MODVERSIONS without GENDWARFKSYMS silently switches Rust off.
 layout_whole() { whole_kernel whole '-d MODVERSIONS' defconfig; }
 
@@ -479,7 +613,8 @@ esac
 
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 for l in "$@"; do
-	case " ${ALL[*]} ${WHOLE[*]} " in *" $l "*) ;; *) die "unknown layout '$l'; there are: ${ALL[*]} ${WHOLE[*]}" ;; esac
+	case " ${ALL[*]} ${MORE[*]} ${WHOLE[*]} " in *" $l "*) ;;
+	*) die "unknown layout '$l'; there are: ${ALL[*]} ${MORE[*]} ${WHOLE[*]}" ;; esac
 done
 [ "$(id -u)" = 0 ] || die 'run as root'
 if [ -z "$MIRROR" ]; then

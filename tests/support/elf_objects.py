@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Real object files in a miniature, and other content behind a file's mtime."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import Miniature
+
+RELEASE = "7.2.13"
+SOURCE = """
+__attribute__((section(".modinfo"), used)) static const char magic[] = "vermagic={magic}";
+__attribute__((section(".modinfo"), used)) static const char name[] = "name=nova_core";
+extern int known(void);
+extern int _RNvMNtCsb5MLIFMWygY_6kernel5errorNtB2_5Error10from_errno(void);
+extern int optional(void) __attribute__((weak));
+int f(void) {{ return known() + _RNvMNtCsb5MLIFMWygY_6kernel5errorNtB2_5Error10from_errno() + optional(); }}
+__asm__(".section .comment,\\"MS\\",@progbits,1\\n.string \\"rustc version {rustc}\\"\\n.text\\n");
+"""
+
+
+def find_compiler() -> str:
+    found = shutil.which("gcc")
+    if found is None:
+        pytest.skip("needs gcc for real object files")
+    return found
+
+
+def compile_module(folder: Path, magic: str = f"{RELEASE} SMP mod_unload ", rustc: str = "1.0") -> bytes:
+    """A real object with the marks of a module."""
+    return compile_object(folder, SOURCE.format(magic=magic, rustc=rustc))
+
+
+def compile_object(folder: Path, text: str) -> bytes:
+    """A real object of some C."""
+    source = folder / "module.c"
+    source.write_text(text)
+    command = [find_compiler(), "-c", "-O2", str(source), "-o", str(folder / "module.o")]
+    subprocess.run(command, check=True, cwd=folder)
+    return (folder / "module.o").read_bytes()
+
+
+def put(path: Path, data: bytes) -> None:
+    """Replace a file's content behind its mtime."""
+    times = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def configured(tree: Miniature, symbol: str) -> str:
+    """The value of a symbol in the synced configuration; empty where it has none."""
+    text = (tree.objtree / "include/config/auto.conf").read_text()
+    return next(
+        (line.partition("=")[2].strip('"') for line in text.splitlines() if line.startswith(f"{symbol}=")), ""
+    )
+
+
+def vermagic(tree: Miniature) -> str:
+    """What a module of this tree says it was built for."""
+    words = {
+        "CONFIG_SMP": "SMP ",
+        "CONFIG_PREEMPT_BUILD": "preempt ",
+        "CONFIG_MODULE_UNLOAD": "mod_unload ",
+        "CONFIG_MODVERSIONS": "modversions ",
+    }
+    return f"{RELEASE} " + "".join(word for symbol, word in words.items() if configured(tree, symbol))
