@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
-from tests.test_snippet import CHECKOUT, NEW, SNIPPET, edit_core, environment
+from tests.commands.test_snippet import NEW, SNIPPET, edit_core, environment
+from tests.conftest import CHECKOUT
 
 EXAMPLES = CHECKOUT / "examples"
 
@@ -66,7 +67,7 @@ def test_a_module_outside_the_tree_builds_on_fresh_crates(tree: Miniature, tmp_p
 def test_a_dkms_build_reports_and_leaves_the_kernel_alone(
     tree: Miniature, tmp_path: Path, snippet: bool
 ) -> None:
-    """The MAKE line of dkms.conf, as DKMS runs it."""
+    """The MAKE line of dkms.conf, as DKMS runs it: as root, for a kernel that another user has built."""
     module = tmp_path / "var/lib/dkms/hello"
     shutil.copytree(EXAMPLES / "dkms", module)
     if snippet:
@@ -75,6 +76,8 @@ def test_a_dkms_build_reports_and_leaves_the_kernel_alone(
     lines = {key: re.search(rf'^{re.escape(key)}="(.*)"$', conf, re.M) for key in ("MAKE[0]", "CLEAN")}
     env = environment(tree, tmp_path, KDEPS_ON_STALE="" if os.geteuid() == 0 else "warn", KDIR="")
     edit_core(tree)
+    if os.geteuid() == 0:
+        os.chown(tree.objtree, 12345, 12345)
     kernel = tree.objtree / "rust/kernel.o"
     before = kernel.stat().st_mtime_ns
     for key in ("MAKE[0]", "CLEAN"):

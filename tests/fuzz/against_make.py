@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 
 from kdeps.formats.cmdfile import Record, RecordState, parse_record
-from tests.make_reads import Case, Reading, read_records
-from tests.test_cmdfile import NAMES, captured, command_line, renamed
+from tests.formats.test_cmdfile_like_make import NAMES, renamed
+from tests.support.cmdfile import captured, command_line
+from tests.support.gnu_make import Case, Reading, read_records
 
 TOKENS = (
     b"\n", b"\\\n", b"\\", b" ", b"\t", b"$", b"$$", b"$(", b")", b"#", b"\\#", b":", b":=", b"=", b";", b"%", b"|", b"&",

@@ -22,7 +22,7 @@ with atheris.instrument_imports():
     from kdeps.formats.command import find_depfile, find_emitted, find_externs, parse_command, parse_members
     from kdeps.formats.depfile import parse_depfile
     from kdeps.formats.kconfig import parse_config_inputs, parse_value
-    from kdeps.makeargs import parse_make_args, working_directory
+    from kdeps.formats.makeargs import parse_make_args, working_directory
 
 RECORDS = Path(__file__).parent.parent / "data" / "records"
 WHOLE = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
@@ -30,7 +30,7 @@ WHOLE = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
 
 def fuzz_record(data: bytes) -> None:
     found = parse_record(data)
-    assert (found.state in WHOLE) is not bool(found.where), found
+    assert (found.state in WHOLE) is not bool(found.record_problem), found
     assert found.target or found.state not in WHOLE, found
     for name in (*found.prerequisites, *found.optional, *found.config):
         assert name, found
@@ -60,7 +60,8 @@ def fuzz_command(data: bytes) -> None:
     assert "a.o" not in found.inputs, found
     assert len(set(found.inputs)) == len(found.inputs), found
     assert {*found.responses} - {"a.o"} <= {*found.inputs}, found
-    assert found.program is None or found.program in (*found.inputs, "a.o"), found
+    assert {*found.tools} - {"a.o"} <= {*found.inputs}, found
+    assert {*found.unlisted} <= {*found.inputs}, found
     find_emitted(text), find_externs(text), find_depfile(text), parse_members(text)
 
 

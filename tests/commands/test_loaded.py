@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""kdeps loaded, on a machine in a folder: each copy of a module is recognised as the built one or as another."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import Miniature
+from kdeps.running import machine as running_machine
+from kdeps.running.facts_text import parse_facts
+from kdeps.running.script import render_script
+from tests.conftest import RunKdeps
+from tests.support.elf_objects import compile_object
+from tests.support.loaded import SHELLS, ask, build_id_of, packed
+from tests.support.machine import FOLDER, Machine, build_module, note, put_module, touch_later
+
+
+def test_the_built_module_is_loaded_and_installed(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps
+) -> None:
+    """All copies are the same link: fresh."""
+    machine.install("updates/nova-core.ko", built.read_bytes())
+    machine.load(build_id_of(built))
+    answer = ask(kdeps, tree, machine)
+    assert answer.status == 0
+    assert answer.kinds == {
+        "sources": "up-to-date", "built": "has-id", "installed": "same-link", "initramfs": "no-initramfs",
+        "loaded": "same-link", "booted": "same-release",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("suffix", "tool"), [("xz", "xz"), ("zst", "zstd"), ("gz", "gzip")])
+def test_installed_compressed_and_signed(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps, tmp_path: Path, suffix: str, tool: str
+) -> None:
+    """Compression, and a signature behind the file, leave the build the same."""
+    signed = built.read_bytes() + b"a signature" * 40 + b"~Module signature appended~\n"
+    machine.install(f"kernel/drivers/gpu/nova-core.ko.{suffix}", packed(signed, tool, tmp_path))
+    machine.load(build_id_of(built))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["installed"]) == (0, "same-link")
+
+
+@pytest.mark.parametrize("strip", ["--strip-debug", "--strip-unneeded"])
+def test_installed_stripped(
+    tree: Miniature, machine: Machine, kdeps: RunKdeps, tmp_path: Path, strip: str
+) -> None:
+    """INSTALL_MOD_STRIP leaves the build the same."""
+    built = put_module(tree, build_module(tmp_path / "new", 2, debug="long"))
+    stripped = machine.install("updates/nova-core.ko", built.read_bytes())
+    subprocess.run(["strip", strip, str(stripped)], check=True)
+    assert stripped.stat().st_size < built.stat().st_size
+    machine.load(build_id_of(built))
+    assert ask(kdeps, tree, machine).status == 0
+
+
+def test_other_debug_information_is_the_same_code(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """Another link with the same code is recognised, installed and loaded."""
+    other = machine.install("updates/nova-core.ko", build_module(tmp_path / "x", 2, debug="other"))
+    assert build_id_of(other) != build_id_of(built)
+    machine.load(build_id_of(other))
+    answer = ask(kdeps, tree, machine, by_script=False)
+    assert (answer.status, answer.kinds["installed"], answer.kinds["loaded"]) == (0, "same-code", "same-code")
+
+
+def test_an_old_module_is_loaded(
+    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
+) -> None:
+    """The file is installed, and the old module still runs."""
+    machine.install("updates/nova-core.ko", built.read_bytes())
+    machine.load(build_id_of(old))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["loaded"]) == (1, "other-link")
+    assert answer.help == "sudo rmmod nova_core && sudo modprobe nova_core"
+
+
+def test_an_old_module_is_loaded_and_none_installed(
+    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
+) -> None:
+    """Without an installed file insmod is what mends it."""
+    machine.load(build_id_of(old))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["installed"]) == (1, "not-installed")
+    assert answer.help == f"sudo rmmod nova_core && sudo insmod {built}"
+
+
+def test_an_old_module_is_installed(
+    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
+) -> None:
+    """insmod was used, and the next boot would load the old one."""
+    machine.install("updates/nova-core.ko", old.read_bytes())
+    machine.load(build_id_of(built))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["installed"], answer.kinds["loaded"]) == (
+        1,
+        "other-link",
+        "same-link",
+    )
+    assert answer.help.endswith("modules_install && sudo depmod 7.2.13")
+
+
+def test_updates_shadow_the_new_file(
+    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
+) -> None:
+    """modprobe takes the file that modules.dep names, whatever else is there."""
+    new = machine.install("kernel/drivers/gpu/nova-core.ko", built.read_bytes(), index=False)
+    machine.install("updates/dkms/nova-core.ko", old.read_bytes())
+    machine.load(build_id_of(built))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["installed"]) == (1, "other-link")
+    assert str(new) in answer.document["modules"][0]["links"][2]["others"]
+
+
+def test_two_files_of_one_name_and_the_right_one_chosen(
+    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
+) -> None:
+    """An old file that modprobe passes over is no break."""
+    machine.install("kernel/drivers/gpu/nova-core.ko.xz", old.read_bytes(), index=False)
+    machine.install("updates/nova-core.ko", built.read_bytes())
+    machine.load(build_id_of(built))
+    assert ask(kdeps, tree, machine).status == 0
+
+
+def test_depmod_was_not_run(tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps) -> None:
+    """An installed file that modules.dep does not name is a break."""
+    machine.install("updates/nova-core.ko", built.read_bytes(), index=False)
+    machine.load(build_id_of(built))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["installed"], answer.help) == (1, "not-indexed", "sudo depmod 7.2.13")
+
+
+def test_modules_dep_names_a_file_that_is_gone(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps
+) -> None:
+    """A file that was deleted behind depmod is a break."""
+    machine.install("updates/nova-core.ko", built.read_bytes()).unlink()
+    machine.load(build_id_of(built))
+    assert ask(kdeps, tree, machine).kinds["installed"] == "file-gone"
+
+
+def test_modules_dep_is_older(tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps) -> None:
+    """The right file is named; that it is newer than modules.dep is a note of its own."""
+    touch_later(machine.install("updates/nova-core.ko", built.read_bytes()))
+    machine.load(build_id_of(built))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["installed"], answer.help) == (0, "index-older", "sudo depmod 7.2.13")
+
+
+def test_the_file_is_left_over_from_before_it_was_built_in(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps
+) -> None:
+    """A kernel with the module built in never loads the file."""
+    file = machine.install("updates/nova-core.ko", built.read_bytes())
+    (machine.modules / "modules.builtin").write_text("kernel/drivers/gpu/nova-core/nova-core.ko\n")
+    (machine.root / "sys/module/nova_core/parameters").mkdir(parents=True)
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["installed"], answer.kinds["loaded"]) == (1, "left-over", "built-in")
+    assert answer.help == f"sudo rm {file} && sudo depmod 7.2.13"
+
+
+def test_not_loaded(tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps) -> None:
+    """`kdeps loaded && run-the-tests` must not run them without the module."""
+    machine.install("updates/nova-core.ko", built.read_bytes())
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["loaded"], answer.help) == (
+        1,
+        "not-loaded",
+        "sudo modprobe nova_core",
+    )
+
+
+@pytest.mark.parametrize("state", ["coming", "going"])
+def test_coming_and_going(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps, state: str
+) -> None:
+    """A module that is on its way in or out is not called loaded."""
+    machine.load(build_id_of(built), state=state)
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["loaded"]) == (2, state)
+
+
+@pytest.mark.parametrize("after", ["isdir", "initstate", "build-id"])
+def test_unloaded_while_it_is_looked_at(
+    machine: Machine, old: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """A module whose files vanish one after the other is not loaded, and not built in."""
+    machine.load(build_id_of(old))
+    read = running_machine._read_bytes
+
+    def unload(path: str, limit: int = 1 << 20) -> bytes:
+        if after == "isdir":
+            shutil.rmtree(machine.root / "sys/module/nova_core", ignore_errors=True)
+        data = read(path, limit)
+        if path.endswith(after):
+            shutil.rmtree(machine.root / "sys/module/nova_core")
+        return data
+
+    monkeypatch.setattr(running_machine, "_read_bytes", unload)
+    facts = running_machine.collect_facts(str(machine.root), {"nova_core": None}, machine.release, {})
+    assert facts.loaded == {}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_unloaded_while_the_script_looks_at_it(machine: Machine, old: Path, shell: tuple[str, ...]) -> None:
+    machine.load(build_id_of(old))
+    script = render_script(("nova_core",), machine.release)
+    unloading = script.replace("\tstate=$(", '\trm -r "$sysfs"\n\tstate=$(')
+    assert unloading != script
+    done = subprocess.run(
+        [*shell, "-s"], input=unloading.encode(), capture_output=True, check=True,
+        env={**os.environ, "KDEPS_ROOT": str(machine.root)},
+    )  # fmt: skip
+    assert parse_facts(done.stdout, "facts").loaded == {}
+
+
+def test_no_build_id_anywhere(tree: Miniature, machine: Machine, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """The code decides of a file, and nothing of a loaded module."""
+    built = put_module(tree, build_module(tmp_path / "new", 2, build_id="none"))
+    machine.install("updates/nova-core.ko", built.read_bytes())
+    machine.load(None)
+    answer = ask(kdeps, tree, machine, by_script=False)
+    assert (answer.status, answer.kinds["installed"], answer.kinds["loaded"]) == (2, "same-code", "no-id")
+
+
+def test_no_build_id_and_other_code(
+    tree: Miniature, machine: Machine, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """Without ids other code is still told."""
+    put_module(tree, build_module(tmp_path / "new", 2, build_id="none"))
+    machine.install("updates/nova-core.ko", build_module(tmp_path / "old", 1, build_id="none"))
+    machine.load(None)
+    answer = ask(kdeps, tree, machine, by_script=False)
+    assert (answer.status, answer.kinds["installed"]) == (1, "other-link")
+
+
+def test_the_sources_are_newer(tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps) -> None:
+    """The build that is loaded everywhere is old by itself."""
+    machine.install("updates/nova-core.ko", built.read_bytes())
+    machine.load(build_id_of(built))
+    tree.append("rust/kernel/io.rs", "// edited\n")
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["sources"]) == (1, "sources-changed")
+    assert answer.help.startswith("kdeps make ")
+
+
+def test_the_module_itself_was_edited(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps
+) -> None:
+    """What make would rebuild by itself is not what runs either."""
+    machine.load(build_id_of(built))
+    tree.append(f"{FOLDER}/gpu.rs", "// edited\n")
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["sources"]) == (1, "sources-changed")
+
+
+def test_another_release_runs(tree: Miniature, tmp_path: Path, built: Path, kdeps: RunKdeps) -> None:
+    """The installed file is looked for below the release that the module is for."""
+    machine = Machine(tmp_path / "other", release="6.1.0")
+    folder = machine.root / "lib/modules/7.2.13"
+    folder.mkdir(parents=True)
+    (folder / "nova-core.ko").write_bytes(built.read_bytes())
+    (folder / "modules.dep").write_text("nova-core.ko:\n")
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["installed"], answer.kinds["booted"]) == (
+        1,
+        "same-link",
+        "other-release",
+    )
+
+
+@pytest.mark.parametrize(("same", "status", "kind"), [(True, 0, "same-kernel"), (False, 1, "other-kernel")])
+def test_vmlinux_of_the_tree(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps, tmp_path: Path,
+    same: bool, status: int, kind: str,
+) -> None:  # fmt: skip
+    """The same release is not the same kernel; the ids decide."""
+    build_id = "aa" * 20 if same else "bb" * 20
+    (tmp_path / "notes").write_bytes(note(build_id))
+    part = compile_object(tmp_path, "int x;")
+    (tmp_path / "vmlinux.o").write_bytes(part)
+    vmlinux = tree.objtree / "vmlinux"
+    times = vmlinux.stat() if vmlinux.exists() else None
+    subprocess.run(
+        ["objcopy", "--add-section", ".notes=notes", "vmlinux.o", str(vmlinux)], cwd=tmp_path, check=True
+    )
+    if times:
+        os.utime(vmlinux, ns=(times.st_atime_ns, times.st_mtime_ns))
+    machine.load(build_id_of(built))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["booted"]) == (status, kind)
+
+
+@pytest.mark.parametrize(("number", "status", "kind"), [(1, 0, "same-release"), (2, 1, "other-kernel")])
+def test_vmlinux_without_a_build_id(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps, tmp_path: Path,
+    number: int, status: int, kind: str,
+) -> None:  # fmt: skip
+    """Its banner can still show that another link of it runs."""
+    banner = f"Linux version 7.2.13 (a@b) (gcc) #{number} SMP PREEMPT_DYNAMIC now"
+    vmlinux = compile_object(tmp_path, f'const char linux_banner[] = "{banner}\\n";')
+    (tree.objtree / "vmlinux").write_bytes(vmlinux)
+    machine.load(build_id_of(built))
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["booted"]) == (status, kind)
+
+
+def test_a_disk_image_without_a_kernel(
+    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps
+) -> None:
+    """Of the root of a disk image the files are judged."""
+    machine.install("updates/nova-core.ko", built.read_bytes())
+    shutil.rmtree(machine.root / "proc")
+    shutil.rmtree(machine.root / "sys")
+    answer = ask(kdeps, tree, machine)
+    assert (answer.status, answer.kinds["loaded"], answer.kinds["booted"]) == (0, "no-kernel", "no-kernel")

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Against which kernel a module is judged where its Makefile calls no make: the named one, or one that is said to be a guess."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import Miniature
+from kdeps.kbuild.named_kernel import find_named_kernel
+from kdeps.system.errors import NoTree
+from tests.conftest import CHECKOUT
+
+RUNNING = """import os, sys
+import kdeps.kbuild.named_kernel, kdeps.kbuild.normal_make
+kdeps.kbuild.named_kernel.MODULES = kdeps.kbuild.normal_make.MODULES = {modules!r}
+from kdeps.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def module(tree: Miniature, tmp_path: Path) -> Path:
+    """A module whose Makefile has nothing but its objects; the running kernel, 1.2 and 1.3 are installed."""
+    folder = tmp_path / "module"
+    folder.mkdir()
+    (folder / "Makefile").write_text("obj-m := hello.o\n")
+    (folder / "hello.rs").write_text("//! Hello.\n")
+    for release in (os.uname().release, "1.2.0-x"):
+        (tmp_path / "modules" / release).mkdir(parents=True)
+        (tmp_path / "modules" / release / "build").symlink_to(tree.objtree)
+    return folder
+
+
+def run(module: Path, tree: Miniature, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run kdeps in the module's folder, where /lib/modules is that of the test."""
+    program = RUNNING.format(modules=str(module.parent / "modules"))
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=module,
+        env=tree.environment({"PYTHONPATH": str(CHECKOUT)}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def named(document: str) -> str:
+    """The object tree of a fresh verdict that guesses nothing."""
+    verdict = json.loads(document)
+    assert verdict["verdict"] == "fresh"
+    assert "kernel-guessed" not in [finding["kind"] for finding in verdict["findings"]]
+    return str(verdict["tree"]["objtree"])
+
+
+@pytest.mark.parametrize("command", ["check", "ci"])
+def test_a_guess_is_said(command: str, module: Path, tree: Miniature) -> None:
+    """The running kernel is judged, and the verdict says so."""
+    done = run(module, tree, command)
+    assert (done.returncode, "is of the running kernel" in done.stdout) == (0, True), done
+
+
+def test_a_watch_says_that_it_guesses(module: Path, tree: Miniature) -> None:
+    """Once, before its first verdict; a stale build ends this watch."""
+    tree.touch("rust/kernel/io.rs")
+    done = run(module, tree, "watch", "--on-stale=fail")
+    assert (done.returncode, "is of the running kernel" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "name", ["KVERSION", "KERNELRELEASE", "KVER", "KERNEL_VERSION", "kernelver", "MY_LINUX"]
+)
+def test_an_installed_release_is_followed(name: str, module: Path, tree: Miniature) -> None:
+    done = run(module, tree, "check", "--format=json", f"{name}=1.2.0-x")
+    assert named(done.stdout) == str(tree.objtree)
+
+
+@pytest.mark.parametrize(
+    "name", ["KDIR", "KSRC", "SYSSRC", "KERNEL_SOURCES", "kernel_source_dir", "KLIB_BUILD", "LINUX"]
+)
+def test_a_folder_that_is_a_kernel_is_followed(name: str, module: Path, tree: Miniature) -> None:
+    done = run(module, tree, "check", "--format=json", f"{name}=../{tree.objtree.relative_to(module.parent)}")
+    assert named(done.stdout) == str(tree.objtree)
+
+
+def test_an_object_tree_names_its_kernel(module: Path, tree: Miniature) -> None:
+    done = run(module, tree, "check", "--format=json", f"O={tree.objtree}")
+    assert named(done.stdout) == str(tree.objtree)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "KVERSION=9.9.0-y",
+        "KERNELRELEASE=9.9",
+        "KVER=6.99.1",
+        "KDIR=/nowhere",
+        "SYSSRC=/nowhere",
+        "KERN_DIR=/etc",
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "ci", "why", "affected", "graph", "ninja"])
+def test_a_name_that_leads_nowhere_is_unknown(word: str, command: str, module: Path, tree: Miniature) -> None:
+    """Never "fresh" of the running kernel where another one was named."""
+    names = {"why": ["hello.o"], "affected": ["hello.rs"]}.get(command, [])
+    done = run(module, tree, command, *names, word)
+    assert done.returncode == 2
+    assert word.partition("=")[0] in done.stdout + done.stderr
+
+
+def test_other_words_name_no_kernel(tmp_path: Path) -> None:
+    """A version of the module's own, a compiler, a symbol: nothing of it is a kernel."""
+    given = {
+        "VERSION": "1.2.3",
+        "DRIVER_VERSION": "5.10",
+        "CC": "clang",
+        "V": "1",
+        "CONFIG_X": "m",
+        "M": "/usr",
+    }
+    assert find_named_kernel(given, {}, str(tmp_path)) is None
+    with pytest.raises(NoTree):
+        find_named_kernel({"KVERSION": "1.2.3"}, {}, str(tmp_path))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Modules that read what other ``make M=…`` builds made: crates, and lists of symbols."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import Miniature
+from tests.conftest import RunKdeps
+
+
+@pytest.fixture
+def lib(tree: Miniature) -> Path:
+    """A module whose crate another one uses, and a third module whose symbols that one is given."""
+    root = tree.external.parent
+    symbols, lib, user = (root / name for name in ("symbols", "clib", "user"))
+    for folder in (symbols, lib, user):
+        folder.mkdir()
+    (symbols / "Kbuild").write_text("obj-m := sym.o\n")
+    (symbols / "sym.rs").write_text("pub fn sym() {}\n")
+    (lib / "Kbuild").write_text("obj-m := clib.o\nRUSTFLAGS_clib.o := --emit=metadata=$(obj)/libclib.rmeta\n")
+    (lib / "clib.rs").write_text("mod part;\npub fn clib() {}\n")
+    (lib / "part.rs").write_text("pub fn part() {}\n")
+    (user / "Kbuild").write_text(
+        f"obj-m := user.o\nRUSTFLAGS_user.o := -L {lib} --extern clib={lib}/libclib.rmeta\n"
+    )
+    (user / "user.rs").write_text("use clib::clib;\n")
+    for folder in (symbols, lib):
+        tree.make(f"M={folder}")
+    tree.make(*words(tree))
+    return lib
+
+
+def words(tree: Miniature) -> tuple[str, str]:
+    root = tree.external.parent
+    return f"M={root / 'user'}", f"KBUILD_EXTRA_SYMBOLS={root / 'symbols'}/Module.symvers"
+
+
+def check(kdeps: RunKdeps, tree: Miniature) -> tuple[int, str]:
+    said = kdeps(tree, "check", *words(tree))
+    return said.returncode, said.stdout
+
+
+def test_a_module_that_reads_others_is_fresh_when_they_are(
+    lib: Path, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """Reading their records raises no alarm."""
+    assert lib.is_dir()
+    status, said = check(kdeps, tree)
+    assert status == 0, said
+
+
+def test_an_edited_crate_of_another_module_is_stale(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """make M=user uses the old metadata; the chain and the build that has to come first are printed."""
+    tree.append(lib / "part.rs", "pub fn more() {}\n")
+    assert "user.o" not in tree.rebuilds(*words(tree))
+    status, said = check(kdeps, tree)
+    assert status == 1, said
+    assert "part.rs" in said
+    assert "crate `clib`" in said
+    assert f"M={lib}" in said[: said.rindex("make")], "the other module is built first"
+
+
+def test_kdeps_make_builds_the_other_module_first(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """Then the module is built on the new crate."""
+    tree.append(lib / "part.rs", "pub fn inlined_marker() {}\n")
+    said = kdeps(tree, "make", *words(tree))
+    assert said.returncode == 0, said.stderr
+    assert "inlined_marker" in (lib.parent / "user/user.o").read_text()
+    assert check(kdeps, tree)[0] == 0
+
+
+def test_an_old_list_of_symbols_is_stale(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """The list is older than the sources of its module, and no prerequisite of anything."""
+    symbols = lib.parent / "symbols"
+    tree.append(symbols / "sym.rs", "pub fn more() {}\n")
+    status, said = check(kdeps, tree)
+    assert (status, "sym.rs" in said, f"M={symbols}" in said) == (1, True, True), said
+    assert kdeps(tree, "make", *words(tree)).returncode == 0
+    assert check(kdeps, tree)[0] == 0
+
+
+def test_a_crate_that_is_gone_with_its_record_is_unknown(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """What made it is not known any more: the file is named."""
+    for path in lib.iterdir():
+        if path.suffix not in (".rs", "") or path.name.startswith("."):
+            path.unlink()
+    status, said = check(kdeps, tree)
+    assert (status, "libclib.rmeta" in said) == (2, True), said
+
+
+def test_paste_what_check_prints(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """The commands, pasted one after the other, leave nothing stale."""
+    tree.append(lib / "part.rs", "pub fn more() {}\n")
+    said = check(kdeps, tree)[1]
+    commands = [line.strip() for line in said.splitlines() if line.startswith("    ")]
+    subprocess.run(
+        ["sh", "-ec", "\n".join(commands)],
+        cwd=tree.srctree,
+        env=tree.environment(),
+        check=True,
+        capture_output=True,
+    )
+    assert check(kdeps, tree)[0] == 0, commands
+
+
+def test_json_says_whose_a_stale_step_is(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """Steps of another module have a scope of their own."""
+    tree.append(lib / "part.rs", "pub fn more() {}\n")
+    found = json.loads(kdeps(tree, "check", "--format=json", *words(tree)).stdout)
+    scopes = {state["target"]: state["scope"] for state in found["stale"]}
+    assert scopes[str(lib / "clib.o")] == "other"

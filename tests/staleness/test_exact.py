@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""check --exact: Kbuild's own answer, asked and not executed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import MODULE, Miniature
+from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.verdict import M, direct, judged
+
+
+def test_a_flag_on_the_command_line_is_seen_by_exact_only(tree: Miniature, kdeps: RunKdeps) -> None:
+    """``KRUSTFLAGS=`` changes commands, which no record shows; --exact says which words differ."""
+    assert judged(kdeps, tree, M, "KRUSTFLAGS=-Cdebuginfo=1")["verdict"] == "fresh"
+
+    verdict = judged(kdeps, tree, "--exact", M, "KRUSTFLAGS=-Cdebuginfo=1")
+
+    reasons = [r for rule in verdict["stale"] for r in rule["reasons"] if r["kind"] == "command-changed"]
+    assert verdict["verdict"] == "stale"
+    assert reasons
+    assert all(r["added"] == ["-Cdebuginfo=1"] and r["removed"] == [] for r in reasons)
+
+
+@pytest.mark.parametrize(
+    "env", [{"KBUILD_EXTMOD": MODULE}, {"MAKEFLAGS": f" -- M={MODULE}"}, {"MAKEFLAGS": "Bkn"}]
+)
+def test_exact_asks_about_the_kernel_whatever_make_inherits(
+    env: dict[str, str], tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """A module in the environment is no part of that question, nor is that an outer make rebuilds all, or nothing."""
+    tree.touch("rust/kernel/lib.rs")
+    kernel = set(tree.kernel_answer("modules_prepare"))
+    words = () if "KBUILD_EXTMOD" in env else (M,)
+    done = kdeps(tree, "check", "--exact", "--format=json", *words, env=env)
+    assert direct(json.loads(done.stdout), "kernel") == kernel
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_exact_told_to_end_leaves_nothing_behind(number: int, tree: Miniature, tmp_path: Path) -> None:
+    """The make that was asked stands in a session of its own: nobody else would end it."""
+    with (tree.srctree / "Makefile").open("a") as makefile:
+        makefile.write(f"$(shell touch {tree.srctree}/asked; sleep 60)\n")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "kdeps", "check", "--exact", *tree.tree_args, M],
+        cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT), "TMPDIR": str(temporary)}),
+    )  # fmt: skip
+    while not (tree.srctree / "asked").exists():
+        assert asking.poll() is None
+        time.sleep(0.02)
+    asking.send_signal(number)
+    assert asking.wait(20) == (130 if number == signal.SIGINT else -number)
+    assert list(temporary.iterdir()) == []
+    left = subprocess.run(
+        ["pgrep", "-f", f"^make .*{tree.root}"], capture_output=True, text=True, check=False
+    )
+    assert left.stdout == ""
+
+
+def test_exact_knows_what_was_never_made(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A prerequisite that only a Makefile names, and that never was: stale, with a cause; made, it is fresh."""
+    shutil.copy(
+        tree.path("rust/kernel/generated_arch_warn_asm.rs.S"), tree.path("rust/kernel/extra_asm.rs.S")
+    )
+    tree.append(
+        "rust/Makefile", "\ntargets += kernel/extra_asm.rs\n$(obj)/kernel.o: $(obj)/kernel/extra_asm.rs\n"
+    )
+    answer = tree.kernel_answer("modules_prepare")
+    # From make 4.4.1 on, a prerequisite that is not there makes its target stale as well.
+    assert answer in (["rust/kernel/extra_asm.rs"], ["rust/kernel/extra_asm.rs", "rust/kernel.o"])
+    done = kdeps(tree, "check", "--exact", M)
+    assert done.returncode == 1
+    assert "rust/kernel/extra_asm.rs is missing" in done.stdout
+    assert "0 causes" not in done.stdout
+
+
+def test_exact_does_not_sync_the_configuration(tree: Miniature, kdeps: RunKdeps) -> None:
+    """An edited ``.config`` is said to be unsynced; asking Kbuild does not sync it behind one's back."""
+    tree.set_config(DEBUG_FS="y")
+    before = tree.listing()
+
+    verdict = judged(kdeps, tree, "--exact", M)
+
+    assert [finding["kind"] for finding in verdict["findings"]] == ["config-not-synced"]
+    assert "CONFIG_DEBUG_FS: n → y" in verdict["findings"][0]["message"]
+    assert tree.listing() == before
+
+
+def test_the_name_of_a_step_is_nothing_that_could_be_stale(tree: Miniature, kdeps: RunKdeps) -> None:
+    """6.12's tools/lib/subcmd takes ``install_headers`` each time, and no such file is made (lts, seed 1, exact 0)."""
+    with (tree.srctree / "Makefile").open("a") as makefile:
+        makefile.write(
+            "QUIET_INSTALL = @printf '  INSTALL %s\\n' $1;\n"
+            "modules_prepare: install_headers\n"
+            f"install_headers: {tree.srctree}/Makefile\n"
+            "\t$(call QUIET_INSTALL, libsubcmd_headers)\n"
+        )
+    assert "INSTALL libsubcmd_headers" in tree.make("modules_prepare").stdout
+
+    assert direct(judged(kdeps, tree, "--exact", M), "kernel") == set()
+
+
+def test_another_rustc_is_a_toolchain_change(tree: Miniature, kdeps: RunKdeps) -> None:
+    """rustc replaced: the crates are those of another compiler, and M= does not look."""
+    tree.set_version("rustc", "1.98.0")
+
+    verdict = judged(kdeps, tree, M)
+
+    assert "toolchain-changed" in [finding["kind"] for finding in verdict["findings"]]
+    assert verdict["verdict"] == "stale"

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What a module build needs, is not there, and no rule of the tree makes: never "its own to rebuild"."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.refresh.plan import plan_refresh
+from kdeps.staleness.check import check_build
+from kdeps.staleness.reasons import Status
+from tests.conftest import RunKdeps
+
+CRATES = [
+    *(
+        f"lib{name}.rmeta"
+        for name in ("core", "compiler_builtins", "ffi", "pin_init", "build_error", "bindings")
+    ),
+    *("libuapi.rmeta", "libzerocopy.rmeta", "libkernel.rmeta"),
+    *("libmacros.so", "libpin_init_internal.so", "libzerocopy_derive.so"),
+]
+
+
+@pytest.fixture
+def headers(tree: Miniature) -> Miniature:
+    """The miniature as a distribution lays headers out: crates without records, objects or sources."""
+    for path in (tree.srctree / "rust").rglob("*.rs"):
+        path.unlink()
+    for path in [*(tree.objtree / "rust").rglob(".*.cmd"), *(tree.objtree / "rust").glob("*.o")]:
+        path.unlink()
+    return tree
+
+
+def answer(kdeps: RunKdeps, tree: Miniature, command: str = "check") -> tuple[str, str]:
+    """The status and what was printed."""
+    option = "--format=json" if command == "check" else "--format=text"
+    said = kdeps(tree, command, option, f"M={MODULE}")
+    status = {0: "fresh", 1: "stale", 2: "unknown"}[said.returncode]
+    return status, said.stdout + said.stderr
+
+
+def test_headers_with_all_crates_are_fresh(headers: Miniature, kdeps: RunKdeps) -> None:
+    """Nothing is missed of a module that is built against them, nor of one that never was."""
+    assert answer(kdeps, headers)[0] == "fresh"
+    clean(headers)
+    assert answer(kdeps, headers)[0] == "fresh"
+
+
+def clean(tree: Miniature) -> None:
+    for path in (tree.srctree / MODULE).iterdir():
+        if path.suffix not in (".rs", "") or path.name.startswith("."):
+            path.unlink()
+
+
+@pytest.mark.parametrize("name", CRATES)
+@pytest.mark.parametrize("built", [True, False], ids=["built", "never built"])
+def test_headers_that_lack_a_crate_are_unknown(
+    headers: Miniature, kdeps: RunKdeps, name: str, *, built: bool
+) -> None:
+    """Installed headers make nothing, so the file is named and no build is announced."""
+    if not built:
+        clean(headers)
+    (headers.objtree / "rust" / name).unlink()
+    status, said = answer(kdeps, headers)
+    shown = name if built else name.replace(".so", ".rmeta")
+    assert (status, shown in said) == ("unknown", True), said
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["include/generated/rustc_cfg", "scripts/target.json", "include/generated/utsrelease.h", "scripts/mod/modpost",
+     "scripts/basic/fixdep", "scripts/module.lds", "include/generated/autoconf.h"],
+)  # fmt: skip
+def test_headers_that_lack_a_file_are_unknown(headers: Miniature, kdeps: RunKdeps, name: str) -> None:
+    """Whatever a command or a record names: flags, generated headers, tools."""
+    (headers.objtree / name).unlink()
+    status, said = answer(kdeps, headers)
+    assert (status, name in said) == ("unknown", True), said
+
+
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("damage", [zero, cut])
+@pytest.mark.parametrize("command", ["check", "ci"])
+def test_metadata_that_is_none_is_not_fresh(
+    tree: Miniature, kdeps: RunKdeps, damage: object, command: str
+) -> None:
+    """A crash leaves NULs or half a file, with a time that says nothing; making the crate again cures it."""
+    path = tree.objtree / "rust/libkernel.rmeta"
+    stamp = path.stat()
+    damage(path)  # type: ignore[operator]
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    status, said = answer(kdeps, tree, command)
+    assert (status, "libkernel.rmeta" in said) == ("stale", True), said
+    assert kdeps(tree, "make", f"M={MODULE}").returncode == 0
+    assert answer(kdeps, tree)[0] == "fresh"
+
+
+@pytest.mark.parametrize("damage", [zero, cut])
+def test_damaged_metadata_of_headers_is_unknown(headers: Miniature, kdeps: RunKdeps, damage: object) -> None:
+    """There nothing can be made again."""
+    damage(headers.objtree / "rust/libbindings.rmeta")  # type: ignore[operator]
+    status, said = answer(kdeps, headers)
+    assert (status, "libbindings.rmeta" in said) == ("unknown", True), said
+
+
+def test_a_generated_header_that_is_gone_is_the_kernels(tree: Miniature, kdeps: RunKdeps) -> None:
+    """No record names what makes utsrelease.h; a module build cannot, and modules_prepare does."""
+    (tree.objtree / "include/generated/utsrelease.h").unlink()
+    status, said = answer(kdeps, tree)
+    assert (status, "utsrelease.h" in said) == ("stale", True), said
+    assert kdeps(tree, "make", f"M={MODULE}").returncode == 0
+    assert answer(kdeps, tree)[0] == "fresh"
+
+
+def versioned(tree: Miniature) -> Path:
+    """Give the module's record symbol versions, and the tree the tool that makes them."""
+    tool = tree.objtree / "scripts/genksyms/genksyms"
+    tool.parent.mkdir()
+    shutil.copy2(tree.objtree / "scripts/mod/modpost", tool)
+    (tool.parent / ".genksyms.cmd").write_text(
+        "savedcmd_scripts/genksyms/genksyms := gcc -o scripts/genksyms/genksyms scripts/mod/modpost.o\n\n"
+    )
+    record = tree.srctree / MODULE / ".nova_core.o.cmd"
+    stamp = record.stat()
+    record.write_text(f"{record.read_text()}#SYMVER nova_add 0x12345678\n")
+    os.utime(record, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    return tool
+
+
+def test_the_tool_of_symbol_versions_is_an_input(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Kbuild runs it behind the recorded command and compares nothing with it."""
+    tool = versioned(tree)
+    assert answer(kdeps, tree)[0] == "fresh"
+    tree.touch(tool)
+    status, said = answer(kdeps, tree)
+    assert (status, "genksyms" in said) == ("stale", True), said
+    tool.unlink()
+    status, said = answer(kdeps, tree)
+    assert (status, "genksyms" in said) == ("stale", True), said
+
+
+def test_json_names_the_file(headers: Miniature, kdeps: RunKdeps) -> None:
+    """A pipeline finds the path in the findings."""
+    (headers.objtree / "rust/libkernel.rmeta").unlink()
+    found = json.loads(kdeps(headers, "check", "--format=json", f"M={MODULE}").stdout)
+    assert any("libkernel.rmeta" in finding["path"] for finding in found["findings"]), found["findings"]
+
+
+@pytest.mark.parametrize("name", ["libmacros.so", "libpin_init_internal.so", "libproc_macro2.rlib"])
+@pytest.mark.parametrize("how", ["zeroed", "cut off"])
+def test_a_library_of_macros_that_is_none_is_stale(tree: Miniature, name: str, how: str) -> None:
+    """As a crash leaves it: its size and its time are right, and rustc cannot read it."""
+    path = tree.objtree / "rust" / name
+    before = path.stat()
+    elf = (
+        b"\x7fELF\x02\x01"
+        + bytes(34)
+        + (10**6).to_bytes(8, "little")
+        + bytes(10)
+        + b"\x40\0\x09\0"
+        + bytes(2)
+    )
+    path.write_bytes(bytes(4096) if how == "zeroed" else elf)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    words = (*tree.tree_args, f"M={MODULE}")
+    result = check_build(words, str(tree.srctree), tree.environment())
+    reasons = {(r.path, r.detail) for state in result.verdict.stale for r in state.reasons}
+    assert (str(path), "it is damaged or cut off") in reasons
+    assert str(path) in plan_refresh(result).remove
+
+
+@pytest.mark.parametrize("text", ['#define UTS_RELEASE "7.0.0-other"\n', "\0" * 40])
+def test_a_release_that_is_not_that_of_the_tree_is_stale(tree: Miniature, text: str) -> None:
+    """utsrelease.h is what modules are compiled with; modules_prepare would write it anew."""
+    path = tree.objtree / "include/generated/utsrelease.h"
+    path.write_text(text)
+    os.utime(path, ns=(0, 10**18))
+    result = check_build((*tree.tree_args, f"M={MODULE}"), str(tree.srctree), tree.environment())
+    assert result.verdict.status is Status.STALE
+    assert [finding.path for finding in result.verdict.findings] == [str(path)]
+    tree.make("modules_prepare")
+    result = check_build((*tree.tree_args, f"M={MODULE}"), str(tree.srctree), tree.environment())
+    assert result.verdict.findings == ()
