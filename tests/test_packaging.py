@@ -35,11 +35,11 @@ def test_every_command_gets_a_manual_page(tmp_path: Path) -> None:
 
 def test_the_command_imports_nothing_but_kdeps() -> None:
     """What the script draws in, every check waits for."""
-    script = str(CHECKOUT / "bin/kdeps")
+    script = str(CHECKOUT / "kdeps/cli/script/kdeps")
     environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     command = [sys.executable, "-S", "-X", "importtime", script, "check", "M=/nonexistent", "-q"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     imports = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line]
     assert "kdeps.cli.main" in imports
     assert not {"re", "enum", "typing"} & set(imports[: imports.index("kdeps.cli.main")])
-    assert 'script-files = ["bin/kdeps"]' in (CHECKOUT / "pyproject.toml").read_text()
+    assert 'script-files = ["kdeps/cli/script/kdeps"]' in (CHECKOUT / "pyproject.toml").read_text()

@@ -18,7 +18,7 @@ from kdeps import TYPE_CHECKING, NamedTuple
 from kdeps.system.cache import Store, cache_directory, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _KIND = "builds"
 KEPT = 32
@@ -171,10 +171,7 @@ def memory_key(objtree: str, *, whole: bool = False) -> str:
 def load_memory(objtree: str, environ: dict[str, str], *, whole: bool = False) -> Memory | None:
     """Read a memory. Returns None if there is none, or if it is damaged."""
     value = _store(environ).load(memory_key(objtree, whole=whole))
-    if value is None:
-        return None
-    paths, digests, stamps, entries = marshal.loads(value)
-    return Memory(paths, digests, stamps, {target: Entry(*entry) for target, entry in entries.items()})
+    return None if value is None else _decode(value)
 
 
 def memory_file(objtree: str, environ: dict[str, str]) -> str:
@@ -188,9 +185,37 @@ def _store(environ: dict[str, str]) -> Store:
 
 def save_memory(memory: Memory, objtree: str, environ: dict[str, str], *, whole: bool = False) -> None:
     """Write a memory in one rename, without the rows that no entry lists."""
+    _store(environ).save(memory_key(objtree, whole=whole), _encode(memory))
+
+
+def update_memory(
+    change: Callable[[Memory], bool], objtree: str, environ: dict[str, str], *, whole: bool = False
+) -> None:
+    """Change a memory.
+
+    Args:
+        change: Changes the memory that it is given, and tells whether it did. It is called again, with another
+            memory, where another process saved one meanwhile.
+        objtree: Whose memory.
+        environ: For the place of the cache.
+        whole: That of plain ``make``.
+    """
+
+    def change_value(value: bytes | None) -> bytes | None:
+        memory = Memory() if value is None else _decode(value)
+        return _encode(memory) if change(memory) else None
+
+    _store(environ).update(memory_key(objtree, whole=whole), change_value)
+
+
+def _decode(value: bytes) -> Memory:
+    paths, digests, stamps, entries = marshal.loads(value)
+    return Memory(paths, digests, stamps, {target: Entry(*entry) for target, entry in entries.items()})
+
+
+def _encode(memory: Memory) -> bytes:
     listed, copied = Table(), dict[int, int]()
     entries = {
         target: tuple(memory.copy_rows(entry, listed, copied)) for target, entry in memory.entries.items()
     }
-    body = marshal.dumps((listed.paths, listed.digests, listed.stamps, entries))
-    _store(environ).save(memory_key(objtree, whole=whole), body)
+    return marshal.dumps((listed.paths, listed.digests, listed.stamps, entries))

@@ -32,7 +32,7 @@ from kdeps.contents.inputs import (
     deciding_inputs,
     is_remembered,
 )
-from kdeps.contents.memory import GONE, Entry, Memory, load_memory, pack, save_memory, unpack
+from kdeps.contents.memory import GONE, Entry, Memory, pack, unpack, update_memory
 from kdeps.contents.shadows import Shadows, searched_folders
 from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild.rule import Action, Rule
@@ -59,13 +59,15 @@ def remember(
         since_ns: When kdeps began; what changed later is not remembered.
         but: Targets of which the caller knows that an input changed while they were built.
     """
-    whole = result.rules.whole
-    old = load_memory(result.tree.objtree, environ, whole=whole) or Memory()
-    taker = _Taker(result, environ, old, since_ns)
-    new = taker.take(but)
-    if taker.changed:
-        save_memory(new, result.tree.objtree, environ, whole=whole)
-    return new
+    taken = Memory()
+
+    def take(memory: Memory) -> bool:
+        nonlocal taken
+        taken = memory
+        return _Taker(result, environ, memory, since_ns).take(but)
+
+    update_memory(take, result.tree.objtree, environ, whole=result.rules.whole)
+    return taken
 
 
 class _Taker:
@@ -82,8 +84,8 @@ class _Taker:
         self.synced = frozenset(configuration_outputs(result.tree))
         self.changed = False
 
-    def take(self, but: frozenset[str]) -> Memory:
-        """Go through all steps, those first that others read from."""
+    def take(self, but: frozenset[str]) -> bool:
+        """Go through all steps, those first that others read from; tell whether the memory changed."""
         graph, memory = self.result.graph, self.memory
         states = (*self.result.verdict.stale, *self.result.verdict.pending)
         stale = {state.rule.target for state in states if state.direct} | but
@@ -108,7 +110,7 @@ class _Taker:
             elif known is not None:
                 del memory.entries[rule.target]
                 self.changed = True
-        return memory
+        return self.changed
 
     # -- an entry that is there ----------------------------------------------------
 

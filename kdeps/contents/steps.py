@@ -81,8 +81,10 @@ class Index(Table):
 def load_index(objtree: str, environ: dict[str, str]) -> Index | None:
     """Read the index of an object tree. Returns None if there is none, or if it is damaged."""
     value = _store(environ).load(objtree)
-    if value is None:
-        return None
+    return None if value is None else _decode(value)
+
+
+def _decode(value: bytes) -> Index:
     paths, digests, builds = marshal.loads(value)
     steps: dict[str, list[Step]] = {}
     for target, entry, *rest in builds:
@@ -92,13 +94,17 @@ def load_index(objtree: str, environ: dict[str, str]) -> Index | None:
 
 def save_index(index: Index, objtree: str, environ: dict[str, str]) -> None:
     """Write an index in one rename, without the rows that no step lists."""
+    _store(environ).save(objtree, _encode(index))
+
+
+def _encode(index: Index) -> bytes:
     listed, copied = Table(), dict[int, int]()
     builds = [
         tuple(step._replace(entry=tuple(index.copy_rows(step.entry, listed, copied))))  # type: ignore[arg-type]
         for steps in index.steps.values()
         for step in steps
     ]
-    _store(environ).save(objtree, marshal.dumps((listed.paths, listed.digests, builds)))
+    return marshal.dumps((listed.paths, listed.digests, builds))
 
 
 def _store(environ: dict[str, str]) -> Store:
@@ -120,28 +126,36 @@ def keep_steps(result: CheckResult, memory: Memory, environ: dict[str, str]) -> 
         memory: Of the same moment.
         environ: For the place of the cache.
     """
-    objtree = result.tree.objtree
     try:
         blobs = Blobs(environ, create=True)
     except OSError:
         return
+
+    def keep(value: bytes | None) -> bytes | None:
+        index = Index() if value is None else _decode(value)
+        return _encode(index) if _keep_in(index, result, memory, blobs) else None
+
     with blobs:
-        configuration = configuration_target(result.tree)
-        keeper = _Keeper(memory, load_index(objtree, environ) or Index(), blobs, configuration)
-        keeper.keep(configuration, "", ())
-        for rule in result.graph.rules:
-            entry = memory.entries.get(rule.target)
-            if (
-                entry is not None
-                and is_kept(rule)
-                and entry.command == command_digest(rule)
-                and entry.built_ns == built_ns(rule, result.snapshot.mtime_ns)
-            ):
-                folders = searched_folders(rule.command, base_of(rule, result.tree))
-                keeper.keep(rule.target, rule.record or "", folders)
-        if keeper.changed:
-            save_index(keeper.index, objtree, environ)
+        if _store(environ).update(result.tree.objtree, keep):
             blobs.drop_old()
+
+
+def _keep_in(index: Index, result: CheckResult, memory: Memory, blobs: Blobs) -> bool:
+    """Keep the steps in an index; tell whether one was new."""
+    configuration = configuration_target(result.tree)
+    keeper = _Keeper(memory, index, blobs, configuration)
+    keeper.keep(configuration, "", ())
+    for rule in result.graph.rules:
+        entry = memory.entries.get(rule.target)
+        if (
+            entry is not None
+            and is_kept(rule)
+            and entry.command == command_digest(rule)
+            and entry.built_ns == built_ns(rule, result.snapshot.mtime_ns)
+        ):
+            folders = searched_folders(rule.command, base_of(rule, result.tree))
+            keeper.keep(rule.target, rule.record or "", folders)
+    return keeper.changed
 
 
 class _Keeper:

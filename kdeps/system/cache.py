@@ -26,6 +26,7 @@ from kdeps import __version__
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from hashlib import blake2b
 
 _MAGIC = b"kdeps-cache 1 "
@@ -247,23 +248,51 @@ class Store:
         is_whole = data[:head] == self._head and data[head : head + _SUM_BYTES] == self._sum(key, value)
         return value if is_whole else None
 
+    def update(self, key: str, change: Callable[[bytes | None], bytes | None]) -> bool:
+        """Replace a value by one that is made from it; tell whether there was a new one.
+
+        Args:
+            key: Of the value.
+            change: Called with what ``load`` returns; returns the new value, or None to keep the old one. It is
+                called again where another process saved a value meanwhile: nothing of either is lost.
+        """
+        while True:
+            old = self.load(key)
+            new = change(old)
+            if new is None:
+                return False
+            if self._save(key, new, (old,)):
+                return True
+
     def save(self, key: str, value: bytes) -> None:
         """Save a value in one rename; then the oldest ones beyond the bounds go."""
+        self._save(key, value)
+
+    def _save(self, key: str, value: bytes, over: tuple[bytes | None, ...] = ()) -> bool:
+        """Save a value, or fail to; where only some may be replaced, return False if there is another."""
+        import fcntl
+
         name = name_of(key)
         temporary = f"{name}.{os.getpid()}.new"
         data = b"".join((self._head, self._sum(key, value), value))
         try:
             folder = open_folder(self._environ, self._kind, create=True)
         except (OSError, ValueError):
-            return
+            return True
         try:
             self._write(folder, temporary, data)
+            with contextlib.suppress(OSError):  # NFS has no such locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            if over and self.load(key) not in over:
+                _remove(folder, temporary)
+                return False
             os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             self._drop_old(folder)
         except (OSError, ValueError):
             _remove(folder, temporary)
         finally:
             os.close(folder)
+        return True
 
     def _write(self, folder: int, name: str, data: bytes) -> None:
         _remove(folder, name)  # left by a killed process that had our number

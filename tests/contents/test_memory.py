@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kdeps.contents.memory import load_memory
+from kdeps.contents.remember import _Taker
 from kdeps.demo.miniature import Miniature
 from kdeps.system.stat import is_racy
 from tests.conftest import RunKdeps
@@ -133,6 +134,24 @@ def test_a_stale_step_is_not_remembered(
     memory = load_memory(str(tree.objtree), tree.environment())
     assert memory is not None
     assert f"{tree.objtree}/rust/kernel.o" not in memory.entries
+
+
+def test_who_remembers_late_forgets_nothing(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process has read an empty memory; another fills it, and a file changes, before the first one saves its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    take_all = _Taker.take
+
+    def take_late(taker: _Taker, but: frozenset[str]) -> bool:
+        monkeypatch.setattr(_Taker, "take", take_all)
+        take(tree)
+        edit_behind_mtime(tree.srctree / SOURCE)
+        return taker.take(but)
+
+    monkeypatch.setattr(_Taker, "take", take_late)
+    take(tree)
+    assert "content-changed" in stale_of(kdeps, tree)["rust/kernel.o"]
 
 
 def test_racy_stamps() -> None:

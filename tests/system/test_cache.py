@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pwd
 from collections.abc import Callable
@@ -65,6 +66,22 @@ def test_what_was_saved_is_loaded_under_its_key_alone(environ: dict[str, str]) -
     assert Store("other", environ).load("key") is None
     saved(environ).rename(saved(environ).with_name(name_of("other")))
     assert store.load("other") is None
+
+
+def _count_up(environ: dict[str, str]) -> None:
+    for _ in range(50):
+        assert Store("kind", environ).update("key", lambda old: b"%d" % (int(old or b"0") + 1))
+
+
+def test_no_change_is_lost_where_many_make_one(environ: dict[str, str]) -> None:
+    processes = [multiprocessing.Process(target=_count_up, args=(environ,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert Store("kind", environ).load("key") == b"200"
+    assert not Store("kind", environ).update("key", lambda _: None)
+    assert len(list((folder(environ) / "kind").iterdir())) == 1
 
 
 @pytest.mark.parametrize("key", ["", "/", "a" * 5000, "é" * 200, "a\udcffb", "a\0b", "/x/..", ".", "a\nb"])
