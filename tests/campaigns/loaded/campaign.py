@@ -23,6 +23,8 @@ SOURCE = """// SPDX-License-Identifier: GPL-2.0
 #include <linux/module.h>
 static int wait_ms;
 module_param(wait_ms, int, 0444);
+static int leave_ms;
+module_param(leave_ms, int, 0444);
 static int value = {value};
 module_param(value, int, 0444);
 static int __init guest_init(void)
@@ -30,7 +32,10 @@ static int __init guest_init(void)
 	msleep(wait_ms);
 	return value ? 0 : -22;
 }}
-static void __exit guest_exit(void) {{ }}
+static void __exit guest_exit(void)
+{{
+	msleep(leave_ms);
+}}
 module_init(guest_init);
 module_exit(guest_exit);
 MODULE_DESCRIPTION("kdeps guest module");

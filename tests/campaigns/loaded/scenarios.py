@@ -19,6 +19,10 @@ class Scenario(NamedTuple):
     kinds: dict[str, str]
     """The links that matter, by stage."""
 
+    def is_passing(self) -> bool:
+        """Whether the module is coming or going: then it holds the guest for some time."""
+        return self.kinds.get("loaded") in ("coming", "going")
+
     def after_edit(self) -> Scenario:
         """The same machine after the module's source was edited: whatever is in use there is old."""
         kinds = {**self.kinds, "sources": "sources-changed"}
@@ -41,6 +45,7 @@ INSTALLED = {
     "gone": ("install new.ko updates/kdeps_guest.ko; rm $d/updates/kdeps_guest.ko", "file-gone", STALE),
     "dep-old": ("install new.ko updates/kdeps_guest.ko; touch -d 2020-01-01 $d/modules.dep", "index-older", FRESH),
     "built-in": ("install new.ko updates/kdeps_guest.ko; echo kernel/kdeps_guest.ko: > $d/modules.builtin; sed -i s/:// $d/modules.builtin", "left-over", STALE),
+    "of another kernel": ("o=/lib/modules/0.0-other; mkdir -p $o/updates; cp /m/old.ko $o/updates/kdeps_guest.ko; echo updates/kdeps_guest.ko: > $o/modules.dep", "not-installed", FRESH),
     "damaged": ("echo junk > /junk; install ../junk updates/kdeps_guest.ko", "unreadable", UNKNOWN),
 }  # fmt: skip
 """What is installed: how it gets there, what kdeps finds, and what that alone makes of the answer."""
@@ -48,9 +53,10 @@ LOADED = {
     "unloaded": ("", "not-loaded", STALE),
     "new": ("insmod /m/new.ko", "same-link", FRESH),
     "old": ("insmod /m/old.ko", "other-link", STALE),
-    "coming": ("insmod /m/new.ko wait_ms=60000 & sleep 1", "coming", UNKNOWN),
-}
-"""What is loaded, alike. "coming" comes last: its init function holds the module for a minute."""
+    "coming": ("insmod /m/new.ko wait_ms=20000 & sleep 1", "coming", UNKNOWN),
+    "going": ("while [ -d /sys/module/kdeps_guest ]; do sleep 1; rmmod kdeps_guest; done; insmod /m/new.ko leave_ms=60000; rmmod kdeps_guest & sleep 1", "going", UNKNOWN),
+}  # fmt: skip
+"""What is loaded, alike."""
 PACKED = {
     "new": ("pack new.ko", "same-link", FRESH),
     "old": ("pack old.ko", "other-link", STALE),
@@ -61,7 +67,7 @@ PACKED = {
 }
 PRELUDE = """
 d=/lib/modules/$(uname -r)
-reset() { rmmod kdeps_guest 2>/dev/null; rm -rf $d /boot; mkdir -p $d/updates $d/kernel $d/extra /boot; : > $d/modules.dep; }
+reset() { rmmod kdeps_guest 2>/dev/null; rm -rf /lib/modules /boot; mkdir -p $d/updates $d/kernel $d/extra /boot; : > $d/modules.dep; }
 put() { cp /m/$1 $d/$2; }
 install() { put $1 $2; echo "$2:" > $d/modules.dep; }
 boot_file() { cp /m/$1 /boot/initrd.img-$(uname -r); }
@@ -80,11 +86,11 @@ def combine(*statuses: int) -> int:
 
 
 def make_scenarios() -> list[Scenario]:
-    """Every installed copy with every loaded one, and every packed one with two of them."""
+    """Every installed copy with every loaded one, and every packed one with three of them; what takes long comes last."""
     found = []
     for loaded, (load, loaded_kind, loaded_status) in LOADED.items():
         for installed, (put, installed_kind, installed_status) in INSTALLED.items():
-            if loaded == "coming" and installed != "new":
+            if loaded_kind in ("coming", "going") and installed != "new":
                 continue
             kinds = {"installed": installed_kind, "loaded": loaded_kind, "booted": "same-release"}
             script = f"{put}\n{load}"
@@ -100,4 +106,4 @@ def make_scenarios() -> list[Scenario]:
                     combine(packed_status, loaded_status), kinds,
                 )
             )  # fmt: skip
-    return sorted(found, key=lambda scenario: "coming" in scenario.name)
+    return sorted(found, key=Scenario.is_passing)
