@@ -10,6 +10,7 @@ depend on most of it. But a step is only proven to be up to date if none of it d
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 
@@ -19,6 +20,7 @@ from kdeps.kbuild.configuration import make_variables, read_configuration
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.kbuild.toolchain import version_text
 from kdeps.kbuild.tree import Tree
+from kdeps.system.files import open_to_read
 
 TOOLS = "tools"
 """The row that stands for the compilers and linkers."""
@@ -84,6 +86,19 @@ class Surroundings:
             self._tools = "\n".join(parts).encode("utf-8", "surrogateescape")
         return self._tools
 
+    def portable_tools(self) -> str:
+        """The compilers and linkers as another machine would know them: versions, and hashes of the programs."""
+        values = make_variables(self.tree, self._environ)
+        parts = [
+            version_text(values[name], self._environ, self.tree.make_directory)
+            for name in ("RUSTC", "BINDGEN", "CC")
+        ]
+        for name, path in self.tool_files().items():
+            parts.append(f"{name} {_hash_file(path)}")
+            if name == "RUSTC":
+                parts += _list_libraries(path)
+        return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
     def tool_files(self) -> dict[str, str]:
         """Map each tool to the file that it starts; of ``ccache clang`` both."""
         values = make_variables(self.tree, self._environ)
@@ -147,6 +162,28 @@ class Surroundings:
         return self._programs[path]
 
 
+def _hash_file(path: str) -> str:
+    digest = hashlib.sha256()
+    with open_to_read(path) as file:
+        while data := file.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _list_libraries(program: str) -> list[str]:
+    """Names and sizes of a toolchain's libraries: rustc itself is a small program before them."""
+    folder = os.path.join(os.path.dirname(os.path.realpath(program)), os.pardir, "lib")
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                f"{entry.name} {entry.stat().st_size}"
+                for entry in entries
+                if ".so" in entry.name and entry.is_file()
+            )
+    except OSError:
+        return []
+
+
 def configuration_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:
     """List what the configuration was synced from."""
     config = tree.args.variables.get("KCONFIG_CONFIG", environ.get("KCONFIG_CONFIG", ".config"))
@@ -183,6 +220,4 @@ def is_remembered(rule: Rule) -> bool:
 
 def command_digest(rule: Rule) -> bytes:
     """Hash of a recorded command."""
-    import hashlib
-
     return hashlib.sha256(rule.command.encode("utf-8", "surrogateescape")).digest()[:16]

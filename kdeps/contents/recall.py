@@ -64,10 +64,21 @@ class Recollection(NamedTuple):
     """Folders whose names it went by, there or not."""
 
 
-def recall(result: CheckResult, environ: dict[str, str]) -> Recollection | None:
-    """Judge by content; return None where nothing is remembered of this object tree."""
-    memory = load_memory(result.tree.objtree, environ, whole=result.rules.whole)
-    if memory is None or not memory.entries or result.tree.prebuilt:
+def recall(
+    result: CheckResult, environ: dict[str, str], *, without_memory: bool = False
+) -> Recollection | None:
+    """Judge by content.
+
+    Args:
+        result: The verdict by time.
+        environ: The environment make would get.
+        without_memory: Whether to answer as well where nothing is remembered: as the times do.
+
+    Returns:
+        None where nothing is remembered of this object tree.
+    """
+    memory = load_memory(result.tree.objtree, environ, whole=result.rules.whole) or Memory()
+    if result.tree.prebuilt or not (memory.entries or without_memory):
         return None
     return _Recall(result, environ, memory).judge()
 

@@ -34,19 +34,23 @@ from kdeps.system.stat import stamp_of
 
 if TYPE_CHECKING:
     from kdeps.contents.recall import Recollection
+    from kdeps.contents.shared import SharedSteps
     from kdeps.staleness.check import CheckResult
 
 _CLOCK_NS = 20_000_000
 """More than the clock of a file system may be behind."""
 
 
-def restore_configuration(result: CheckResult, recalled: Recollection, environ: dict[str, str]) -> bool:
+def restore_configuration(
+    result: CheckResult, recalled: Recollection, environ: dict[str, str], shared: SharedSteps | None = None
+) -> bool:
     """Put back the synced configuration that belongs to ``.config`` and all Kconfig files; tell whether it was.
 
     Args:
         result: The verdict by time.
         recalled: What the memory says of the same build.
         environ: The environment make would get.
+        shared: The steps of others.
 
     Raises:
         OSError: A file cannot be written.
@@ -54,20 +58,23 @@ def restore_configuration(result: CheckResult, recalled: Recollection, environ: 
     findings = (*result.verdict.findings, *recalled.result.verdict.findings)
     if recalled.configuration_proven or all(f.kind is not ReasonKind.CONFIG_NOT_SYNCED for f in findings):
         return False
-    restorer = _open(result, recalled, environ)
+    restorer = _open(result, recalled, environ, shared)
     if restorer is None:
         return False
     with restorer.blobs:
         return restorer.restore_configuration()
 
 
-def restore_steps(result: CheckResult, recalled: Recollection, environ: dict[str, str]) -> tuple[str, ...]:
+def restore_steps(
+    result: CheckResult, recalled: Recollection, environ: dict[str, str], shared: SharedSteps | None = None
+) -> tuple[str, ...]:
     """Put back what was built before from the contents that are there now.
 
     Args:
         result: The verdict by time.
         recalled: What the memory says of the same build.
         environ: The environment make would get.
+        shared: The steps of others.
 
     Returns:
         The targets that were put back.
@@ -75,19 +82,21 @@ def restore_steps(result: CheckResult, recalled: Recollection, environ: dict[str
     Raises:
         OSError: A file cannot be written.
     """
-    restorer = _open(result, recalled, environ)
+    restorer = _open(result, recalled, environ, shared)
     if restorer is None:
         return ()
     with restorer.blobs:
         return restorer.restore_steps()
 
 
-def _open(result: CheckResult, recalled: Recollection, environ: dict[str, str]) -> _Restorer | None:
+def _open(
+    result: CheckResult, recalled: Recollection, environ: dict[str, str], shared: SharedSteps | None
+) -> _Restorer | None:
     index = load_index(result.tree.objtree, environ)
-    if index is None or result.tree.prebuilt or result.rules.whole:
+    if (index is None and shared is None) or result.tree.prebuilt or result.rules.whole:
         return None
     try:
-        return _Restorer(result, recalled, environ, index, Blobs(environ))
+        return _Restorer(result, recalled, environ, index or Index(), Blobs(environ, create=True), shared)
     except OSError:
         return None
 
@@ -100,8 +109,11 @@ class _Restorer:
         environ: dict[str, str],
         index: Index,
         blobs: Blobs,
+        shared: SharedSteps | None,
     ) -> None:
         self.blobs = blobs
+        self._shared = shared
+        self._of_others = shared.add_to(index) if shared is not None else []
         self._started_ns = time.time_ns()
         self._tree, self._result, self._environ = result.tree, result, environ
         self._memory = load_memory(result.tree.objtree, environ) or Memory()
@@ -257,7 +269,11 @@ class _Restorer:
         wanted = {digest for path, digest in outputs if path in new} | ({recorded} if record else set())
         mtime_ns = self._time_for(step, new)
         paths = [path for path, _ in outputs]
-        if mtime_ns > self._started_ns or not self.blobs.has_all(wanted) or not all(map(_is_ours, paths)):
+        if mtime_ns > self._started_ns or not all(map(_is_ours, paths)):
+            return False
+        if self._shared is not None:
+            self._shared.fetch(wanted, self.blobs)
+        if not self.blobs.has_all(wanted):
             return False
         modes = dict(zip(paths, step.modes, strict=True))
         temporary = {
@@ -326,6 +342,9 @@ class _Restorer:
         self._restored[step.target] = step
 
     def _save(self) -> None:
+        for step in self._of_others:
+            builds = self._index.steps[step.target]
+            builds[:] = [build for build in builds if build is not step]
         save_memory(self._memory, self._tree.objtree, self._environ)
         save_index(self._index, self._tree.objtree, self._environ)
 

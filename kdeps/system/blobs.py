@@ -19,7 +19,8 @@ from kdeps.system.cache import open_folder
 from kdeps.system.files import open_unbuffered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import IO
 
 KIND = "blobs"
 """The folder of the cache."""
@@ -63,28 +64,54 @@ class Blobs:
 
     def keep(self, path: str, digest: bytes) -> bool:
         """Copy a file whose content has a hash; tell whether a copy of that content is there now."""
-        name = digest.hex()
-        temporary = f"{name}.{os.getpid()}.new"
-        if os.access(name, os.R_OK, dir_fd=self._folder):
+        if self.has_all((digest,)):
             return True
         try:
             with open_unbuffered(path) as source:
-                room = os.statvfs(self._folder)
-                if room.f_bavail * room.f_frsize < SPARE_BYTES + os.fstat(source.fileno()).st_size:
-                    return False
-                _remove(temporary, self._folder)  # left by a killed process that had our number
-                target = os.open(temporary, _CREATE, 0o600, dir_fd=self._folder)
-                try:
-                    same = _copy(source.fileno(), target) == digest
-                finally:
-                    os.close(target)
+                size_bytes = os.fstat(source.fileno()).st_size
+                return self.receive(
+                    digest, lambda target: _copy(source.fileno(), target) == digest, size_bytes
+                )
+        except OSError:
+            return False
+
+    def receive(self, digest: bytes, fill: Callable[[int], bool], size_bytes: int = 0) -> bool:
+        """Let a copy be written; tell whether it is there now.
+
+        Args:
+            digest: Of the content.
+            fill: Writes it into a descriptor, and tells whether it was this content. What it raises is raised,
+                but for an OSError.
+            size_bytes: How large it is, if that is known.
+        """
+        name = digest.hex()
+        temporary = f"{name}.{os.getpid()}.new"
+        try:
+            room = os.statvfs(self._folder)
+            if room.f_bavail * room.f_frsize < SPARE_BYTES + size_bytes:
+                return False
+            _remove(temporary, self._folder)  # left by a killed process that had our number
+            target = os.open(temporary, _CREATE, 0o600, dir_fd=self._folder)
+            try:
+                same = fill(target)
+            finally:
+                os.close(target)
             if same:
                 os.rename(temporary, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
                 return True
         except OSError:
-            pass
-        _remove(temporary, self._folder)
+            return False
+        finally:
+            _remove(temporary, self._folder)
         return False
+
+    def open_copy(self, digest: bytes) -> IO[bytes]:
+        """Open a copy to read it; whoever reads it compares the hash.
+
+        Raises:
+            OSError: There is no such copy.
+        """
+        return os.fdopen(os.open(digest.hex(), _READ, dir_fd=self._folder), "rb")
 
     def copy_out(self, digest: bytes, path: str, mode: int) -> None:
         """Write a content to a new file.
