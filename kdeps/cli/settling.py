@@ -12,12 +12,17 @@ from kdeps.contents.recall import add_changed, recall
 from kdeps.contents.settle import carry_out, plan_settling
 from kdeps.kbuild.rule import Owner
 from kdeps.staleness.check import check_build
+from kdeps.system.errors import KdepsError
+
+VARIABLE = "KDEPS_STORE"
+"""Names the store that is shared with others (``kdeps.system.remote``)."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kdeps.contents.recall import Recollection
     from kdeps.contents.settle import Settling
+    from kdeps.contents.shared import SharedSteps
     from kdeps.kbuild.make_command import Request
     from kdeps.staleness.check import CheckResult
 
@@ -34,11 +39,12 @@ def judge_contents(
         environ: The environment make would get.
         result: The verdict by time.
     """
-    recalled = recall(result, environ)
+    shared = _open_shared(result, environ) if restored and environ.get(VARIABLE) else None
+    recalled = recall(result, environ, without_memory=shared is not None)
     if recalled is None:
         return result
     if restored and _may_write(result) and not _is_done(recalled.result):
-        result = _restore(request, cwd, environ, result, recalled)
+        result = _restore(request, cwd, environ, result, recalled, shared)
         recalled = recall(result, environ) or recalled
     if (recalled.proven or recalled.configuration_proven) and _may_write(result):
         settled = settle(result, environ)
@@ -58,21 +64,39 @@ def _is_done(result: CheckResult) -> bool:
     return is_built and not (verdict.stale or verdict.pending or verdict.findings)
 
 
+def _open_shared(result: CheckResult, environ: dict[str, str]) -> SharedSteps | None:
+    """Open the store that is shared with others; without it make builds what is not here."""
+    from kdeps.contents.shared import open_shared
+
+    try:
+        return open_shared(environ[VARIABLE], result.tree, environ)
+    except KdepsError as error:
+        say(f"warning: {VARIABLE}: {error}")
+        return None
+
+
 def _restore(
-    request: Request, cwd: str, environ: dict[str, str], result: CheckResult, recalled: Recollection
+    request: Request,
+    cwd: str,
+    environ: dict[str, str],
+    result: CheckResult,
+    recalled: Recollection,
+    shared: SharedSteps | None,
 ) -> CheckResult:
     """Put back what was built before, while no other kdeps refreshes the tree; return the new verdict by time."""
     from kdeps.contents.restore import restore_configuration, restore_steps
 
     with _locked(result, environ, "make will build again what could not be put back"):
-        if restore_configuration(result, recalled, environ):
+        if restore_configuration(result, recalled, environ, shared):
             say("the configuration was synced from the same contents before: put back")
             result = check_build(request.words, cwd, environ)
             recalled = recall(result, environ) or recalled
-        count = len(restore_steps(result, recalled, environ))
+        count = len(restore_steps(result, recalled, environ, shared))
         if count:
             say(f"{count_steps(count)} that were built from the same contents before: put back")
             result = check_build(request.words, cwd, environ)
+        if shared is not None and shared.problem:
+            say(f"warning: {VARIABLE}: {shared.problem}; make builds what could not be had")
     return result
 
 

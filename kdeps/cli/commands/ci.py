@@ -48,6 +48,8 @@ class Request(NamedTuple):
     """Whether to hash files outside the roots, too."""
     exact: bool
     built: bool
+    store: str | None
+    """Where to add what is fresh."""
 
 
 def parse_output(text: str) -> tuple[CiFormat, str]:
@@ -79,10 +81,17 @@ def run_ci(request: Request) -> int:
     environ = dict(os.environ)
     if request.root and not os.path.isdir(request.root):
         raise UsageError(f"--root {request.root}: no such folder")
-    for option, name in (("--record", request.record), ("--against", request.against)):
+    for option, name in (
+        ("--record", request.record),
+        ("--against", request.against),
+        ("--store", request.store),
+    ):
         if name == "":
-            raise UsageError(f"{option}: wants the name of a file")
-    rules_needed = request.exact or request.record is not None or request.against is not None
+            raise UsageError(f"{option}: wants a name")
+    rules_needed = any(
+        wanted not in (None, False)
+        for wanted in (request.exact, request.record, request.against, request.store)
+    )
     inspection = check_scope(
         request.words, request.extent, cwd, environ, inspect_artifacts, rules_needed=rules_needed
     )
@@ -96,6 +105,10 @@ def run_ci(request: Request) -> int:
         inspection, failures = use_ledgers(
             inspection, request.record, request.against, environ, outside=request.outside
         )
+    if request.store is not None:
+        from kdeps.cli.ci_store import add_to_store
+
+        failures += add_to_store(inspection, request.store, environ)
     report = make_report(inspection, cwd=cwd, root="", built=request.built)
     root = os.path.realpath(request.root) if request.root else find_repository(cwd, environ, report.roots)
     report = report._replace(root=root)
@@ -221,6 +234,10 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
     help="After a cache was unpacked beside a checkout: let make build what differs from a ledger, and nothing else.",
 )  # fmt: skip
 @click.option(
+    "--store", metavar="PLACE",
+    help="Add the fresh steps to a folder or an HTTP cache (https://…), from which `KDEPS_STORE=PLACE kdeps make` takes them.",
+)  # fmt: skip
+@click.option(
     "--outside",
     is_flag=True,
     help="Hash files outside the trees, too: the compiler's library, system headers.",
@@ -249,7 +266,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
 @click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
 def ci(
     scope: str, output: str, outputs: tuple[str, ...], built: bool, exact: bool, record: str | None, against: str | None,
-    restore: str | None, outside: bool, compare: tuple[str, str] | None, since: str | None, shard: str | None, built_id: str | None, bisect: bool, root: str | None, color: str, make_args: tuple[str, ...],
+    restore: str | None, store: str | None, outside: bool, compare: tuple[str, str] | None, since: str | None, shard: str | None, built_id: str | None, bisect: bool, root: str | None, color: str, make_args: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Is this tree, with these modules, consistent? For pipelines.
 
@@ -279,6 +296,7 @@ def ci(
       kdeps ci --record good.ledger M=samples/rust
       kdeps ci --against good.ledger M=samples/rust
       kdeps ci --restore good.ledger --scope=tree O=../build
+      kdeps ci --store https://cache.example/kdeps M=samples/rust
       kdeps ci --since origin/main --shard 2/4
     """
 
@@ -311,7 +329,7 @@ def ci(
     return run_ci(
         Request(
             make_args, extent, CiFormat(output), tuple(map(parse_output, outputs)), Colour(color), root,
-            record, against, outside, exact, built,
+            record, against, outside, exact, built, store,
         )
     )  # fmt: skip
 
