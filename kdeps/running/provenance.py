@@ -17,7 +17,7 @@ from kdeps.running.quick import read_file_id
 from kdeps.system.cache import Store, fingerprint
 from kdeps.system.files import open_to_read
 
-_KEPT, _KEPT_BYTES = 2000, 64 << 20
+_KEPT = 2000
 MAX_COMMIT = 200
 _PATIENCE_S = 30
 _MAX_SOURCE = 64 << 20
@@ -126,7 +126,7 @@ def hash_sources(contents: Mapping[str, bytes], roots: tuple[str, ...]) -> str:
 
 
 def _open_store(environ: dict[str, str]) -> Store:
-    return Store("origins", environ, version=marshal.version + 1, keep=_KEPT, keep_bytes=_KEPT_BYTES)
+    return Store("origins", environ, version=marshal.version + 1, keep=_KEPT)
 
 
 def describe_commit(folder: str, environ: dict[str, str]) -> str:

@@ -36,7 +36,6 @@ _PART = struct.Struct("<QQc")
 """Of a part: bytes of what is told in JSON, bytes of the names, kind of the numbers that follow them."""
 GONE = -1
 """Stamp of a file that is not there."""
-_KEPT_BYTES = 512 << 20
 _KEPT = 8
 """How many trees are remembered; the one not used for longest goes first."""
 _RACY_NS = 1_000_000_000
@@ -155,7 +154,7 @@ class Index:
     def __init__(self, tree: Tree, environ: dict[str, str]) -> None:
         self._key = "\0".join((tree.srctree, tree.srcarch, str(tree.version), tree.objtree))
         self._answers = Store("trees", environ, keep=_KEPT)
-        self._rules = Store("rules", environ, keep=_KEPT, keep_bytes=_KEPT_BYTES)
+        self._rules = Store("rules", environ, keep=_KEPT)
 
     def load_answer(self) -> FreshAnswer | None:
         """The last answer, if nothing was wrong then; whether it still holds the caller must look."""

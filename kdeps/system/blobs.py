@@ -15,7 +15,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from kdeps.system.cache import open_folder
+from kdeps.system.cache import LIMITS, open_folder
 from kdeps.system.files import open_unbuffered
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 KIND = "blobs"
 """The folder of the cache."""
-KEEP_BYTES = 1 << 30
-"""How large all copies may be together; those that were used longest ago go first."""
 SPARE_BYTES = 1 << 30
 """How much of the disk is left to others."""
 _FICLONE = 0x40049409
@@ -142,7 +140,7 @@ class Blobs:
         finally:
             os.close(source)
 
-    def drop_old(self, keep_bytes: int = KEEP_BYTES) -> None:
+    def drop_old(self, keep_bytes: int = LIMITS[KIND]) -> None:
         """Delete what was used longest ago, until the rest has the size that is allowed."""
         found: list[tuple[int, int, str]] = []
         with contextlib.suppress(OSError), os.scandir(self._folder) as entries:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from hashlib import blake2b
 
+LIMITS = {"blobs": 960 << 20, "rules": 256 << 20, "builds": 128 << 20, "steps": 128 << 20}
+"""How many bytes are kept of the kinds that are large; with ``LIMIT`` for each other one it is 2 GB in all."""
+LIMIT = 40 << 20
 _MAGIC = b"kdeps-cache 1 "
 _SUM_BYTES = 16
 _MAX_FILE = 512 << 20
@@ -213,7 +216,6 @@ class Store:
         *,
         version: int = 1,
         keep: int = 32,
-        keep_bytes: int = 256 << 20,
     ) -> None:
         """Name the kind; nothing is opened yet.
 
@@ -221,11 +223,11 @@ class Store:
             kind: The name of its folder.
             environ: For the place of the cache.
             version: To count up when the meaning of the values changes.
-            keep: How many values are kept; those that were saved longest ago go.
-            keep_bytes: How large they may be together. The last value is kept, whatever its size.
+            keep: How many values are kept, within the limit of the kind; those that were saved longest ago go.
+                The last value is kept, whatever its size.
         """
         self._kind, self._environ = kind, environ
-        self._keep, self._keep_bytes = keep, keep_bytes
+        self._keep, self._keep_bytes = keep, LIMITS.get(kind, LIMIT)
         self._head = _MAGIC + f"{kind} {version}\n".encode()
 
     def load(self, key: str) -> bytes | None:

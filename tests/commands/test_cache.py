@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kdeps.cli.commands.cache import KINDS
 from kdeps.contents.memory import Memory, load_memory, save_memory
-from kdeps.system.cache import Store
+from kdeps.system.cache import LIMIT, LIMITS, Store
 from tests.conftest import CHECKOUT
 
 
@@ -64,6 +64,11 @@ def test_a_cache_that_others_can_write_is_refused(tmp_path: Path) -> None:
     assert said.returncode == 2
     assert said.stderr.startswith("kdeps: error: ")
     assert list((tmp_path / "kdeps/builds").iterdir())
+
+
+def test_all_limits_together_are_two_gigabytes() -> None:
+    assert sum(LIMITS.get(kind, LIMIT) for kind in KINDS) < 2e9
+    assert LIMITS.keys() <= KINDS.keys()
 
 
 def test_every_kind_has_a_sentence() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
-from kdeps.system.cache import Store, cache_directory, find_problem, name_of
+from kdeps.system.cache import LIMITS, Store, cache_directory, find_problem, name_of
 from kdeps.system.lock import find_refresher, take_lock
 from tests.conftest import RunKdeps
 
@@ -118,7 +118,7 @@ def test_all_of_it_is_private(environ: dict[str, str]) -> None:
     assert modes == {"kdeps": 0o700, "kind": 0o700, saved(environ).name: 0o600}
 
 
-def test_the_oldest_go_first(environ: dict[str, str]) -> None:
+def test_the_oldest_go_first(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store("kind", environ, keep=3)
     for number in range(5):
         store.save(str(number), b"x")
@@ -128,7 +128,8 @@ def test_the_oldest_go_first(environ: dict[str, str]) -> None:
         os.utime(path, (number, number))
     store.save("last", b"x")
     assert [key for key in ("0", "1", "2", "3", "4", "last") if store.load(key)] == ["3", "4", "last"]
-    small = Store("kind", environ, keep_bytes=1)
+    monkeypatch.setitem(LIMITS, "kind", 1)
+    small = Store("kind", environ)
     small.save("huge", bytes(5000))
     assert len(list((folder(environ) / "kind").iterdir())) == 1
     assert small.load("huge") == bytes(5000)

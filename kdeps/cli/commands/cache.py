@@ -75,7 +75,7 @@ def cache(clean: bool) -> int:
     """List what kdeps has in its cache and how large it is, or delete it.
 
     The cache is in XDG_CACHE_HOME, else in ~/.cache. Each kind has its own limit,
-    beyond which the oldest values are deleted. The whole cache stays below 3 GB.
+    beyond which the oldest values are deleted. The whole cache stays below 2 GB.
 
     \b
     Exit status:
