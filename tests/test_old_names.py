@@ -26,7 +26,7 @@ FILES = {
     "refresh/environment.py": "refresh/confirmed.py",
     "artifacts/beyond.py": "artifacts/inspect.py",
     "artifacts/births.py": "system/birth.py",
-    "artifacts/meanwhile.py": "artifacts/racy_edits.py",
+    "artifacts/meanwhile.py": "staleness/racy_edits.py",
     "artifacts/orphans.py": "artifacts/stray_crates.py",
     "contents/against.py": "contents/judge.py",
     "contents/contents.py": "contents/hashes.py",

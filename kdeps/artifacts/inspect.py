@@ -12,7 +12,6 @@ import os
 
 from kdeps.artifacts.flags import check_flags
 from kdeps.artifacts.linked import check_linked
-from kdeps.artifacts.racy_edits import find_racy_edits, report_edits
 from kdeps.artifacts.reading import opened, opened_elf, pread, read_symvers
 from kdeps.artifacts.stray_crates import check_stray_crates
 from kdeps.formats.elf import Elf, find_compilers, find_metadata_compiler, find_undefined, parse_modinfo
@@ -23,6 +22,7 @@ from kdeps.kbuild.tree import Tree, read_vermagic_release, roots_of
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.inspection import Inspection
 from kdeps.staleness.module_checks import compare_vermagic
+from kdeps.staleness.racy_edits import find_racy_edits, report_edits
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.system.demangle import readable_names
 from kdeps.system.files import AllowedRoots

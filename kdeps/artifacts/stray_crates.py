@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 
-from kdeps.artifacts.racy_edits import short_name
 from kdeps.kbuild.rule import Action, Owner
 from kdeps.staleness.check import CheckResult
+from kdeps.staleness.racy_edits import short_name
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 
 _SUFFIXES = (".rmeta", ".rlib", ".so")

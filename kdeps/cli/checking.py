@@ -11,7 +11,7 @@ from kdeps import TYPE_CHECKING, NamedTuple
 from kdeps.cli.choices import By, Format
 from kdeps.cli.exits import exit_of
 from kdeps.cli.terminal import write_answer
-from kdeps.contents.recall import Recollection, find_late, list_recalled, note_late, recall
+from kdeps.contents.recall import Recollection, judge_contents, list_recalled
 from kdeps.kbuild.slips import find_slip
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.reasons import Status
@@ -53,9 +53,9 @@ def find_answer(question: Question, *, exact: bool) -> int:
     write_answer(render(question, answer), question.manner[1])
     sys.stdout.flush()
     if answer.keepable:
-        from kdeps.cli.remembering import in_background
+        from kdeps.system.background import run_in_background
 
-        in_background(lambda: keep(question, answer, started_ns), question.environ, _NICENESS)
+        run_in_background(lambda: keep(question, answer, started_ns), question.environ, _NICENESS)
     return exit_of(answer.result.verdict.status)
 
 
@@ -70,11 +70,10 @@ def judge(question: Question, *, exact: bool = False) -> Answer:
     keepable = not exact and result.tree.steady
     if question.manner[2] == By.TIME:
         return Answer(result, None, None, keepable and result.verdict.status is not Status.UNKNOWN)
-    recalled = recall(result, environ)
-    by_content = result if recalled is None else recalled.result
-    late = find_late(by_content, recalled)  # for a note on these, other files beside them were looked at
-    keepable = keepable and not late and by_content.verdict.status is not Status.UNKNOWN
-    return Answer(note_late(by_content, late), result, recalled, keepable)
+    by_content = judge_contents(result, environ)
+    # For a note on late files, others beside them were looked at.
+    keepable = keepable and not by_content.late and by_content.result.verdict.status is not Status.UNKNOWN
+    return Answer(by_content.result, result, by_content.recalled, keepable)
 
 
 def render(question: Question, answer: Answer, time_mark: str = "") -> str:

@@ -10,7 +10,6 @@ from kdeps.system.errors import KdepsError
 from kdeps.system.text import printable
 
 if TYPE_CHECKING:
-    from kdeps.staleness.check import CheckResult
     from kdeps.staleness.scope import ScopeResults
 
 
@@ -28,6 +27,7 @@ def add_to_store(inspection: ScopeResults, name: str, environ: dict[str, str]) -
     """
     from kdeps.cli.make_messages import say
     from kdeps.contents.shared import publish_steps
+    from kdeps.contents.steps import remember_build
     from kdeps.system.remote import open_place
 
     place = open_place(name, environ, writing=True)
@@ -37,7 +37,8 @@ def add_to_store(inspection: ScopeResults, name: str, environ: dict[str, str]) -
         if part.result is None or part.result.rules.whole or part.result.tree.prebuilt:
             continue
         try:
-            _keep(part.result, environ)
+            # The process that remembers behind `kdeps make` may not have ended.
+            remember_build(part.result, environ, time.time_ns())
             added = publish_steps(part.result, place, environ)
         except KdepsError as error:
             failures.append(f"--store: {error}")
@@ -45,14 +46,3 @@ def add_to_store(inspection: ScopeResults, name: str, environ: dict[str, str]) -
         steps, new_bytes = steps + added.steps, new_bytes + added.new_bytes
     say(f"{steps} steps are in {printable(place.name)}, {new_bytes / 1e6:.1f} MB of them new")
     return failures
-
-
-def _keep(result: CheckResult, environ: dict[str, str]) -> None:
-    """Remember the build first: the process that does so behind `kdeps make` may not have ended."""
-    from kdeps.artifacts.racy_edits import find_racy_edits
-    from kdeps.contents.remember import remember
-    from kdeps.contents.steps import keep_steps
-
-    edits = find_racy_edits(result.graph.rules, result.snapshot.mtime_ns)
-    memory = remember(result, environ, time.time_ns(), frozenset(edit.rule.target for edit in edits))
-    keep_steps(result, memory, environ)

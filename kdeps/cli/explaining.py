@@ -8,10 +8,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from kdeps import __version__
-from kdeps.cli.make_messages import describe_bug, say
+from kdeps.cli.make_messages import say
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Status
-from kdeps.system.errors import KdepsError, NotConfigured
+from kdeps.system.errors import KdepsError, NotConfigured, describe_bug
 
 if TYPE_CHECKING:
     from kdeps.artifacts.failure import Failure, Measured

@@ -61,9 +61,9 @@ def finish_with_make(words: tuple[str, ...], environ: dict[str, str]) -> int:
 def _say_still_loaded(words: tuple[str, ...], environ: dict[str, str]) -> None:
     """Say what is still loaded after an installation; what cannot be found out does not fail a build that is done."""
     from kdeps.cli.installing import say_still_loaded
-    from kdeps.cli.make_messages import describe_bug, say
+    from kdeps.cli.make_messages import say
     from kdeps.kbuild.make_command import read_install
-    from kdeps.system.errors import KdepsError
+    from kdeps.system.errors import KdepsError, describe_bug
 
     try:
         install = read_install(words, os.getcwd(), environ)

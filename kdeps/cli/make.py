@@ -15,9 +15,9 @@ import time
 from kdeps.cli.choices import OnStale, With
 from kdeps.cli.exits import Exit, ExitInstead
 from kdeps.cli.finish import finish_with_make, given_environment
-from kdeps.cli.make_messages import describe_bug, find_advice, find_headlines, refuse, say, say_all, say_helps
+from kdeps.cli.make_messages import find_advice, find_headlines, refuse, say, say_all, say_helps
 from kdeps.staleness.answers import BUILD, Question
-from kdeps.system.errors import KdepsError, UsageError
+from kdeps.system.errors import KdepsError, UsageError, describe_bug
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
@@ -101,13 +101,13 @@ def _make_one_sure(request: Request, on_stale: OnStale | None, cwd: str, environ
     """Do so for one of the modules that make would build."""
     from functools import partial
 
-    from kdeps.cli.settling import judge_contents
+    from kdeps.cli.settling import reuse_contents
     from kdeps.refresh.judging import check_with_kbuild_once
     from kdeps.refresh.plan import plan_refresh
     from kdeps.staleness.reasons import Status
 
     restored = on_stale in (None, OnStale.REBUILD) and not request.dry_run
-    judge = partial(judge_contents, request, restored, cwd, environ)
+    judge = partial(reuse_contents, request, restored, cwd, environ)
     result = check_with_kbuild_once(request, cwd, environ, judge)
     if result is None:
         return False

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from kdeps.cli.exits import Exit
@@ -115,12 +114,3 @@ def shown(command: list[str]) -> str:
     from kdeps.system.text import shell_quoted
 
     return " ".join(map(shell_quoted, command))
-
-
-def describe_bug(error: Exception) -> str:
-    """Say what happened in us, and where."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}: {error}{where}"

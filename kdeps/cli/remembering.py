@@ -1,20 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Remember after a command, in a child that the user does not wait for.
-
-The child has no terminal, no open file of its parent's and a low priority. It waits for
-its parent to end, because the parent may still run make.
-"""
+"""Remember after a command, in a process that the user does not wait for."""
 
 from __future__ import annotations
 
-import os
-
-from kdeps.system.cache import cache_directory
+from kdeps.system.background import run_in_background
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kdeps.contents.memory import Memory
     from kdeps.staleness.check import CheckResult
 
@@ -36,7 +28,7 @@ def remember_later(
         since_ns: When kdeps began; what changed later is not remembered.
         whole: All that plain ``make`` builds, not what ``make M=…`` uses.
     """
-    in_background(lambda: _remember(words, cwd, environ, since_ns, whole=whole), environ)
+    run_in_background(lambda: _remember(words, cwd, environ, since_ns, whole=whole), environ)
 
 
 def _remember(
@@ -44,10 +36,8 @@ def _remember(
 ) -> None:
     import time
 
-    from kdeps.artifacts.racy_edits import find_racy_edits
     from kdeps.cli.settling import check_scope
-    from kdeps.contents.remember import remember
-    from kdeps.contents.steps import keep_steps
+    from kdeps.contents.steps import remember_build
     from kdeps.kbuild.make_command import read_kernel_make, read_request
 
     time.sleep(_SETTLED_S)
@@ -57,13 +47,7 @@ def _remember(
         return
     request = None if whole else read_request(words, cwd, environ)
     result = check_scope(request.words if request else words, cwd, environ, whole=whole)
-    memory = None
-    if not result.tree.prebuilt:
-        edits = find_racy_edits(result.graph.rules, result.snapshot.mtime_ns)
-        memory = remember(result, environ, since_ns, frozenset(edit.rule.target for edit in edits))
-    remember_modules(result, memory, environ)
-    if memory is not None and not whole:
-        keep_steps(result, memory, environ)
+    remember_modules(result, remember_build(result, environ, since_ns), environ)
 
 
 def remember_modules(result: CheckResult, memory: Memory | None, environ: dict[str, str]) -> None:
@@ -116,54 +100,3 @@ def remember_kernel(words: tuple[str, ...], cwd: str, environ: dict[str, str], s
     files = (f"{tree.objtree}/vmlinux", *list_modules(tree.objtree))
     linked = [path for path in files if (find_mtime_ns(path) or 0) >= since_ns]
     remember_origins(dict.fromkeys(linked[:_MOST_LINKED]), tree.srctree, environ)
-
-
-def in_background(action: Callable[[], None], environ: dict[str, str], niceness: int = 19) -> None:
-    """Run an action that remembers something in a process of its own, after this one has ended.
-
-    Args:
-        action: What to run.
-        environ: For the place of the cache.
-        niceness: How much the process yields to others, up to 19; while they keep the machine busy, such a one waits.
-    """
-    if cache_directory(environ).startswith(os.devnull):
-        return
-    try:
-        ending = os.pidfd_open(os.getpid())
-        child = os.fork()
-    except (OSError, AttributeError):
-        return  # an old kernel, or no more processes
-    if child:
-        os.close(ending)
-        os.waitpid(child, 0)
-        return
-    try:
-        os.setsid()
-        if not os.fork():
-            _detach(ending, niceness)
-            action()
-    except Exception as error:
-        from kdeps.cli.make_messages import describe_bug
-        from kdeps.system.cache import Store
-
-        # Nobody waits for this process or reads what it prints; `kdeps doctor` tells.
-        Store("failures", environ).save("background", describe_bug(error).encode("utf-8", "backslashreplace"))
-        os._exit(1)
-    except BaseException:
-        os._exit(1)
-    os._exit(0)
-
-
-def _detach(ending: int, niceness: int) -> None:
-    """Let go of the terminal, of pipes and of the job server, then wait for the parent to end."""
-    import select
-
-    from kdeps.system.files import discard_output
-
-    discard_output(0, 1, 2)
-    os.closerange(3, ending)
-    os.closerange(ending + 1, os.sysconf("SC_OPEN_MAX"))
-    os.chdir("/")
-    os.nice(niceness)
-    select.select([ending], [], [])
-    os.close(ending)

@@ -1,33 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Settling within ``kdeps make`` and ``kdeps settle``: proven outputs get a time that make accepts."""
+"""What ``kdeps make`` and ``kdeps settle`` reuse by content, and what they say of it."""
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kdeps.cli.make_messages import say, say_waiting
-from kdeps.contents.recall import add_changed, recall
-from kdeps.contents.settle import carry_out, plan_settling
-from kdeps.kbuild.rule import Owner
+from kdeps.contents.reuse import Reuser
 from kdeps.staleness.check import check_build
 from kdeps.system.errors import KdepsError
 
-VARIABLE = "KDEPS_STORE"
-"""Names the store that is shared with others (``kdeps.system.remote``)."""
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from kdeps.contents.recall import Recollection
     from kdeps.contents.settle import Settling
     from kdeps.contents.shared import SharedSteps
     from kdeps.kbuild.make_command import Request
     from kdeps.staleness.check import CheckResult
 
+VARIABLE = "KDEPS_STORE"
+"""Names the store that is shared with others (``kdeps.system.remote``)."""
 
-def judge_contents(
+
+def reuse_contents(
     request: Request, restored: bool, cwd: str, environ: dict[str, str], result: CheckResult
 ) -> CheckResult:
     """Settle what contents prove, then say what is stale by time or by content.
@@ -39,69 +36,35 @@ def judge_contents(
         environ: The environment make would get.
         result: The verdict by time.
     """
-    shared = _open_shared(result, environ) if restored and environ.get(VARIABLE) else None
-    recalled = recall(result, environ, without_memory=shared is not None)
-    if recalled is None:
-        return result
-    if restored and _may_write(result) and not _is_done(recalled.result):
-        result = _restore(request, cwd, environ, result, recalled, shared)
-        recalled = recall(result, environ) or recalled
-    if (recalled.proven or recalled.configuration_proven) and _may_write(result):
-        settled = settle(result, environ)
-        if settled:
-            say(
-                f"{count_steps(len(settled))} with inputs that were only touched: settled, so make will not run them"
-            )
-            result = check_build(request.words, cwd, environ)
-            recalled = recall(result, environ) or recalled
-    return add_changed(result, recalled)
+    check = partial(check_build, request.words, cwd, environ)
+    return _make_reuser(check, environ).reuse(result, restored=restored)
 
 
-def _is_done(result: CheckResult) -> bool:
-    """Whether make would find nothing to do: the module was built, and nothing is stale."""
-    verdict = result.verdict
-    is_built = any(rule.owner is Owner.MODULE for rule in result.graph.rules)
-    return is_built and not (verdict.stale or verdict.pending or verdict.findings)
+def settle(result: CheckResult, environ: dict[str, str]) -> tuple[Settling, ...]:
+    """Give outputs that are proven their times, while no other kdeps refreshes the tree."""
+    return _make_reuser(lambda: result, environ).settle(result)
 
 
-def _open_shared(result: CheckResult, environ: dict[str, str]) -> SharedSteps | None:
+def _make_reuser(check: Callable[[], CheckResult], environ: dict[str, str]) -> Reuser:
+    return Reuser(check, environ, partial(_locked, environ), say, partial(_open_shared, environ))
+
+
+def _open_shared(environ: dict[str, str], result: CheckResult) -> SharedSteps | None:
     """Open the store that is shared with others; without it make builds what is not here."""
+    name = environ.get(VARIABLE)
+    if not name:
+        return None
     from kdeps.contents.shared import open_shared
 
     try:
-        return open_shared(environ[VARIABLE], result.tree, environ)
+        return open_shared(name, result.tree, environ)
     except KdepsError as error:
         say(f"warning: {VARIABLE}: {error}")
         return None
 
 
-def _restore(
-    request: Request,
-    cwd: str,
-    environ: dict[str, str],
-    result: CheckResult,
-    recalled: Recollection,
-    shared: SharedSteps | None,
-) -> CheckResult:
-    """Put back what was built before, while no other kdeps refreshes the tree; return the new verdict by time."""
-    from kdeps.contents.restore import restore_configuration, restore_steps
-
-    with _locked(result, environ, "make will build again what could not be put back"):
-        if restore_configuration(result, recalled, environ, shared):
-            say("the configuration was synced from the same contents before: put back")
-            result = check_build(request.words, cwd, environ)
-            recalled = recall(result, environ) or recalled
-        count = len(restore_steps(result, recalled, environ, shared))
-        if count:
-            say(f"{count_steps(count)} that were built from the same contents before: put back")
-            result = check_build(request.words, cwd, environ)
-        if shared is not None and shared.problem:
-            say(f"warning: {VARIABLE}: {shared.problem}; make builds what could not be had")
-    return result
-
-
 @contextmanager
-def _locked(result: CheckResult, environ: dict[str, str], otherwise: str) -> Iterator[None]:
+def _locked(environ: dict[str, str], result: CheckResult, otherwise: str) -> Iterator[None]:
     """Keep other refreshes of the tree out; where a file cannot be written, say so and go on."""
     from kdeps.system.lock import take_lock
 
@@ -113,25 +76,6 @@ def _locked(result: CheckResult, environ: dict[str, str], otherwise: str) -> Ite
         say(f"note: {error.filename}: {error.strerror}: {otherwise}")
     finally:
         lock.release()
-
-
-def _may_write(result: CheckResult) -> bool:
-    """Root leaves the tree of another user alone."""
-    return os.geteuid() != 0 or os.stat(result.tree.objtree).st_uid == 0
-
-
-def settle(result: CheckResult, environ: dict[str, str]) -> tuple[Settling, ...]:
-    """Give outputs that are proven their times, while no other kdeps refreshes the tree."""
-    with _locked(result, environ, "its time cannot be set, so make will build it again"):
-        recalled = recall(result, environ)
-        if recalled is not None:
-            planned = plan_settling(result, recalled, environ)
-            return planned[: carry_out(planned, result, recalled, environ)]
-    return ()
-
-
-def count_steps(number: int) -> str:
-    return f"{number} step{'s were' if number != 1 else ' was'}"
 
 
 def check_scope(words: tuple[str, ...], cwd: str, environ: dict[str, str], *, whole: bool) -> CheckResult:

@@ -83,6 +83,29 @@ def recall(
     return _Recall(result, environ, memory).judge()
 
 
+class ContentVerdict(NamedTuple):
+    """The verdict by content, as a person is told it."""
+
+    result: CheckResult
+    """With notes on files that came late."""
+    recalled: Recollection | None
+    late: dict[str, Rule]
+    """Those files."""
+
+
+def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdict:
+    """Let contents decide where they are known.
+
+    Args:
+        result: The verdict by time.
+        environ: The environment make would get.
+    """
+    recalled = recall(result, environ)
+    by_content = result if recalled is None else recalled.result
+    late = find_late(by_content, recalled)
+    return ContentVerdict(note_late(by_content, late), recalled, late)
+
+
 def list_recalled(recalled: Recollection | None, result: CheckResult, environ: dict[str, str]) -> list[str]:
     """List the files that a verdict by content rests on, beside those that the one by time rests on."""
     files = [memory_file(result.tree.objtree, environ)]

@@ -36,6 +36,7 @@ from kdeps.contents.memory import GONE, Entry, Memory, pack, unpack, update_memo
 from kdeps.contents.shadows import Shadows, searched_folders
 from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild.rule import Action, Rule
+from kdeps.staleness.racy_edits import find_racy_edits
 from kdeps.staleness.reasons import ReasonKind
 
 if TYPE_CHECKING:
@@ -57,14 +58,16 @@ def remember(
         result: The verdict by time, just taken.
         environ: The environment make would get.
         since_ns: When kdeps began; what changed later is not remembered.
-        but: Targets of which the caller knows that an input changed while they were built.
+        but: Targets against which something else speaks.
     """
+    edits = find_racy_edits(result.graph.rules, result.snapshot.mtime_ns)
+    doubtful = but.union(edit.rule.target for edit in edits)
     taken = Memory()
 
     def take(memory: Memory) -> bool:
         nonlocal taken
         taken = memory
-        return _Taker(result, environ, memory, since_ns).take(but)
+        return _Taker(result, environ, memory, since_ns).take(doubtful)
 
     update_memory(take, result.tree.objtree, environ, whole=result.rules.whole)
     return taken
@@ -84,11 +87,11 @@ class _Taker:
         self.synced = frozenset(configuration_outputs(result.tree))
         self.changed = False
 
-    def take(self, but: frozenset[str]) -> bool:
+    def take(self, doubtful: frozenset[str]) -> bool:
         """Go through all steps, those first that others read from; tell whether the memory changed."""
         graph, memory = self.result.graph, self.memory
         states = (*self.result.verdict.stale, *self.result.verdict.pending)
-        stale = {state.rule.target for state in states if state.direct} | but
+        stale = {state.rule.target for state in states if state.direct} | doubtful
         self.take_configuration()
         for at in graph.order:
             rule = graph.rules[at]

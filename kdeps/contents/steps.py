@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdeps.contents.digest import Hasher
 from kdeps.contents.inputs import base_of, built_ns, command_digest, configuration_target
 from kdeps.contents.memory import GONE, Entry, Memory, Table, unpack
+from kdeps.contents.remember import remember
 from kdeps.contents.shadows import searched_folders
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.system.blobs import Blobs
@@ -116,6 +117,22 @@ def is_kept(rule: Rule) -> bool:
     if rule.action is not Action.IF_CHANGED or rule.record is None or rule.target.endswith(_LINKED):
         return False
     return rule.owner is Owner.KERNEL or (rule.owner is Owner.MODULE and rule.source is not None)
+
+
+def remember_build(result: CheckResult, environ: dict[str, str], since_ns: int) -> Memory | None:
+    """Remember a build and keep its steps; return the memory, or None where nothing is remembered.
+
+    Args:
+        result: The verdict by time, just taken.
+        environ: The environment make would get.
+        since_ns: When kdeps began; what changed later is not remembered.
+    """
+    if result.tree.prebuilt:
+        return None
+    memory = remember(result, environ, since_ns)
+    if not result.rules.whole:
+        keep_steps(result, memory, environ)
+    return memory
 
 
 def keep_steps(result: CheckResult, memory: Memory, environ: dict[str, str]) -> None:

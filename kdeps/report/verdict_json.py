@@ -29,29 +29,22 @@ Json = dict[str, object]
 def verdict_json(
     result: CheckResult, *, by_time: CheckResult | None = None, touched: tuple[str, ...] = ()
 ) -> str:
-    """Render a result as one JSON object (no newline at the end).
+    """Render a result as one JSON object (no newline at the end); the arguments are those of ``verdict_document``."""
+    return dump(verdict_document(result, by_time, touched))
+
+
+def verdict_document(
+    result: CheckResult, by_time: CheckResult | None = None, touched: tuple[str, ...] = ()
+) -> Json:
+    """Make the object itself, as ``verdict.schema.json`` describes it.
 
     Args:
         result: What to say.
         by_time: The same build as make has it, where contents decided.
         touched: Inputs that are newer than what was made from them, with the same content.
     """
-    document = verdict_document(result)
-    if by_time is not None:
-        verdict = by_time.verdict
-        document["by_time"] = {
-            "verdict": verdict.status.value,
-            "stale": [state.rule.name for state in verdict.stale],
-            "pending": [state.rule.name for state in verdict.pending],
-        }
-        document["touched"] = list(touched)
-    return dump(document)
-
-
-def verdict_document(result: CheckResult) -> Json:
-    """The object itself, as ``verdict.schema.json`` describes it."""
     tree, verdict = result.tree, result.verdict
-    return {
+    document: Json = {
         "schema": SCHEMA,
         "kdeps": __version__,
         "tree": tree_document(tree),
@@ -79,6 +72,14 @@ def verdict_document(result: CheckResult) -> Json:
             "elapsed_ms": round(result.elapsed_ms, 1),
         },
     }
+    if by_time is not None:
+        document["by_time"] = {
+            "verdict": by_time.verdict.status.value,
+            "stale": [state.rule.name for state in by_time.verdict.stale],
+            "pending": [state.rule.name for state in by_time.verdict.pending],
+        }
+        document["touched"] = list(touched)
+    return document
 
 
 def unknown_document(tree: Tree, path: str, message: str) -> Json:

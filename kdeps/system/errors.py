@@ -17,6 +17,8 @@ has an opinion about each such file, so it is a value (``RecordState``) and the
 verdict says what follows from it.
 """
 
+import os
+
 
 class KdepsError(Exception):
     """Something a person can fix. The message is one line, path first, next step last."""
@@ -48,3 +50,12 @@ class UnknownTarget(KdepsError):
 
 class AmbiguousName(KdepsError):
     """Several things in the build have the name that was given."""
+
+
+def describe_bug(error: Exception) -> str:
+    """Say what happened in us, and where."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -307,6 +307,8 @@ class Watch:
         self.published = True
         self.publisher.publish_ready()
         self._act()
+        for module in self.modules:
+            module.remember()
         if self.refresher.folders != self._retry_folders:
             self._watch_paths()  # a refresh is known not to help; what would make it worth another try?
 

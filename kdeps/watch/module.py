@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
+from kdeps.contents.recall import ContentVerdict, Recollection, judge_contents, list_recalled
+from kdeps.contents.steps import remember_build
 from kdeps.formats.makeargs import parse_make_args
 from kdeps.kbuild.rule import Owner
 from kdeps.kbuild.tree import Tree, find_tree
@@ -20,7 +21,8 @@ from kdeps.running.quick import find_other_loaded
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.dependencies import Dependencies, list_dependencies, list_places_searched
 from kdeps.staleness.reasons import ReasonKind, Status
-from kdeps.system.errors import KdepsError
+from kdeps.system.background import run_in_background
+from kdeps.system.errors import KdepsError, describe_bug
 from kdeps.system.text import printable
 from kdeps.watch.debounce import Activity
 from kdeps.watch.status_files import StatusFiles, module_key
@@ -36,8 +38,8 @@ class Describe(NamedTuple):
 
     headlines: Callable[[CheckResult, str], list[str]]
     """Result, folder of the user → one sentence for each thing that is wrong, worst first."""
-    document: Callable[[CheckResult], Json]
-    """The document of ``kdeps check --format json``."""
+    document: Callable[[CheckResult, CheckResult, tuple[str, ...]], Json]
+    """Verdict by content, verdict by time, touched files → the document of ``kdeps check --format json``."""
     unknown: Callable[[Tree, str, str], Json]
     """Tree, path, message → the same document for a build that cannot be judged."""
     dump: Callable[[Json], str]
@@ -116,6 +118,15 @@ class Check(NamedTuple):
         return before.status is not Status.FRESH or (self.modules != before.modules and not self.has_pending)
 
 
+class _Last(NamedTuple):
+    result: CheckResult
+    """The verdict by time."""
+    recalled: Recollection | None
+    began_ns: int
+    listed: bool = False
+    """Whether its paths were listed."""
+
+
 class WatchedModule:
     """One module, its last check that counted, and its status for others.
 
@@ -133,7 +144,10 @@ class WatchedModule:
         self.check: Check | None = None
         self.status = ModuleStatus(self.name, Status.UNKNOWN.value, "", 0, time.time(), Activity.SETTLING)
         self._paths: Dependencies = list_places_searched(words, cwd, environ)
-        self._result: CheckResult | None = None
+        self._last: _Last | None = None
+        """Of the last check, if it reached a verdict."""
+        self._remembered = 0
+        """Fingerprint of the check whose build was remembered last."""
 
     @property
     def is_stale(self) -> bool:
@@ -142,21 +156,19 @@ class WatchedModule:
 
     def run_check(self) -> Check:
         """Check it now. What cannot be judged is *unknown*, whatever the reason."""
+        began_ns = time.time_ns()
         try:
             result = check_build(self.words, self.cwd, self.environ)
+            by_content = judge_contents(result, self.environ)
         except KdepsError as error:
             return self._unknown(str(error))
         except OSError as error:
             return self._unknown(f"{error.filename or 'the tree'}: {error.strerror}")
         except Exception as error:
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{os.path.basename(frame.filename)}:{frame.lineno}"
-            return self._unknown(
-                f"a bug in kdeps, please report it: {type(error).__name__}: {error} at {place}"
-            )
+            return self._unknown(f"a bug in kdeps, please report it: {describe_bug(error)}")
         self.tree = result.tree
-        self._result = result
-        return _summarise(result, self.cwd, self.describe)
+        self._last = _Last(result, by_content.recalled, began_ns)
+        return _summarise(by_content, result, self.cwd, self.describe)
 
     def _unknown(self, message: str) -> Check:
         message = printable(message)
@@ -165,10 +177,25 @@ class WatchedModule:
 
     def find_paths(self) -> Dependencies:
         """Find what the last verdict that could be reached depends on."""
-        if self._result is not None:
-            self._paths = list_dependencies(self._result, self.words, self.cwd, self.environ)
-            self._result = None
+        last = self._last
+        if last is not None and not last.listed:
+            paths = list_dependencies(last.result, self.words, self.cwd, self.environ)
+            more = list_recalled(last.recalled, last.result, self.environ)
+            listed = last.recalled.listed if last.recalled is not None else frozenset()
+            self._paths = Dependencies(paths.files.union(more), paths.folders | listed)
+            self._last = last._replace(listed=True)
         return self._paths
+
+    def remember(self) -> None:
+        """Remember what a fresh build was made from, in a process of its own, once for each build."""
+        last, check, self._last = self._last, self.check, None
+        if last is None or check is None or check.status is not Status.FRESH or check.has_pending:
+            return
+        if self._remembered != check.fingerprint:
+            self._remembered = check.fingerprint
+            run_in_background(
+                lambda: remember_build(last.result, self.environ, last.began_ns), self.environ, at_once=True
+            )
 
     def take(self, check: Check, state: Activity, change: Change, note: str) -> bool:
         """Let a check count; tell whether its verdict differs from the last one.
@@ -219,12 +246,18 @@ def module_name(words: tuple[str, ...], tree: Tree) -> str:
     return printable(name.rstrip("/"))
 
 
-def _summarise(result: CheckResult, cwd: str, describe: Describe) -> Check:
+_BESIDE = ("stats", "by_time", "touched")
+"""What may differ between two equal answers."""
+
+
+def _summarise(by_content: ContentVerdict, by_time: CheckResult, cwd: str, describe: Describe) -> Check:
+    result = by_content.result
     verdict, snapshot = result.verdict, result.snapshot
-    document = describe.document(result)
+    touched = by_content.recalled.touched if by_content.recalled is not None else ()
+    document = describe.document(result, by_time, touched)
     sentences = describe.headlines(result, cwd) if verdict.status is not Status.FRESH else []
     headline, more = (sentences[0], len(sentences) - 1) if sentences else ("", 0)
-    answer = repr({name: value for name, value in document.items() if name != "stats"})
+    answer = repr({name: value for name, value in document.items() if name not in _BESIDE})
     config = tuple((folder, frozenset(names.items())) for folder, names in snapshot.config.items())
     stamps = snapshot.mtime_ns
     fingerprint = hash((frozenset(stamps.items()), snapshot.empty, config, result.rules.rules, answer))

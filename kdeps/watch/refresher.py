@@ -15,11 +15,11 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kdeps.artifacts.racy_edits import find_observed_edits
+from kdeps.contents.reuse import Reuser
 from kdeps.formats.makeflags import kernel_environment
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.refresh.background_make import BackgroundMake, status_in_words
@@ -27,6 +27,7 @@ from kdeps.refresh.confirmed import Confirmation, confirm, take_inputs
 from kdeps.refresh.make_run import remove_files
 from kdeps.refresh.plan import kernel_command, plan_refresh
 from kdeps.staleness.check import CheckResult, check_build
+from kdeps.staleness.racy_edits import find_observed_edits
 from kdeps.staleness.reasons import Status
 from kdeps.system.errors import KdepsError
 from kdeps.system.lock import Lock, take_lock
@@ -189,6 +190,11 @@ class Refresher:
 
     def _begin_locked(self, module: WatchedModule, causes: Causes, lock: Lock) -> bool:
         result = check_build(module.words, self.cwd, self.environ)
+        reuser = Reuser(
+            lambda: check_build(module.words, self.cwd, self.environ), self.environ, self._ignore_unwritable,
+            lambda said: self.log(f"{module.name}: {said}"),
+        )  # fmt: skip
+        result = reuser.reuse(result, restored=True)
         if result.verdict.status is not Status.STALE:
             return False
         plan = plan_refresh(result)
@@ -215,6 +221,14 @@ class Refresher:
             return False  # only files were to go; the module's own make does the rest
         self._lock = lock
         return self._start(self._now)
+
+    @contextlib.contextmanager
+    def _ignore_unwritable(self, _: CheckResult, otherwise: str) -> Iterator[None]:
+        """The tree is locked already; say so where a file cannot be written, and go on."""
+        try:
+            yield
+        except OSError as error:
+            self.log(f"{error.filename}: {error.strerror}: {otherwise}")
 
     def _start(self, now: _Refresh) -> bool:
         """Start the next make; whether it runs."""

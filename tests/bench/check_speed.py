@@ -33,9 +33,9 @@ HERE = Path(__file__).parent
 _KEEPING_S = 2.0
 """How long it may take until an answer is kept."""
 _ANEW = """
-import kdeps.cli.check, kdeps.cli.remembering
+import kdeps.cli.check, kdeps.system.background
 kdeps.cli.check.Question.recall = lambda self: None
-kdeps.cli.remembering.in_background = lambda *_: None
+kdeps.system.background.run_in_background = lambda *_: None
 from kdeps.cli.main import main
 main()
 """

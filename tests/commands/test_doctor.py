@@ -157,12 +157,12 @@ def test_a_broken_tree(
 
 FAILING = """
 import os
-from kdeps.cli.remembering import in_background
+from kdeps.system.background import run_in_background
 
 def fail():
     raise KeyError("ours")
 
-in_background(fail, dict(os.environ))
+run_in_background(fail, dict(os.environ))
 """
 
 

@@ -27,7 +27,7 @@ def test_a_save_is_seen_and_so_is_the_build_that_follows(
     """Fresh, stale after an edit, fresh after the refresh and the module's build, each as ``check`` has it."""
     watch = start_watch()
     assert verdict(watch) == "fresh"
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: verdict(watch) == "stale")
     assert same_as_check(watch, tree, env)
     tree.make("modules_prepare")
@@ -40,7 +40,7 @@ def test_a_save_is_seen_and_so_is_the_build_that_follows(
 def test_every_line_follows_the_schema_of_check(tree: Miniature, start_watch: StartWatch) -> None:
     """One object a line on standard output, in the schema of ``check --format json``."""
     watch = start_watch()
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: verdict(watch) == "stale")
     shutil.rmtree(tree.objtree)
     wait(lambda: verdict(watch) == "unknown")
@@ -64,13 +64,13 @@ def test_new_files_folders_and_links_are_followed(
     assert same_as_check(watch, tree, env)
     folder.symlink_to("kernel.aside")
     assert same_as_check(watch, tree, env)
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     assert same_as_check(watch, tree, env)
     assert verdict(watch) == "stale"
     folder.unlink()
     shutil.copytree(aside, folder)
     assert same_as_check(watch, tree, env)
-    tree.touch("rust/kernel/lib.rs")
+    tree.append("rust/kernel/lib.rs", "// edited\n")
     assert same_as_check(watch, tree, env)
     assert watch.missed == 0
 
@@ -86,7 +86,7 @@ def test_a_tree_that_is_deleted_is_unknown_until_it_is_back(
     wait(lambda: verdict(watch) == "unknown")
     shutil.copytree(saved, tree.objtree, symlinks=True)
     assert same_as_check(watch, tree, env)
-    tree.touch("include/linux/pci.h")
+    tree.append("include/linux/pci.h", "/* edited */\n")
     assert same_as_check(watch, tree, env)
     assert verdict(watch) == "stale"
 
@@ -102,14 +102,14 @@ def test_several_modules_and_all_of_them(
     wait(lambda: verdict(watch, samples) == "fresh", "the new module")
     watch.close()
     both = start_watch(M, f"M={samples}")
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: verdict(both) == "stale" and verdict(both, samples) == "stale")
     assert same_as_check(both, tree, env, M, f"M={samples}")
 
 
 def test_lines_for_a_log(tree: Miniature, env: dict[str, str]) -> None:
     """Not a terminal: one line for each change, and the end at the first stale verdict if that was asked for."""
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     done = run(tree, env, "--on-stale=fail", *tree.tree_args, M)
     assert (done.returncode, done.stderr) == (1, "")
     line = done.stdout.strip()
@@ -123,12 +123,12 @@ def test_check_does_not_care_whether_a_watch_runs(
 ) -> None:
     """The same answer with and without, and while the watch is stopped."""
     words = [*tree.tree_args, M]
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     without = check(words, str(tree.srctree), env)
     watch = start_watch()
     assert check(words, str(tree.srctree), env) == without
     watch.process.send_signal(signal.SIGSTOP)
-    tree.touch("rust/kernel/lib.rs")
+    tree.append("rust/kernel/lib.rs", "// edited\n")
     assert check(words, str(tree.srctree), env) != without
     watch.process.send_signal(signal.SIGCONT)
 

@@ -145,7 +145,7 @@ def test_an_overflow_of_the_queue_is_noticed(
     for _ in range(limit // 2 + 100):
         for path, found in before.items():
             os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     watch.process.send_signal(signal.SIGCONT)
     wait(lambda: verdict(watch) == "stale")
     assert same_as_check(watch, tree, env)
@@ -172,7 +172,7 @@ def test_what_cannot_be_watched_is_polled_and_said(
     watch = start_watch(wrap=limited(what, most))
     assert f"fs.inotify.max_user_{what}" in watch.log.read_text()
     for name in ("rust/kernel/io.rs", "include/linux/pci.h"):
-        tree.touch(name)
+        tree.append(name, "/* edited */\n")
         assert same_as_check(watch, tree, env)
     assert verdict(watch) == "stale"
     assert (watch.status(MODULE) or {})["watch"]["polled"] > 0

@@ -41,7 +41,7 @@ def test_a_second_watch_shows_what_the_first_finds_and_ends_with_it(
     assert second.stdout is not None
     assert f"showing what the running watch (pid {pid}) finds" in second.stdout.readline()
     assert f"{MODULE}: fresh" in second.stdout.readline()
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     assert f"{MODULE}: stale: crate `kernel`" in second.stdout.readline()
     first.process.send_signal(signal.SIGSTOP)
     assert f"(pid {pid}) is stopped" in second.stdout.readline()

@@ -62,7 +62,7 @@ def test_a_command_gets_the_verdict(tree: Miniature, start_watch: StartWatch, tm
     out = tmp_path / "out"
     watch = start_watch(options=(f"--exec=cat >> {out}; echo $KDEPS_VERDICT $KDEPS_MODULE >> {out}",))
     wait(lambda: out.exists() and f"fresh {MODULE}" in out.read_text())
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: f"stale {MODULE}" in out.read_text())
     lines = out.read_text().splitlines()
     assert [json.loads(line)["verdict"] for line in lines[::2]] == ["fresh", "stale"]
@@ -75,7 +75,7 @@ def test_a_command_runs_after_what_ended_fresh(
     """``--on-fresh``: not at the start and not for a stale verdict; after the build, and its failure is logged."""
     out = tmp_path / "out"
     watch = start_watch(options=(f"--on-fresh=echo $KDEPS_VERDICT $KDEPS_MODULE >> {out}; exit 3",))
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: verdict(watch) == "stale")
     assert not out.exists()
     tree.make("modules_prepare")
@@ -97,7 +97,7 @@ def test_a_desktop_notification_where_the_verdict_changes(tree: Miniature, start
     program.chmod(0o755)
     start_watch(options=("--notify",))
     assert not told.exists()
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: told.exists() and told.read_text().count("\n") == 4)
     lines = told.read_text().splitlines()
     assert lines[2] == f"kdeps: {MODULE}"
@@ -111,5 +111,5 @@ def test_a_notification_that_cannot_be_sent_is_no_loss(tree: Miniature, start_wa
     program.chmod(0o755)
     watch = start_watch(options=("--notify",))
     program.unlink()
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: verdict(watch) == "stale")

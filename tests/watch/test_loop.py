@@ -60,7 +60,7 @@ def check_early(watch: Watch) -> None:
 
 def test_an_early_check_is_the_answer_if_nothing_happens(tree: Miniature, watch: Watch) -> None:
     """It is told when the quiet is over, and nothing is looked at a second time."""
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     check_early(watch)
     count = watch.modules.count
     assert status(watch) is Status.FRESH
@@ -73,7 +73,7 @@ def test_an_early_check_is_void_if_something_changes_after_it(tree: Miniature, w
     """What it saw was true once, and is never told."""
     path = tree.srctree / "rust/kernel/io.rs"
     found = path.stat()
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     check_early(watch)
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     watch._check()
@@ -88,7 +88,7 @@ def test_an_early_check_is_void_if_something_changes_during_it(
     """Even if the change was over before the quiet was, and nothing came after it."""
     path = tree.srctree / "rust/kernel/io.rs"
     found = path.stat()
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     module = next(iter(watch.modules))
     really_check = module.run_check
 

@@ -16,7 +16,7 @@ def test_it_refreshes_what_is_stale(tree: Miniature, start_watch: StartWatch) ->
     """``--on-stale=rebuild`` makes the crates; the module itself is left to its own make."""
     watch = start_watch(options=("--on-stale=rebuild",))
     object_before = (tree.module / "nova_core.o").stat().st_mtime_ns
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: "refreshed in" in watch.log.read_text())
     assert verdict(watch) == "fresh"
     assert tree.rebuilds("modules_prepare") == set()
@@ -80,7 +80,7 @@ def test_what_is_edited_while_it_is_compiled_is_made_once_more(
         'exec "$0.real" "$@"\n'
     )
     rustc.chmod(0o755)
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(marker.exists)
     tree.append("rust/kernel/lib.rs", "// edited now\n")
     gate.write_text("go on\n")
@@ -100,7 +100,7 @@ def test_it_ends_its_own_make(tree: Miniature, env: dict[str, str]) -> None:
         f'#!/bin/sh\ncase "$*" in *crate-name*) : > {tree.root}/compiling; read line < {gate};; esac\nexec "$0.real" "$@"\n'
     )
     rustc.chmod(0o755)
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     watch = WatchProcess(
         [*tree.tree_args, M], str(tree.srctree), Path(env["XDG_RUNTIME_DIR"]), options=("--on-stale=rebuild",), env=env
     )  # fmt: skip

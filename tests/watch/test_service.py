@@ -43,7 +43,7 @@ def test_systemd_is_told_what_it_waits_for(tree: Miniature, tmp_path: Path) -> N
     read_until("READY=1")
     read_until(f"STATUS={MODULE}: fresh")
     read_until("WATCHDOG=1")
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     read_until(f"STATUS={MODULE}: stale: crate `kernel`")
     watch.terminate()
     read_until("STOPPING=1")

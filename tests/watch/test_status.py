@@ -64,7 +64,7 @@ def test_the_status_for_a_prompt(tree: Miniature, env: dict[str, str], start_wat
     watch = start_watch()
     done = run(tree, env, "--status")
     assert (done.returncode, done.stdout) == (0, f"{MODULE}: fresh\n")
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: verdict(watch) == "stale")
     done = run(tree, env, "--status", M)
     assert done.returncode == 1
@@ -95,7 +95,7 @@ def test_the_status_of_a_watch_that_does_not_follow_is_not_believed(
     watch = start_watch()
     pid = watch.process.pid
     watch.process.send_signal(signal.SIGSTOP)
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     stopped = f"{MODULE}: unknown: the watch (pid {pid}) is stopped\n"
     wait(lambda: run(tree, env, "--status").stdout == stopped)
     done = run(tree, env, "--status", "--format=json")

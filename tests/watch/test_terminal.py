@@ -93,7 +93,7 @@ def test_a_line_in_place_below_a_log_and_the_terminal_given_back(
     """The log line, then the module's own line; no echo meanwhile; everything as before at the end."""
     screen.wait_for(r"fresh\x1b\[0m   since \d\d:\d\d:\d\d")
     assert not termios.tcgetattr(screen.slave)[3] & termios.ECHO
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     screen.wait_for(
         rf"\d\d:\d\d:\d\d  {MODULE}: .*stale.*: crate `kernel` is older than rust/kernel/io.rs, changed at"
     )

@@ -93,7 +93,7 @@ def test_no_answer_while_make_runs(tree: Miniature, env: dict[str, str], start_w
     make = subprocess.Popen(["make", "-s", "-f", str(tree.root / "slow.mk")], cwd=tree.objtree, env=env)
     wait((tree.objtree / "rust/began").exists)
     watch.take_said()
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: (watch.status(MODULE) or {})["watch"]["state"] == "building")
     assert f"pid {make.pid}" in (watch.status(MODULE) or {})["watch"]["detail"]
     assert all(said.state != "current" for said in watch.take_said())
@@ -109,7 +109,7 @@ def test_no_answer_while_another_kdeps_refreshes(
     """By ninja, say, which does not stand in the tree: whoever holds the lock and lives is waited for."""
     watch = start_watch()
     lock = take_lock(os.path.realpath(tree.objtree), env, lambda _pid: None)
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: (watch.status(MODULE) or {})["watch"]["state"] == "building")
     assert (watch.status(MODULE) or {})["watch"]["detail"] == f"kdeps make (pid {os.getpid()})"
     assert all('"verdict": "stale"' not in said.answer for said in watch.take_said())
@@ -125,9 +125,9 @@ def test_no_answer_while_git_checks_out(tree: Miniature, start_watch: StartWatch
     looks = (watch.status(MODULE) or {})["watch"]["looks"]
     lock = tree.srctree / ".git/index.lock"
     lock.touch()
-    tree.touch("rust/kernel/io.rs")
+    tree.append("rust/kernel/io.rs", "// edited\n")
     wait(lambda: (watch.status(MODULE) or {})["watch"]["state"] == "checkout")
-    tree.touch("rust/kernel/lib.rs")
+    tree.append("rust/kernel/lib.rs", "// edited\n")
     assert (watch.status(MODULE) or {})["watch"]["looks"] == looks
     lock.unlink()
     wait(lambda: verdict(watch) == "stale")

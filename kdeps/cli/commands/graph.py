@@ -16,6 +16,7 @@ from kdeps.cli.options import (
     refuse_slips,
 )
 from kdeps.cli.terminal import current_folder
+from kdeps.contents.recall import judge_contents
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.system.errors import UsageError
 from kdeps.system.files import write_file
@@ -47,7 +48,9 @@ def run_graph(
     chosen = output_format or _format_of(output or "")
     if output is None and chosen == "html" and sys.stdout.isatty():
         raise UsageError("a page cannot be shown on a terminal; use --output=FILE, or redirect it")
-    text = render(check_build(words, cwd, dict(os.environ)), chosen, detail, cwd)
+    environ = dict(os.environ)
+    result = judge_contents(check_build(words, cwd, environ), environ).result
+    text = render(result, chosen, detail, cwd)
     data = text.encode("utf-8", "surrogateescape")
     if output is None:
         sys.stdout.buffer.write(data)

@@ -20,6 +20,7 @@ from kdeps.cli.options import (
 )
 from kdeps.cli.output import make_result_text, print_json, print_lines, split_names
 from kdeps.cli.terminal import current_folder
+from kdeps.contents.recall import judge_contents
 from kdeps.kbuild.slips import Goals
 from kdeps.query.names import Named, Names
 from kdeps.query.why import Chain, User, choose, explain, find_chain, find_state, find_users, judge_target
@@ -60,6 +61,7 @@ def run_why(
         from kdeps.staleness.exact import ask_kbuild
 
         result = ask_kbuild(result, environ)
+    result = judge_contents(result, environ).result
     target = _resolve(result, known, names[0], cwd)
     if used_by:
         return _answer_users(result, known, target, names[0], cwd, output, colour, every=every)

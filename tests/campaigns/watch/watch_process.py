@@ -182,9 +182,9 @@ class WatchProcess:
 
 
 def check(words: Sequence[str], cwd: str, env: dict[str, str] | None = None) -> str:
-    """The answer of a fresh ``kdeps check``, by time as the watch judges."""
+    """The answer of a fresh ``kdeps check``."""
     done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "check", "--by=time", "--format", "json", *words],
+        [sys.executable, "-m", "kdeps", "check", "--format", "json", *words],
         cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False,
     )  # fmt: skip
     if not done.stdout.strip():
