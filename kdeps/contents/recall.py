@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 
 from kdeps import TYPE_CHECKING, NamedTuple
-from kdeps.contents.digest import Hasher, is_copied
+from kdeps.contents.digest import Hasher
 from kdeps.contents.inputs import (
     TOOLS,
     Surroundings,
@@ -28,21 +28,17 @@ from kdeps.contents.inputs import (
     configuration_target,
     deciding_inputs,
 )
+from kdeps.contents.late import find_late, note_late
 from kdeps.contents.memory import GONE, Entry, Memory, load_memory, memory_file, unpack
 from kdeps.kbuild.rule import Rule
-from kdeps.staleness.judge import conclude
+from kdeps.staleness.judge import conclude, direct_reasons
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status, Verdict
 from kdeps.system.stat import stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from kdeps.contents.shadows import Shadows
     from kdeps.staleness.check import CheckResult
 
-_MAX_LATE = 10
-"""More files than this were not put in place one by one."""
-_SOURCES = (".rs", ".c", ".h", ".S", "Makefile", "Kbuild", "Kconfig")
 _BY_TIME = (ReasonKind.NEWER_PREREQUISITE, ReasonKind.CONFIG_NOT_FOLLOWED, ReasonKind.INTERRUPTED)
 
 
@@ -102,7 +98,7 @@ def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdi
     """
     recalled = recall(result, environ)
     by_content = result if recalled is None else recalled.result
-    late = find_late(by_content, recalled)
+    late = find_late(by_content, recalled.memory.entries if recalled is not None else ())
     return ContentVerdict(note_late(by_content, late), recalled, late)
 
 
@@ -115,83 +111,14 @@ def list_recalled(recalled: Recollection | None, result: CheckResult, environ: d
     return files
 
 
-def find_late(result: CheckResult, recalled: Recollection | None) -> dict[str, Rule]:
-    """Find the inputs that were put in place late, with an old time, and are not remembered.
-
-    Such a file has a later ctime than what was made from it, and no later mtime. After ``chmod -R``,
-    hard links or a restored backup most files look like that; then there is none. Nor is there one where the
-    artifact itself was copied or unpacked, because its ctime does not tell when it was made, or where
-    something else was found about the file.
-    """
-    known: Collection[str] = recalled.memory.entries if recalled is not None else ()
-    stats, producers = result.snapshot.stats, result.graph.producers
-    stale = _own_reasons(result)
-    named = {finding.path for finding in result.verdict.findings}
-    made = [
-        (rule, stats[rule.target])
-        for rule in result.graph.rules
-        if rule.record is not None
-        and rule.target in stats
-        and rule.target not in known
-        and not stale.get(rule.target)
-    ]
-    first_ns = min((st.st_ctime_ns for _, st in made), default=0)
-    # Few files or none: most were there before anything was built.
-    suspects = {path for path, st in stats.items() if st.st_ctime_ns > first_ns} - producers.keys() - named
-    late: dict[str, Rule] = {}
-    for rule, target in made if suspects else ():
-        for path in suspects.intersection((*rule.prerequisites, *rule.optional_prerequisites)):
-            st = stats[path]
-            if st.st_ctime_ns > target.st_ctime_ns and st.st_mtime_ns <= target.st_mtime_ns:
-                late.setdefault(path, rule)
-    late = {path: rule for path, rule in late.items() if not is_copied(rule.record or "")}
-    return {} if len(late) > _MAX_LATE or result.tree.prebuilt else late
-
-
-def note_late(result: CheckResult, late: dict[str, Rule]) -> CheckResult:
-    """Add a note for each input that was put in place late, if it did not come with all in its folder."""
-    stats = result.snapshot.stats
-    late = {p: rule for p, rule in late.items() if _came_alone(p, stats[rule.target].st_ctime_ns)}
-    notes = tuple(_late_note(path, rule) for path, rule in sorted(late.items()))
-    return result._replace(verdict=result.verdict._replace(findings=(*result.verdict.findings, *notes)))
-
-
-def _came_alone(path: str, made_ns: int) -> bool:
-    """Whether a file came without those around it: another source in its folder was left as it was.
-
-    A folder without another source shows nothing; then the one above it decides.
-    """
-    folder = os.path.dirname(path)
-    while folder != os.path.dirname(folder):
-        try:
-            with os.scandir(folder) as entries:
-                others = [
-                    entry.stat(follow_symlinks=False).st_ctime_ns
-                    for entry in entries
-                    if entry.name.endswith(_SOURCES) and entry.path != path and entry.is_file()
-                ]
-        except OSError:
-            return True
-        if others:
-            return min(others) <= made_ns
-        folder = os.path.dirname(folder)
-    return True
-
-
-def _late_note(path: str, rule: Rule) -> Finding:
-    message = f"was put in place after {rule.name} was built, with an older time: no make looks into it"
-    help_text = "touch it if it differs; after one `kdeps make`, contents are compared"
-    return Finding(ReasonKind.OLD_MTIME, path, message, help_text, Status.FRESH)
-
-
 def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:
     """Add what contents show to be stale to a verdict by time, and take nothing back."""
     known = set(result.verdict.findings)
     more = tuple(finding for finding in recalled.result.verdict.findings if finding not in known)
     if not recalled.changed and not more:
         return result
-    by_time = _own_reasons(result)
-    by_content = _own_reasons(recalled.result)
+    by_time = direct_reasons(result.verdict)
+    by_content = direct_reasons(recalled.result.verdict)
     direct = [
         (
             *by_time.get(rule.target, ()),
@@ -200,14 +127,6 @@ def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:
         for rule in result.graph.rules
     ]
     return result._replace(verdict=_conclude(result, direct, (*result.verdict.findings, *more)))
-
-
-def _own_reasons(result: CheckResult) -> dict[str, tuple[Reason, ...]]:
-    """The direct reasons of each stale target."""
-    return {
-        state.rule.target: tuple(r for r in state.reasons if r.kind is not ReasonKind.STALE_PREREQUISITE)
-        for state in (*result.verdict.stale, *result.verdict.pending)
-    }
 
 
 def _conclude(
@@ -358,7 +277,7 @@ class _Recall:
 
     def judge(self) -> Recollection:
         result = self.result
-        by_time = _own_reasons(result)
+        by_time = direct_reasons(result.verdict)
         moved = self.moved_rows()
         direct = [self.judge_rule(rule, by_time.get(rule.target, ()), moved) for rule in result.graph.rules]
         findings, configured = self.judge_configuration(moved)

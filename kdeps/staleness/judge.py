@@ -69,6 +69,14 @@ def judge(
     return conclude(graph, direct, Source.RECORD, findings, (*problems, *snapshot.problems))
 
 
+def direct_reasons(verdict: Verdict) -> dict[str, tuple[Reason, ...]]:
+    """Map each stale target to the reasons that are its own."""
+    return {
+        state.rule.target: tuple(r for r in state.reasons if r.kind is not ReasonKind.STALE_PREREQUISITE)
+        for state in (*verdict.stale, *verdict.pending)
+    }
+
+
 def conclude(
     graph: Graph,
     direct: list[tuple[Reason, ...]],

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Inputs that were put in place late, with an old time, where nothing is remembered that could tell what they had."""
+
+from __future__ import annotations
+
+import os
+
+from kdeps import TYPE_CHECKING
+from kdeps.contents.digest import is_copied
+from kdeps.kbuild.rule import Rule
+from kdeps.staleness.judge import direct_reasons
+from kdeps.staleness.reasons import Finding, ReasonKind, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from kdeps.staleness.check import CheckResult
+
+_MAX_LATE = 10
+"""More files than this were not put in place one by one."""
+_SOURCES = (".rs", ".c", ".h", ".S", "Makefile", "Kbuild", "Kconfig")
+
+
+def find_late(result: CheckResult, known: Collection[str]) -> dict[str, Rule]:
+    """Find the inputs that were put in place late, with an old time, and are not remembered.
+
+    Such a file has a later ctime than what was made from it, and no later mtime. After ``chmod -R``,
+    hard links or a restored backup most files look like that; then there is none. Nor is there one where the
+    artifact itself was copied or unpacked, because its ctime does not tell when it was made, or where
+    something else was found about the file.
+
+    Args:
+        result: The verdict on the build.
+        known: The targets that are remembered.
+
+    Returns:
+        Path → the step that read something else.
+    """
+    stats, producers = result.snapshot.stats, result.graph.producers
+    stale = direct_reasons(result.verdict)
+    named = {finding.path for finding in result.verdict.findings}
+    made = [
+        (rule, stats[rule.target])
+        for rule in result.graph.rules
+        if rule.record is not None
+        and rule.target in stats
+        and rule.target not in known
+        and not stale.get(rule.target)
+    ]
+    first_ns = min((st.st_ctime_ns for _, st in made), default=0)
+    # Few files or none: most were there before anything was built.
+    suspects = {path for path, st in stats.items() if st.st_ctime_ns > first_ns} - producers.keys() - named
+    late: dict[str, Rule] = {}
+    for rule, target in made if suspects else ():
+        for path in suspects.intersection((*rule.prerequisites, *rule.optional_prerequisites)):
+            st = stats[path]
+            if st.st_ctime_ns > target.st_ctime_ns and st.st_mtime_ns <= target.st_mtime_ns:
+                late.setdefault(path, rule)
+    late = {path: rule for path, rule in late.items() if not is_copied(rule.record or "")}
+    return {} if len(late) > _MAX_LATE or result.tree.prebuilt else late
+
+
+def note_late(result: CheckResult, late: dict[str, Rule]) -> CheckResult:
+    """Add a note for each input that was put in place late, if it did not come with all in its folder."""
+    stats = result.snapshot.stats
+    late = {p: rule for p, rule in late.items() if _came_alone(p, stats[rule.target].st_ctime_ns)}
+    notes = tuple(_late_note(path, rule) for path, rule in sorted(late.items()))
+    return result._replace(verdict=result.verdict._replace(findings=(*result.verdict.findings, *notes)))
+
+
+def _came_alone(path: str, made_ns: int) -> bool:
+    """Whether a file came without those around it: another source in its folder was left as it was.
+
+    A folder without another source shows nothing; then the one above it decides.
+    """
+    folder = os.path.dirname(path)
+    while folder != os.path.dirname(folder):
+        try:
+            with os.scandir(folder) as entries:
+                others = [
+                    entry.stat(follow_symlinks=False).st_ctime_ns
+                    for entry in entries
+                    if entry.name.endswith(_SOURCES) and entry.path != path and entry.is_file()
+                ]
+        except OSError:
+            return True
+        if others:
+            return min(others) <= made_ns
+        folder = os.path.dirname(folder)
+    return True
+
+
+def _late_note(path: str, rule: Rule) -> Finding:
+    message = f"was put in place after {rule.name} was built, with an older time: no make looks into it"
+    help_text = "touch it if it differs; after one `kdeps make`, contents are compared"
+    return Finding(ReasonKind.OLD_MTIME, path, message, help_text, Status.FRESH)
