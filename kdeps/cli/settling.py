@@ -57,7 +57,7 @@ def _open_shared(environ: dict[str, str], result: CheckResult) -> SharedSteps | 
     from kdeps.contents.shared import open_shared
 
     try:
-        return open_shared(name, result.tree, environ)
+        return open_shared(name, result, environ)
     except KdepsError as error:
         say(f"warning: {VARIABLE}: {error}")
         return None

@@ -2,8 +2,8 @@
 """Steps that others have run: the store of steps, shared through a folder or a server.
 
 One description has the steps of one object tree at one place in the file system, because rustc writes places
-into what it makes. It is JSON, packed by gzip, and trusted with code as a compiler cache is, but not with
-paths: what it wants to write outside of the trees is left out. A step is taken only where compilers
+into what it makes. It is JSON, packed by gzip, and trusted with the code of artifacts, as a compiler cache is, but not with
+paths: it may write what this build writes, and new artifacts in the folders of the build; never a source. A step is taken only where compilers
 of the same version, from files of the same content, would run it here.
 
 Two who add at once: in a folder nothing is lost; on a server the later description replaces the earlier one,
@@ -19,7 +19,7 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdeps.contents.inputs import TOOLS, Surroundings, built_ns, configuration_target
+from kdeps.contents.inputs import TOOLS, Surroundings, built_ns, configuration_outputs, configuration_target
 from kdeps.contents.memory import Entry, pack
 from kdeps.contents.steps import VERSIONS, Index, Step, load_index
 from kdeps.staleness.snapshot import find_mtime_ns
@@ -28,19 +28,24 @@ from kdeps.system.errors import KdepsError
 from kdeps.system.remote import MAX_DESCRIPTION, SharedPlace, open_place
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kdeps.kbuild.tree import Tree
     from kdeps.staleness.check import CheckResult
 
 _FORMAT = "kdeps steps 1"
 _MAX_UNPACKED = 512 << 20
+_ARTIFACTS = (".o", ".rmeta", ".so", ".cmd")
+"""What may be written anew where this build has no step for it: that of a module that was cleaned."""
 
 
 class SharedSteps:
     """The shared steps of one object tree, as one run of kdeps uses them."""
 
-    def __init__(self, place: SharedPlace, tree: Tree, environ: dict[str, str]) -> None:
-        self._place, self._tree = place, tree
-        self._around = Surroundings(tree, environ)
+    def __init__(self, place: SharedPlace, result: CheckResult, environ: dict[str, str]) -> None:
+        self._place, self._tree = place, result.tree
+        self._around = Surroundings(result.tree, environ)
+        self._may_write = _Writable(result)
         self.problem = ""
         """Why no more of them is used."""
 
@@ -48,7 +53,7 @@ class SharedSteps:
         """Add the shared steps to an index, behind those that are kept here; return them."""
         try:
             data = self._place.read("ac", _key(self._tree), MAX_DESCRIPTION)
-            steps = [] if data is None else _read_description(data, index, self._tree)
+            steps = [] if data is None else _read_description(data, index, self._may_write)
         except KdepsError as error:
             self.problem = str(error)
             return []
@@ -76,6 +81,31 @@ class SharedSteps:
                 self.problem = str(error)
 
 
+class _Writable:
+    """Which paths a step of others may write."""
+
+    def __init__(self, result: CheckResult) -> None:
+        tree = result.tree
+        self._folders = tuple(
+            f"{place}/" for place in (tree.objtree, tree.module_output, tree.module) if place
+        )
+        self._written = {
+            *result.graph.producers,
+            *(rule.record for rule in result.graph.rules if rule.record is not None),
+            *configuration_outputs(tree),
+        }
+
+    def __call__(self, path: str) -> bool:
+        folder = os.path.dirname(path)
+        if (
+            not path.startswith(self._folders)
+            or os.path.realpath(folder) != folder
+            or os.path.normpath(path) != path
+        ):
+            return False  # Kbuild's `source` is a link out of the object tree
+        return path in self._written or (path.endswith(_ARTIFACTS) and not os.path.lexists(path))
+
+
 class Published(NamedTuple):
     """What was added to a shared place."""
 
@@ -83,13 +113,13 @@ class Published(NamedTuple):
     new_bytes: int
 
 
-def open_shared(name: str, tree: Tree, environ: dict[str, str]) -> SharedSteps:
-    """Open the shared steps of an object tree.
+def open_shared(name: str, result: CheckResult, environ: dict[str, str]) -> SharedSteps:
+    """Open the shared steps of an object tree, for the build that was judged.
 
     Raises:
         KdepsError: The place cannot be used.
     """
-    return SharedSteps(open_place(name, environ), tree, environ)
+    return SharedSteps(open_place(name, environ), result, environ)
 
 
 def publish_steps(result: CheckResult, place: SharedPlace, environ: dict[str, str]) -> Published:
@@ -226,22 +256,18 @@ def _unpack(data: bytes) -> dict[str, Any]:
     return document  # type: ignore[no-any-return]
 
 
-def _read_description(data: bytes, index: Index, tree: Tree) -> list[tuple[_Read, str]]:
+def _read_description(data: bytes, index: Index, may_write: Callable[[str], bool]) -> list[tuple[_Read, str]]:
     """Read the steps of a description; their contents become rows of the index.
 
     Raises:
         KdepsError: It is none.
     """
-    places = tuple(f"{place}/" for place in (tree.objtree, tree.module_output, tree.module) if place)
     found = []
     try:
         for said in _unpack(data)["steps"]:
             step = _read_step(said, index)
             written = [path for path, _ in _contents(index, step.step)]
-            if all(
-                path.startswith(places) and os.path.normpath(path) == path
-                for path in (step.step.target, *written)
-            ):
+            if all(map(may_write, (step.step.target, *written))):
                 found.append((step, said["tools"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KdepsError(f"the description of shared steps is damaged: {error!r}") from error

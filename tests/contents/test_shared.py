@@ -119,11 +119,18 @@ def test_a_content_that_is_not_what_its_name_says_is_not_taken(build: Build, sto
 
 
 @pytest.mark.parametrize(
-    "outside", ["/tmp/kdeps-outside", "{objtree}/../outside", "{srctree}/rust/kernel/io.rs"]
+    "outside",
+    [
+        "/tmp/kdeps-outside",
+        "{objtree}/../outside",
+        "{srctree}/rust/kernel/io.rs",
+        "{objtree}/source/rust/kernel/io.rs",
+        "{srctree}/drivers/gpu/nova-core/gpu.rs",
+        "{srctree}/drivers/gpu/nova-core/Kbuild",
+        "{objtree}/.config",
+    ],
 )
-def test_nothing_is_written_outside_of_what_is_built(
-    tree: Miniature, build: Build, store: Path, outside: str
-) -> None:
+def test_nothing_is_written_but_artifacts(tree: Miniature, build: Build, store: Path, outside: str) -> None:
     """Whoever can write the store chooses the code of objects, and no place for it."""
     path = Path(outside.format(objtree=tree.objtree, srctree=tree.srctree))
     before = path.read_bytes() if path.exists() else None
