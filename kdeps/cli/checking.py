@@ -11,6 +11,7 @@ from kdeps import TYPE_CHECKING, NamedTuple
 from kdeps.cli.choices import By, Format
 from kdeps.cli.exits import exit_of
 from kdeps.cli.terminal import write_answer
+from kdeps.contents.memory import memory_file
 from kdeps.contents.recall import Recollection, judge_contents, list_recalled
 from kdeps.kbuild.slips import find_slip
 from kdeps.staleness.check import CheckResult, check_build
@@ -113,7 +114,10 @@ def keep(question: Question, answer: Answer, started_ns: int) -> None:
     if answer.by_time is not None:
         more = list_recalled(answer.recalled, result, question.environ)
         listed = answer.recalled.listed if answer.recalled is not None else frozenset()
-        rests_on = rests_on._replace(files=rests_on.files.union(more), folders=rests_on.folders | listed)
+        memory = memory_file(result.tree.objtree, question.environ)
+        rests_on = rests_on._replace(
+            files=rests_on.files.union(more, (memory,)), folders=rests_on.folders | listed
+        )
     kept = (int(exit_of(answer.result.verdict.status)), _take_apart(question, answer))
     question.keep(kept, result, started_ns, rests_on)
 

@@ -29,7 +29,7 @@ from kdeps.contents.inputs import (
     deciding_inputs,
 )
 from kdeps.contents.late import find_late, note_late
-from kdeps.contents.memory import GONE, Entry, Memory, load_memory, memory_file, unpack
+from kdeps.contents.memory import GONE, Entry, Memory, load_memory, unpack
 from kdeps.kbuild.rule import Rule
 from kdeps.staleness.judge import conclude, direct_reasons
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status, Verdict
@@ -103,12 +103,11 @@ def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdi
 
 
 def list_recalled(recalled: Recollection | None, result: CheckResult, environ: dict[str, str]) -> list[str]:
-    """List the files that a verdict by content rests on, beside those that the one by time rests on."""
-    files = [memory_file(result.tree.objtree, environ)]
-    if recalled is not None:
-        files += (path for path in recalled.memory.paths if path[:1] == "/")
-        files += Surroundings(result.tree, environ).tool_places()
-    return files
+    """List the files that a verdict by content rests on, beside the memory and those that the one by time rests on."""
+    if recalled is None:
+        return []
+    paths = [path for path in recalled.memory.paths if path[:1] == "/"]
+    return paths + Surroundings(result.tree, environ).tool_places()
 
 
 def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:

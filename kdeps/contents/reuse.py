@@ -70,7 +70,7 @@ class Reuser:
             settled = self.settle(result)
             if settled:
                 self._tell(
-                    f"{count_steps(len(settled))} with inputs that were only touched: settled, so make will not run them"
+                    f"settled {count_steps(len(settled))} with inputs that were only touched: make will not run them"
                 )
                 result = self._check()
                 recalled = recall(result, self._environ) or recalled
@@ -82,12 +82,12 @@ class Reuser:
         """Put back what was built before, while no other kdeps refreshes the tree; return the new verdict by time."""
         with self._locked(result, "make will build again what could not be put back"):
             if restore_configuration(result, recalled, self._environ, shared):
-                self._tell("the configuration was synced from the same contents before: put back")
+                self._tell("put back the configuration, which was synced from the same contents before")
                 result = self._check()
                 recalled = recall(result, self._environ) or recalled
             count = len(restore_steps(result, recalled, self._environ, shared))
             if count:
-                self._tell(f"{count_steps(count)} that were built from the same contents before: put back")
+                self._tell(f"put back {count_steps(count)}, built from the same contents before")
                 result = self._check()
             if shared is not None and shared.problem:
                 self._tell(f"warning: KDEPS_STORE: {shared.problem}; make builds what could not be had")
@@ -116,4 +116,4 @@ def _may_write(result: CheckResult) -> bool:
 
 
 def count_steps(number: int) -> str:
-    return f"{number} step{'s were' if number != 1 else ' was'}"
+    return f"{number} step{'s' if number != 1 else ''}"

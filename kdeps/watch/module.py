@@ -189,7 +189,7 @@ class WatchedModule:
     def remember(self) -> None:
         """Remember what a fresh build was made from, in a process of its own, once for each build."""
         last, check, self._last = self._last, self.check, None
-        if last is None or check is None or check.status is not Status.FRESH or check.has_pending:
+        if last is None or check is None or check.status is not Status.FRESH:
             return
         if self._remembered != check.fingerprint:
             self._remembered = check.fingerprint

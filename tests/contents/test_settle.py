@@ -45,7 +45,7 @@ def test_make_settles_by_itself(remembered: Miniature, kdeps: RunKdeps) -> None:
     """Nothing is compiled, and one line says why."""
     remembered.touch(SOURCE)
     said = kdeps(remembered, "make", M)
-    assert "only touched: settled" in said.stderr
+    assert "with inputs that were only touched: make will not run them" in said.stderr
     assert "RUSTC" not in said.stdout + said.stderr
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kdeps.demo.miniature import MODULE, Miniature
+from kdeps.system.cache import cache_directory, name_of
 from tests.campaigns.watch.watch_process import WatchProcess
 from tests.support.memory import SOURCE, M, edit_behind_mtime, memory_file
 from tests.support.watching import StartWatch, same_as_check, verdict, wait
@@ -59,17 +60,28 @@ def test_it_is_refreshed(tree: Miniature, remembered: Callable[..., WatchProcess
     assert (tree.objtree / "rust/kernel.o").read_bytes() == built
 
 
-def test_what_was_built_before_is_put_back(tree: Miniature, remembered: Callable[..., WatchProcess]) -> None:
-    """An edit, its refresh, and the edit undone: no crate is compiled twice."""
+def test_what_was_built_before_is_put_back(
+    tree: Miniature, env: dict[str, str], remembered: Callable[..., WatchProcess]
+) -> None:
+    """An edit, its refresh, the edit undone, and made again: no crate is compiled twice."""
     watch = remembered("--on-stale=rebuild")
-    before = (tree.srctree / SOURCE).read_bytes()
+    kept = Path(cache_directory(env), "steps", name_of(str(tree.objtree)))
+
+    def when_kept() -> int:
+        return kept.stat().st_mtime_ns if kept.exists() else 0
+
+    wait(when_kept, "the first state's steps")
+    before, first = (tree.srctree / SOURCE).read_bytes(), when_kept()
     built = (tree.objtree / "rust/kernel.o").read_bytes()
     tree.append(SOURCE, "// other\n")
     wait(lambda: "refreshed in" in watch.log.read_text())
-    (tree.srctree / SOURCE).write_bytes(before)
-    wait(lambda: "built from the same contents before: put back" in watch.log.read_text())
-    wait(lambda: verdict(watch) == "fresh")
-    assert (tree.objtree / "rust/kernel.o").read_bytes() == built
+    wait(lambda: when_kept() != first, "the other state's steps")
+    other = (tree.objtree / "rust/kernel.o").read_bytes()
+    for number, (text, crate) in enumerate([(before, built), (before + b"// other\n", other)]):
+        (tree.srctree / SOURCE).write_bytes(text)
+        wait(lambda number=number: watch.log.read_text().count(": put back ") == number + 1)  # type: ignore[misc]
+        wait(lambda: verdict(watch) == "fresh")
+        assert (tree.objtree / "rust/kernel.o").read_bytes() == crate
     assert watch.log.read_text().count("refreshing: make") == 1
 
 
