@@ -34,7 +34,8 @@ def make(on_stale: str | None, with_: str, make_args: tuple[str, ...]) -> int:
 
     Artifacts that were built before from the same contents, by the same tools, are put
     back instead of built again: after a change of branch or of .config and back, or
-    after make clean.
+    after make clean. KDEPS_STORE names a folder or an HTTP cache (https://…) with the
+    steps that others have run (`kdeps ci --store`); they are taken as well.
 
     KDEPS_ON_STALE does what --on-stale does. For root in another user's tree the
     default is to warn. After a bug in kdeps itself it prints a warning, and make runs
