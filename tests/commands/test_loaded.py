@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import click
+import elftools
 import pytest
 
+import kdeps as kdeps_package
 from kdeps.demo.miniature import Miniature
 from kdeps.running import machine as running_machine
 from kdeps.running.facts_text import parse_facts
@@ -32,6 +37,39 @@ def test_the_built_module_is_loaded_and_installed(
         "sources": "up-to-date", "built": "has-id", "installed": "same-link", "initramfs": "no-initramfs",
         "loaded": "same-link", "booted": "same-release",
     }  # fmt: skip
+
+
+PYTHON = "/usr/bin/python3"
+"""The one that runs the tests may be root's alone, as the checkout may be."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists(PYTHON), reason="only root can become nobody")
+@pytest.mark.parametrize("is_old", [False, True])
+def test_nobody_is_told_what_root_is_told(
+    tree: Miniature, machine: Machine, built: Path, tmp_path: Path, is_old: bool
+) -> None:
+    """No root is needed: not to read the tree, not to look at the machine."""
+    machine.install("updates/nova-core.ko", built.read_bytes())
+    machine.load("ab" * 20 if is_old else build_id_of(built))
+    for tool in (tree.toolchain / "bin").iterdir():
+        tool.write_bytes(tool.read_bytes().replace(os.fsencode(sys.executable), os.fsencode(PYTHON), 1))
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder != Path("/") and folder.stat().st_uid == 0:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    for package in (kdeps_package, click, elftools):
+        source = Path(str(package.__file__)).parent
+        shutil.copytree(source, tmp_path / "packages" / source.name)
+    answers = []
+    for user in (0, 65534):
+        done = subprocess.run(
+            [PYTHON, "-m", "kdeps", "loaded", f"--sysroot={machine.root}", "--format=json", *tree.tree_args, f"M={FOLDER}"],
+            cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(tmp_path / "packages")}),
+            user=user, group=user, extra_groups=[], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.stderr == ""
+        answers.append((done.returncode, json.loads(done.stdout)))
+    assert answers[0][0] == int(is_old)
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize(("suffix", "tool"), [("xz", "xz"), ("zst", "zstd"), ("gz", "gzip")])
