@@ -225,7 +225,7 @@ def nginx(tmp_path: Path) -> Iterator[str]:
     """A real nginx with WebDAV's PUT."""
     program = shutil.which("nginx") or next(filter(os.path.exists, ["/usr/sbin/nginx"]), None)
     if program is None:
-        pytest.skip("no nginx here; install nginx-light")
+        pytest.skip("no nginx here; install nginx")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
