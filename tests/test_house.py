@@ -139,7 +139,7 @@ def test_only_cli_prints_and_exits() -> None:
         for call in calls(tree)
         if call in ("print", "sys.exit", "os._exit", "exit") and not name.startswith("cli/")
     }
-    # The story of `kdeps demo` is told as it goes; ninja runs the second one as a program of its own; the third ends a child.
+    # `kdeps demo` prints its story; ninja starts the second module as a program; the third one ends a child process.
     assert found == {
         ("demo/story.py", "print"), ("refresh/ninja/timestamps.py", "sys.exit"), ("system/background.py", "os._exit"),
     }  # fmt: skip

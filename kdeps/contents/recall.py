@@ -80,7 +80,7 @@ def recall(
 
 
 class ContentVerdict(NamedTuple):
-    """The verdict by content, as a person is told it."""
+    """The verdict by content that users see."""
 
     result: CheckResult
     """With notes on files that came late."""

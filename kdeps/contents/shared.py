@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _FORMAT = "kdeps steps 1"
 _MAX_UNPACKED = 512 << 20
 _ARTIFACTS = (".o", ".rmeta", ".so", ".cmd")
-"""What may be written anew where this build has no step for it: that of a module that was cleaned."""
+"""Suffixes of new files that a shared step may write where the build has no step, as in a module that was cleaned."""
 
 
 class SharedSteps:
@@ -47,7 +47,7 @@ class SharedSteps:
         self._around = Surroundings(result.tree, environ)
         self._may_write = _Writable(result)
         self.problem = ""
-        """Why no more of them is used."""
+        """Why the place failed; empty as long as it works."""
 
     def add_to(self, index: Index) -> list[Step]:
         """Add the shared steps to an index, behind those that are kept here; return them."""
@@ -114,7 +114,7 @@ class Published(NamedTuple):
 
 
 def open_shared(name: str, result: CheckResult, environ: dict[str, str]) -> SharedSteps:
-    """Open the shared steps of an object tree, for the build that was judged.
+    """Open the shared steps of an object tree.
 
     Raises:
         KdepsError: The place cannot be used.
@@ -237,7 +237,7 @@ def _unpack(data: bytes) -> dict[str, Any]:
     """Unpack a description, its contents in place.
 
     Raises:
-        KdepsError: It is none.
+        KdepsError: The data are no description.
     """
     try:
         unpacker = zlib.decompressobj(wbits=31)
@@ -260,7 +260,7 @@ def _read_description(data: bytes, index: Index, may_write: Callable[[str], bool
     """Read the steps of a description; their contents become rows of the index.
 
     Raises:
-        KdepsError: It is none.
+        KdepsError: The data are no description.
     """
     found = []
     try:

@@ -104,7 +104,7 @@ class Blobs:
         return False
 
     def open_copy(self, digest: bytes) -> IO[bytes]:
-        """Open a copy to read it; whoever reads it compares the hash.
+        """Open a copy to read it. The caller compares the hash.
 
         Raises:
             OSError: There is no such copy.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from urllib.request import OpenerDirector
 
 INSECURE = "KDEPS_STORE_INSECURE"
-"""Set to allow plain HTTP to another machine, where anybody on the way can put code into a build."""
+"""Set to allow plain HTTP to another machine. Other machines on the way can then put code into a build."""
 MAX_DESCRIPTION = 64 << 20
 """The largest description; one of a module's closure has some 200 kB."""
 WAIT_S = 5.0
@@ -40,7 +40,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SharedPlace:
-    """Where descriptions and contents lie. One per run: the first failure is the last, nothing is asked again."""
+    """A place with descriptions and contents. After its first failure the caller must not use it again."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -49,7 +49,7 @@ class SharedPlace:
         """Return what lies under a key; None if nothing does.
 
         Raises:
-            KdepsError: It cannot be told, or it is larger than the limit.
+            KdepsError: The place cannot be read, or the file is larger than the limit.
         """
         raise NotImplementedError
 
@@ -57,7 +57,7 @@ class SharedPlace:
         """Write a content into an open file; tell whether it is there, and is what its name says.
 
         Raises:
-            KdepsError: It cannot be told.
+            KdepsError: The place cannot be read.
         """
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class SharedPlace:
         """Whether there is such a content.
 
         Raises:
-            KdepsError: It cannot be told.
+            KdepsError: The place cannot be read.
         """
         raise NotImplementedError
 
@@ -96,7 +96,7 @@ def open_place(name: str, environ: dict[str, str], *, writing: bool = False) -> 
 
     Raises:
         UsageError: The name can be none, or it is plain HTTP to another machine.
-        KdepsError: The folder is not there, or everybody can write to it.
+        KdepsError: The folder is not there, or all users can write to it.
     """
     if "://" in name:
         return _Server(name, environ)
@@ -121,7 +121,7 @@ class _Folder(SharedPlace):
             raise KdepsError(f"{name}: no store can be used there: it is no folder")
         if mode & 0o002:
             raise KdepsError(
-                f"{name}: everybody can write to it, and so put code into your build; `chmod o-w {name}`"
+                f"{name}: all users can write to it, so they could put code into your build; `chmod o-w {name}`"
             )
 
     def _path(self, kind: str, key: str) -> str:
@@ -203,7 +203,7 @@ class _Server(SharedPlace):
             raise UsageError(f"{self.name}: a store is a folder or https://HOST[:PORT]/PATH")
         if parts.scheme == "http" and host not in _LOOPBACK and not environ.get(INSECURE):
             raise UsageError(
-                f"{self.name}: by plain http anybody on the way can put code into your build; use https, or set {INSECURE}=1"
+                f"{self.name}: with plain http other machines on the way could put code into your build; use https, or set {INSECURE}=1"
             )
         self._headers = {"User-Agent": "kdeps"}
         if parts.username is not None:
@@ -235,7 +235,7 @@ class _Server(SharedPlace):
             return answer is not None
 
     def put(self, digest: bytes, source: IO[bytes]) -> None:
-        self._until = time.monotonic() + TOTAL_S  # whoever adds waits for it
+        self._until = time.monotonic() + TOTAL_S  # the user waits for this
         with self._ask("PUT", "cas", digest.hex(), source, os.fstat(source.fileno()).st_size):
             pass
 

@@ -211,7 +211,7 @@ def test_a_folder_that_everybody_can_write_is_refused(build: Build, store: Path)
     store.chmod(0o777)
     steps, said = build("carl", KDEPS_STORE=str(store))
     assert steps
-    assert f"warning: KDEPS_STORE: {store}: everybody can write to it" in said
+    assert f"warning: KDEPS_STORE: {store}: all users can write to it" in said
     with pytest.raises(KdepsError, match="no folder"):
         open_place(str(description(store)), {})
     assert "no store can be used there: No such file" in build("dora", KDEPS_STORE=str(store / "none"))[1]
