@@ -10,7 +10,6 @@ depend on most of it. But a step is only proven to be up to date if none of it d
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 
@@ -88,6 +87,8 @@ class Surroundings:
 
     def portable_tools(self) -> str:
         """The compilers and linkers as another machine would know them: versions, and hashes of the programs."""
+        import hashlib
+
         values = make_variables(self.tree, self._environ)
         parts = [
             version_text(values[name], self._environ, self.tree.make_directory)
@@ -163,6 +164,8 @@ class Surroundings:
 
 
 def _hash_file(path: str) -> str:
+    import hashlib
+
     digest = hashlib.sha256()
     with open_to_read(path) as file:
         while data := file.read(1 << 20):
@@ -220,4 +223,6 @@ def is_remembered(rule: Rule) -> bool:
 
 def command_digest(rule: Rule) -> bytes:
     """Hash of a recorded command."""
+    import hashlib
+
     return hashlib.sha256(rule.command.encode("utf-8", "surrogateescape")).digest()[:16]

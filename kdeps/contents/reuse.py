@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 from kdeps.contents.recall import add_changed, recall
-from kdeps.contents.restore import restore_configuration, restore_steps
 from kdeps.contents.settle import carry_out, plan_settling
 from kdeps.kbuild.rule import Owner
 
@@ -80,6 +79,8 @@ class Reuser:
         self, result: CheckResult, recalled: Recollection, shared: SharedSteps | None
     ) -> CheckResult:
         """Put back what was built before, while no other kdeps refreshes the tree; return the new verdict by time."""
+        from kdeps.contents.restore import restore_configuration, restore_steps
+
         with self._locked(result, "make will build again what could not be put back"):
             if restore_configuration(result, recalled, self._environ, shared):
                 self._tell("put back the configuration, which was synced from the same contents before")

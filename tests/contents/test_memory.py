@@ -57,7 +57,7 @@ def test_why_and_the_graph_agree_with_check(remembered: Miniature, kdeps: RunKde
     remembered.touch(SOURCE)
     assert kdeps(remembered, "why", "kernel", M).returncode == 0
     assert '"stale": true' not in kdeps(remembered, "graph", "--format=json", M).stdout
-    edit_behind_mtime(remembered.srctree / SOURCE)
+    edit_behind_mtime(remembered.srctree / "rust/kernel/lib.rs")
     said = kdeps(remembered, "why", "kernel", M)
     assert said.returncode == 1
     assert "has other content than when it was built" in said.stdout
