@@ -135,12 +135,13 @@ class WatchProcess:
         return took
 
     def wait_current(self, timeout_s: float = START_S) -> None:
-        """Wait until it has looked at every module."""
+        """Wait until it has looked at every module, and that was heard here."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
             documents = [json.loads(p.read_text()) for p in (self.runtime / "kdeps").glob("*.json")]
             mine = [d for d in documents if d["watch"]["pid"] == self.process.pid]
-            if mine and all(d["watch"]["state"] == "current" for d in mine):
+            heard = [self.last.get(d["watch"]["name"], {}) for d in mine]
+            if mine and all(d and d["watch"]["state"] == "current" for d in (*mine, *heard)):
                 return
             time.sleep(0.02)
         raise RuntimeError("the watch does not come to rest")
