@@ -33,7 +33,8 @@ class Silent(Show):
 @pytest.fixture
 def watch(tree: Miniature, tmp_path: Path) -> Iterator[Watch]:
     """A watch that has looked once, and whose loop nobody turns."""
-    environ = tree.environment({"XDG_RUNTIME_DIR": str(tmp_path)})
+    # Nothing is remembered: a process that remembers could end at any moment, and its memory names folders to watch.
+    environ = tree.environment({"XDG_RUNTIME_DIR": str(tmp_path), "XDG_CACHE_HOME": os.devnull})
     words = (*tree.tree_args, f"M={MODULE}")
     watch = Watch([words], str(tree.srctree), environ, Silent(), Options(), DESCRIBE)
     watch._watch_paths()
