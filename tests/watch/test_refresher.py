@@ -7,9 +7,17 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from kdeps.demo.miniature import MODULE, Miniature
 from tests.campaigns.watch.watch_process import WatchProcess
 from tests.support.watching import M, StartWatch, verdict, wait
+
+
+@pytest.fixture
+def env(env: dict[str, str]) -> dict[str, str]:
+    """The environment of a watch that remembers nothing: it has to build, and cannot put back."""
+    return {**env, "XDG_CACHE_HOME": os.devnull}
 
 
 def test_it_refreshes_what_is_stale(tree: Miniature, start_watch: StartWatch) -> None:
