@@ -66,18 +66,20 @@ def _explain(words: tuple[str, ...], environ: dict[str, str]) -> None:
 
 def check_to_explain(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> CheckResult:
     """Judge a module, or without one the whole kernel that was built: a driver may be built into vmlinux."""
+    from kdeps.contents.recall import judge_contents
     from kdeps.staleness.check import check_build
 
     result = check_build(words, cwd, environ)
     if result.tree.module is not None or not os.path.exists(f"{result.tree.objtree}/vmlinux.a"):
-        return result
+        return judge_contents(result, environ).result
     from kdeps.kbuild.rule import Problem
     from kdeps.staleness.inspection import Inspection
     from kdeps.staleness.whole_tree import check_tree
 
     # What was not inspected must not be kept as "nothing found", hence the problem.
     not_inspected = Inspection((), (Problem(result.tree.objtree, "its artifacts were not inspected"),), {})
-    return check_tree(words, cwd, environ, lambda _: not_inspected, rules_needed=True).result
+    result = check_tree(words, cwd, environ, lambda _: not_inspected, rules_needed=True).result
+    return judge_contents(result, environ).result
 
 
 def is_stale_unseen(result: CheckResult) -> bool:

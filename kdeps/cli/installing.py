@@ -28,10 +28,11 @@ def judge_install(install: Install, cwd: str, environ: dict[str, str], on_stale:
     Raises:
         ExitInstead: The user wants make not to run then.
     """
+    from kdeps.contents.recall import judge_contents
     from kdeps.staleness.check import check_build
     from kdeps.staleness.reasons import Status
 
-    result = check_build(install.words, cwd, environ)
+    result = judge_contents(check_build(install.words, cwd, environ), environ).result
     status = result.verdict.status
     if status is Status.FRESH and not _find_pending(result):
         return

@@ -56,6 +56,7 @@ def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
         cwd: The folder the user stands in.
     """
     from kdeps.artifacts.inspect import inspect_artifacts
+    from kdeps.contents.scope import judge_scope_contents
     from kdeps.kbuild.modules import split_modules
     from kdeps.kbuild.tree import find_tree
     from kdeps.running.build import read_build
@@ -71,7 +72,8 @@ def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
     builds: list[Build] = []
     error = ""
     for scope in scopes:
-        for part in check_scope(words, scope, cwd, environ, inspect_artifacts, rules_needed=True).parts:
+        by_time = check_scope(words, scope, cwd, environ, inspect_artifacts, rules_needed=True)
+        for part in judge_scope_contents(by_time, environ).parts:
             build = read_build(part.result) if part.result is not None else None
             if build is not None and build.modules:
                 builds.append(build)

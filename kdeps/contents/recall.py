@@ -98,7 +98,9 @@ def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdi
     """
     recalled = recall(result, environ)
     by_content = result if recalled is None else recalled.result
-    late = find_late(by_content, recalled.memory.entries if recalled is not None else ())
+    known = recalled.memory.entries if recalled is not None else ()
+    # Not for a whole tree: an answer that is kept for one has no notes, and must say the same.
+    late = {} if result.rules.whole else find_late(by_content, known)
     return ContentVerdict(note_late(by_content, late), recalled, late)
 
 

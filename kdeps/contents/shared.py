@@ -126,7 +126,7 @@ def publish_steps(result: CheckResult, place: SharedPlace, environ: dict[str, st
     """Add the steps that are kept here of a build, as it is now, to a shared place.
 
     Args:
-        result: The verdict by time; its steps are kept (``kdeps.contents.steps.keep_steps``).
+        result: Of the build; its steps are kept (``kdeps.contents.steps.keep_steps``).
         place: Opened to write.
         environ: The environment make would get.
 

@@ -62,9 +62,18 @@ def examine(
     words: tuple[str, ...],
     cwd: str,
     environ: dict[str, str],
+    judge_contents: Callable[[CheckResult], CheckResult],
     find_other_loaded: Callable[[list[str]], list[str]],
 ) -> list[Observation]:
-    """Look at everything that an answer about ``make WORDS…`` would rest on."""
+    """Look at everything that an answer about ``make WORDS…`` would rest on.
+
+    Args:
+        words: make's arguments.
+        cwd: The folder the user stands in.
+        environ: The environment make would get.
+        judge_contents: Turns a verdict by time into one by content.
+        find_other_loaded: Names the modules, of these ``.ko`` files, that are loaded from another build.
+    """
     found = list(_examine_program(words, environ))
     try:
         tree = find_tree(words, cwd, environ)
@@ -83,7 +92,7 @@ def examine(
     else:
         found += _examine_records(judged)
         found += _examine_times(judged)
-        found += _examine_verdict(judged)
+        found += _examine_verdict(judge_contents(judged))
         found += _examine_loaded(judged, find_other_loaded)
     found += _examine_caches(environ)
     found += _examine_limits(tree)

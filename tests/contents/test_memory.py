@@ -52,17 +52,6 @@ def test_an_edit_with_an_old_mtime_is_seen(remembered: Miniature, kdeps: RunKdep
     assert kdeps(remembered, "check", "--by=time", M).returncode == 0
 
 
-def test_why_and_the_graph_agree_with_check(remembered: Miniature, kdeps: RunKdeps) -> None:
-    """What was only touched is stale in none of them; an edit behind its time is in all."""
-    remembered.touch(SOURCE)
-    assert kdeps(remembered, "why", "kernel", M).returncode == 0
-    assert '"stale": true' not in kdeps(remembered, "graph", "--format=json", M).stdout
-    edit_behind_mtime(remembered.srctree / "rust/kernel/lib.rs")
-    said = kdeps(remembered, "why", "kernel", M)
-    assert said.returncode == 1
-    assert "has other content than when it was built" in said.stdout
-
-
 def test_make_builds_what_was_edited_behind_its_mtime(remembered: Miniature, kdeps: RunKdeps) -> None:
     """The refresh removes the artifact, so that make builds it; then all is fresh by content."""
     edit_behind_mtime(remembered.srctree / SOURCE, "// marker\n")

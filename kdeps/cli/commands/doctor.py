@@ -20,6 +20,7 @@ from kdeps.cli.options import (
 )
 from kdeps.cli.output import make_text_output, print_json, print_lines
 from kdeps.cli.terminal import current_folder
+from kdeps.contents.recall import judge_contents
 from kdeps.query.doctor import State, examine, is_blocked
 from kdeps.running.quick import find_other_loaded
 
@@ -30,7 +31,14 @@ _MARKS = {State.GOOD: "help", State.NOTE: "note", State.BAD: "error"}
 def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: Colour = Colour.AUTO) -> int:
     """Examine everything that an answer would rest on, print it, and return the exit status."""
     cwd = current_folder()
-    found = examine(words, cwd, dict(os.environ), lambda paths: find_other_loaded(paths, SYSFS))
+    environ = dict(os.environ)
+    found = examine(
+        words,
+        cwd,
+        environ,
+        lambda result: judge_contents(result, environ).result,
+        lambda paths: find_other_loaded(paths, SYSFS),
+    )
     blocked = is_blocked(found)
     if output is Format.JSON:
         print_json(

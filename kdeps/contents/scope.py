@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""One or many modules, or a whole tree, judged by content where that is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdeps.contents.memory import load_memory
+from kdeps.contents.recall import judge_contents
+from kdeps.staleness.scope import Scope, ScopeResults, check_scope
+
+if TYPE_CHECKING:
+    from kdeps.staleness.inspection import Inspect
+
+
+def check_for_contents(
+    words: tuple[str, ...],
+    extent: Scope,
+    cwd: str,
+    environ: dict[str, str],
+    inspect: Inspect,
+    *,
+    rules_needed: bool = False,
+) -> ScopeResults:
+    """Judge by time as ``check_scope`` does, in a way that lets contents decide afterwards.
+
+    An answer that was kept for a whole tree is one by time, and has no rules to compare contents for.
+    """
+    results = check_scope(words, extent, cwd, environ, inspect, rules_needed=rules_needed)
+    kept = [part.result for part in results.parts if part.looked_at is not None and part.result is not None]
+    if any(load_memory(result.tree.objtree, environ, whole=True) for result in kept):
+        return check_scope(words, extent, cwd, environ, inspect, rules_needed=True)
+    return results
+
+
+def judge_scope_contents(results: ScopeResults, environ: dict[str, str]) -> ScopeResults:
+    """Let contents decide every part where they are known.
+
+    Args:
+        results: As ``check_for_contents`` returns them.
+        environ: The environment make would get.
+    """
+    return ScopeResults(
+        tuple(
+            part if part.result is None else part._replace(result=judge_contents(part.result, environ).result)
+            for part in results.parts
+        )
+    )
