@@ -41,6 +41,15 @@ def test_sizes_by_kind_and_by_tree(tmp_path: Path) -> None:
     assert said.endswith("in 3 files\n")
 
 
+def test_every_kind_fits_a_narrow_terminal(tmp_path: Path) -> None:
+    """Whatever is in the cache; what a kind is called never decides how wide the list is."""
+    for kind in KINDS:
+        Store(kind, {"XDG_CACHE_HOME": str(tmp_path)}).save("one", b"1" * 999_900)
+    lines = run(tmp_path).stdout.splitlines()
+    assert len(lines) > len(KINDS)
+    assert [line for line in lines[:-1] if len(line) > 60] == []
+
+
 def test_cleaning_deletes_values_and_nothing_else(tmp_path: Path) -> None:
     """A link in the cache is not followed, and locks stay."""
     environ = {"XDG_CACHE_HOME": str(tmp_path)}

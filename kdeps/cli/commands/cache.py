@@ -17,12 +17,12 @@ from kdeps.system.errors import KdepsError
 from kdeps.system.text import printable
 
 KINDS = {
-    "answers": "answers of `kdeps check` and `kdeps make`",
-    "blobs": "copies of artifacts that were built before",
+    "answers": "answers of `check` and `make`",
+    "blobs": "copies of artifacts built before",
     "builds": "what each artifact was built from",
     "confirmed": "commands that Kbuild confirmed",
     "durations": "how long steps take",
-    "failures": "why the last thing could not be remembered",
+    "failures": "why the last save failed",
     "hashes": "hashes of files, for ledgers",
     "initramfs": "which modules an initramfs has",
     "origins": "what modules were built from",
@@ -31,7 +31,7 @@ KINDS = {
     "toolchain": "versions of compilers",
     "trees": "fresh answers about whole trees",
 }
-"""What each folder of the cache holds."""
+"""What each folder of the cache holds; short enough for a line of 60 columns."""
 
 
 def run_cache(*, clean: bool) -> int:
