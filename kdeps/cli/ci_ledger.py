@@ -7,16 +7,20 @@ import time
 from collections.abc import Callable
 
 from kdeps.cli.exits import Exit
-from kdeps.cli.origins import read_builds
 from kdeps.cli.progress import progress_line
 from kdeps.contents.hashes import FileHasher
 from kdeps.contents.judge import judge_by_content
-from kdeps.contents.ledger import Ledger, LedgerError, take_ledger, unsynced_inputs
+from kdeps.contents.ledger import Build, Ledger, LedgerError, take_ledger, unsynced_inputs
 from kdeps.contents.ledger_file import read_ledger, write_ledger
-from kdeps.kbuild.rule import Problem
+from kdeps.contents.roots import Roots
+from kdeps.kbuild.rule import Owner, Problem
 from kdeps.kbuild.tree import roots_of
+from kdeps.running.provenance import describe_commit
+from kdeps.running.quick import read_file_id
+from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Status
 from kdeps.staleness.scope import ScopeResults, with_problems
+from kdeps.staleness.snapshot import find_mtime_ns
 from kdeps.system.errors import KdepsError
 
 
@@ -80,7 +84,7 @@ def _compare_contents(
             path for part in inspection.parts for found in part.findings if found.status is Status.STALE for path in found.remove
         )  # fmt: skip
         written, problems = take_ledger(inspection.results, contents, environ, suspect, unsynced)
-        written = written._replace(builds=read_builds(written, inspection.results, environ))
+        written = written._replace(builds=_read_builds(written, inspection.results, environ))
         parts = [with_problems(part, problems) for part in inspection.parts]
         inspection = ScopeResults(tuple(parts))
         try:
@@ -90,6 +94,38 @@ def _compare_contents(
         _remember(inspection, environ, suspect)
     contents.store()
     return inspection
+
+
+def _read_builds(
+    ledger: Ledger, results: tuple[CheckResult, ...], environ: dict[str, str]
+) -> dict[str, Build]:
+    """Read the build ids of the modules and of the vmlinux that a ledger describes.
+
+    Args:
+        ledger: Of the results.
+        results: The builds, of one object tree.
+        environ: For git.
+
+    Returns:
+        Build id → the file, and the commit of its sources.
+    """
+    roots = Roots(tuple(result.tree for result in results))
+    commits: dict[str, str] = {}
+    builds: dict[str, Build] = {}
+    for result in results:
+        for rule in result.graph.rules:
+            path, name = rule.target, roots.name(rule.target)
+            if name not in ledger.rules or not (path.endswith(".ko") or name == "$(objtree)/vmlinux"):
+                continue
+            build_id = read_file_id(path)
+            if build_id is None or find_mtime_ns(path) != result.snapshot.mtime_ns.get(path):
+                continue  # it changed since it was hashed
+            module = result.tree.module if rule.owner is Owner.MODULE else None
+            folder = module or result.tree.srctree
+            if folder not in commits:
+                commits[folder] = describe_commit(folder, environ)
+            builds[build_id] = Build(name, commits[folder])
+    return builds
 
 
 def _remember(inspection: ScopeResults, environ: dict[str, str], but: frozenset[str]) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from kdeps.running.build import Build
     from kdeps.running.facts import Facts
     from kdeps.running.judge import ModuleAnswer
+    from kdeps.staleness.check import CheckResult
+    from kdeps.staleness.inspection import Inspection
 
 
 class Builds(NamedTuple):
@@ -55,7 +57,6 @@ def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
         words: make's arguments; several M= are several modules, and without one all modules of the tree are meant.
         cwd: The folder the user stands in.
     """
-    from kdeps.artifacts.inspect import inspect_artifacts
     from kdeps.contents.scope import judge_scope_contents
     from kdeps.kbuild.modules import split_modules
     from kdeps.kbuild.tree import find_tree
@@ -72,7 +73,7 @@ def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
     builds: list[Build] = []
     error = ""
     for scope in scopes:
-        by_time = check_scope(words, scope, cwd, environ, inspect_artifacts, rules_needed=True)
+        by_time = check_scope(words, scope, cwd, environ, _inspect, rules_needed=True)
         for part in judge_scope_contents(by_time, environ).parts:
             build = read_build(part.result) if part.result is not None else None
             if build is not None and build.modules:
@@ -89,6 +90,13 @@ def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
     if not builds:
         raise KdepsError(error or "no module was built there, so there is nothing to compare")
     return Builds(tuple(builds), is_whole)
+
+
+def _inspect(result: CheckResult) -> Inspection:
+    """Read the artifacts of a whole tree; for one module, nothing of that is imported."""
+    from kdeps.artifacts.inspect import inspect_artifacts
+
+    return inspect_artifacts(result)
 
 
 def read_facts(path: str) -> bytes:

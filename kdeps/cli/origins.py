@@ -5,14 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from kdeps.contents.ledger import Build, Ledger
-from kdeps.contents.ledger_file import read_ledger
-from kdeps.contents.roots import Roots
-from kdeps.kbuild.rule import Owner
-from kdeps.running.provenance import Origin, describe_commit, find_edited, find_origin
-from kdeps.running.quick import read_file_id
-from kdeps.staleness.check import CheckResult
-from kdeps.staleness.snapshot import find_mtime_ns
+from kdeps.running.provenance import Origin, find_edited, find_origin
 from kdeps.system.text import printable
 
 
@@ -32,6 +25,8 @@ class Origins:
         self._environ = environ
         self._recorded: dict[str, Origin] = {}
         for path in ledgers:
+            from kdeps.contents.ledger_file import read_ledger
+
             builds = read_ledger(path).builds
             if not builds:
                 print(
@@ -53,35 +48,3 @@ class Origins:
         if origin is None:
             return self._recorded.get(build_id)
         return origin._replace(edited=find_edited(origin)) if with_edits else origin
-
-
-def read_builds(
-    ledger: Ledger, results: tuple[CheckResult, ...], environ: dict[str, str]
-) -> dict[str, Build]:
-    """Read the build ids of the modules and of the vmlinux that a ledger describes.
-
-    Args:
-        ledger: Of the results.
-        results: The builds, of one object tree.
-        environ: For git.
-
-    Returns:
-        Build id → the file, and the commit of its sources.
-    """
-    roots = Roots(tuple(result.tree for result in results))
-    commits: dict[str, str] = {}
-    builds: dict[str, Build] = {}
-    for result in results:
-        for rule in result.graph.rules:
-            path, name = rule.target, roots.name(rule.target)
-            if name not in ledger.rules or not (path.endswith(".ko") or name == "$(objtree)/vmlinux"):
-                continue
-            build_id = read_file_id(path)
-            if build_id is None or find_mtime_ns(path) != result.snapshot.mtime_ns.get(path):
-                continue  # it changed since it was hashed
-            module = result.tree.module if rule.owner is Owner.MODULE else None
-            folder = module or result.tree.srctree
-            if folder not in commits:
-                commits[folder] = describe_commit(folder, environ)
-            builds[build_id] = Build(name, commits[folder])
-    return builds

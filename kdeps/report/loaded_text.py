@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kdeps.kbuild.make_command import INSTALL_GOAL
 from kdeps.kbuild.tree import Tree
@@ -71,8 +71,7 @@ _OTHERS = (Kind.OTHER_LINK, Kind.OTHER_KERNEL, Kind.OTHER_RELEASE)
 _MARKS = {Status.FRESH: ("help", "ok"), Status.STALE: ("error", "stale"), Status.UNKNOWN: ("note", "unknown")}
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedReport:
+class LoadedReport(NamedTuple):
     """What both outputs are made from."""
 
     facts: Facts

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from kdeps.kbuild.rule import Owner
 from kdeps.kbuild.tree import read_vermagic_release
@@ -16,8 +16,7 @@ from kdeps.staleness.scope import worst
 from kdeps.system.errors import Unreadable
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltModule:
+class BuiltModule(NamedTuple):
     """One ``.ko`` of the build."""
 
     name: str
@@ -36,8 +35,7 @@ class BuiltModule:
     """Its rule, if ``make M=…`` would run it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(NamedTuple):
     """The modules of one build, and the kernel that they are for."""
 
     modules: tuple[BuiltModule, ...]
@@ -122,10 +120,10 @@ def add_code(build: Build, facts: Facts) -> Build:
         if module.file is None or not any(copy.code for copy in copies):
             return module
         try:
-            return replace(module, file=read_module(module.path, with_code=True))
+            return module._replace(file=read_module(module.path, with_code=True))
         except FileNotFoundError:
-            return replace(module, file=None)
+            return module._replace(file=None)
         except Unreadable as error:
-            return replace(module, file=None, problem=str(error).partition(": ")[2])
+            return module._replace(file=None, problem=str(error).partition(": ")[2])
 
-    return replace(build, modules=tuple(add(module) for module in build.modules))
+    return build._replace(modules=tuple(add(module) for module in build.modules))

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
+from typing import NamedTuple
 
 
 class LoadState(str, Enum):
@@ -19,8 +21,7 @@ class LoadState(str, Enum):
     """The name belongs to a part of the kernel itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModule:
+class LoadedModule(NamedTuple):
     """One module of the running kernel."""
 
     state: LoadState
@@ -28,8 +29,7 @@ class LoadedModule:
     """None if the kernel shows no note: the module was linked without an id, or CONFIG_KALLSYMS is off."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileCopy:
+class FileCopy(NamedTuple):
     """One file of a module, installed or in an initramfs."""
 
     path: str
@@ -42,8 +42,7 @@ class FileCopy:
     """A hash of the code and data; only known of files of this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(NamedTuple):
     """What ``/lib/modules/RELEASE`` has of one module name."""
 
     chosen: FileCopy | None
@@ -54,12 +53,11 @@ class Installed:
     """``modules.builtin`` has the name, so modprobe would load nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Initramfs:
+class Initramfs(NamedTuple):
     """An initramfs of one release."""
 
     path: str
-    modules: dict[str, tuple[FileCopy, ...]] = field(default_factory=dict)
+    modules: Mapping[str, tuple[FileCopy, ...]] = MappingProxyType({})
     """By module name; only names that were looked for."""
     problem: str = ""
     """Why it could not be read; completes "it …"."""
@@ -67,8 +65,7 @@ class Initramfs:
     """The problem is that the user may not read it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """One machine, as it is now."""
 
     release: str
@@ -87,7 +84,7 @@ class Facts:
     has_modules_folder: bool = False
     dep_mtime: int | None = None
     """Of ``modules.dep``, whole seconds; None without such a file."""
-    installed: dict[str, Installed] = field(default_factory=dict)
+    installed: Mapping[str, Installed] = MappingProxyType({})
     """By module name; only names that were looked for."""
     initramfs: tuple[Initramfs, ...] = ()
     looked_for: frozenset[str] | None = None

@@ -9,8 +9,8 @@ decides, as far as it can be read; of a loaded module only the id can be.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kdeps.running.build import Build, BuiltModule
 from kdeps.running.facts import Facts, FileCopy, LoadState
@@ -71,8 +71,7 @@ class Kind(str, Enum):
     """The same release, and another link of vmlinux, by its build id or by its ``#N`` and time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One link of the chain, for one module."""
 
     stage: Stage
@@ -86,8 +85,7 @@ class Link:
     """Further files of that name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleAnswer:
+class ModuleAnswer(NamedTuple):
     """The chain of one module."""
 
     module: BuiltModule
