@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
@@ -48,9 +49,9 @@ class Request(NamedTuple):
 def run_loaded(request: Request) -> int:
     """Compare what was built with what a machine has, print it, and return the exit status."""
     from kdeps.cli.origins import Origins
-    from kdeps.report.loaded_json import loaded_document
     from kdeps.report.loaded_text import LoadedReport, write_loaded
 
+    gc.disable()  # many names and nothing that refers to itself, in a process that ends soon
     cwd = current_folder()
     known = Origins(request.ledgers, dict(os.environ))
     builds = find_builds(request.words, cwd)
@@ -67,6 +68,8 @@ def run_loaded(request: Request) -> int:
     )
     pen = make_text_output(cwd, request.colour)
     if request.output is Format.JSON:
+        from kdeps.report.loaded_json import loaded_document
+
         print_json(loaded_document(report, pen))
     else:
         write_loaded(pen, report)
