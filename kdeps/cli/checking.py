@@ -21,7 +21,7 @@ from kdeps.system.errors import UsageError
 if TYPE_CHECKING:
     from kdeps.staleness.answers import Question
 
-_NICENESS = 5
+NICENESS = 5
 """An answer is kept in a moment, and the next check may come soon."""
 _ELAPSED = '"elapsed_ms": '
 
@@ -56,7 +56,7 @@ def find_answer(question: Question, *, exact: bool) -> int:
     if answer.keepable:
         from kdeps.system.background import run_in_background
 
-        run_in_background(lambda: keep(question, answer, started_ns), question.environ, _NICENESS)
+        run_in_background(lambda: keep(question, answer, started_ns), question.environ, NICENESS)
     return exit_of(answer.result.verdict.status)
 
 
@@ -107,6 +107,19 @@ def render(question: Question, answer: Answer, time_mark: str = "") -> str:
 
 def keep(question: Question, answer: Answer, started_ns: int) -> None:
     """Keep what was printed until something changes that it rests on."""
+    status = int(exit_of(answer.result.verdict.status))
+    keep_value(question, answer, (status, _take_apart(question, answer)), started_ns)
+
+
+def keep_value(question: Question, answer: Answer, value: object, started_ns: int) -> None:
+    """Keep something that follows from an answer until something changes that the answer rests on.
+
+    Args:
+        question: Gives the value back as long as that holds.
+        answer: One that is keepable.
+        value: What ``marshal`` can write.
+        started_ns: When the first file was read for the answer, in nanoseconds since the epoch.
+    """
     from kdeps.staleness.dependencies import list_dependencies
 
     result = answer.by_time or answer.result
@@ -118,8 +131,7 @@ def keep(question: Question, answer: Answer, started_ns: int) -> None:
         rests_on = rests_on._replace(
             files=rests_on.files.union(more, (memory,)), folders=rests_on.folders | listed
         )
-    kept = (int(exit_of(answer.result.verdict.status)), _take_apart(question, answer))
-    question.keep(kept, result, started_ns, rests_on)
+    question.keep(value, result, started_ns, rests_on)
 
 
 def _take_apart(question: Question, answer: Answer) -> list[str | int | None]:

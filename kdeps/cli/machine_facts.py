@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from kdeps.cli.choices import By
+from kdeps.staleness.reasons import Status
 from kdeps.system.errors import KdepsError, UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +68,8 @@ def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
 
     environ = dict(os.environ)
     rest, named = split_modules(words)
+    if len(named) == 1:
+        return Builds((_find_build(words, named[0], cwd, environ),), is_whole=False)
     tree = None if named else find_tree(rest, cwd, environ)
     is_whole = tree is not None and tree.module is None
     scopes = [Scope.MODULES if is_whole else Scope.MODULE]
@@ -83,13 +88,42 @@ def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
             elif part.result is None:
                 raise KdepsError(part.error)
             elif not is_whole:
-                raise KdepsError(
-                    f"{part.name}: no module was built there, so there is nothing to compare; "
-                    "run the same with `kdeps make`"
-                )
+                raise KdepsError(_nothing_built(part.name))
     if not builds:
         raise KdepsError(error or "no module was built there, so there is nothing to compare")
     return Builds(tuple(builds), is_whole)
+
+
+def _nothing_built(name: str) -> str:
+    return (
+        f"{name}: no module was built there, so there is nothing to compare; run the same with `kdeps make`"
+    )
+
+
+def _find_build(words: tuple[str, ...], named: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Build:
+    """Judge one module folder, or take its last answer if that was fresh and still holds, and read its modules."""
+    from kdeps.kbuild.rule import Rules
+    from kdeps.kbuild.tree import find_tree
+    from kdeps.running.build import read_build
+    from kdeps.staleness.answers import Question
+    from kdeps.staleness.check import fresh_result
+
+    question = Question(("loaded", "", By.CONTENT.value), words, cwd, environ)
+    started, started_ns = time.perf_counter(), time.time_ns()
+    if paths := question.recall():
+        tree = find_tree(words, cwd, environ)
+        return read_build(fresh_result(tree, Rules((), (), frozenset()), (), started), paths)
+    from kdeps.cli.checking import NICENESS, judge, keep_value
+    from kdeps.system.background import run_in_background
+
+    answer = judge(question)
+    build = read_build(answer.result)
+    if not build.modules:
+        raise KdepsError(_nothing_built(named[0].partition("=")[2]))
+    if answer.keepable and all(module.sources is Status.FRESH for module in build.modules):
+        found = [module.path for module in build.modules]
+        run_in_background(lambda: keep_value(question, answer, found, started_ns), environ, NICENESS)
+    return build
 
 
 def _inspect(result: CheckResult) -> Inspection:

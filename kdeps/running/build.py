@@ -63,10 +63,14 @@ class Build(NamedTuple):
         return next((m.file.release for m in self.modules if m.file and m.file.release), self.release)
 
 
-def read_build(result: CheckResult) -> Build:
+def read_build(result: CheckResult, paths: list[str] | None = None) -> Build:
     """Read the modules that a result is about, and their kernel's id.
 
     Where the result is about the whole tree, each module has a status of its own.
+
+    Args:
+        result: Of checking it.
+        paths: The ``.ko`` files; by default those that its rules make.
     """
     tree = result.tree
     kernel_id, problem = None, ""
@@ -75,7 +79,8 @@ def read_build(result: CheckResult) -> Build:
     except Unreadable as error:
         problem = str(error)
     banner = "" if kernel_id or problem else read_banner(f"{tree.objtree}/vmlinux")
-    modules = [_read_built(result, path) for path in find_module_files(result)]
+    paths = find_module_files(result) if paths is None else paths
+    modules = [_read_built(result, path) for path in paths]
     return Build(tuple(modules), read_vermagic_release(tree), kernel_id, problem, banner)
 
 

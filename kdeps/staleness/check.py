@@ -20,7 +20,7 @@ from kdeps.staleness.build_checks import check_build_as_a_whole
 from kdeps.staleness.judge import add_findings, judge
 from kdeps.staleness.module_checks import check_clock, check_release
 from kdeps.staleness.needs import add_generated, find_lacking
-from kdeps.staleness.reasons import ReasonKind, Status, Verdict
+from kdeps.staleness.reasons import Finding, ReasonKind, Source, Status, Verdict
 from kdeps.staleness.snapshot import Snapshot, take_snapshot
 
 if TYPE_CHECKING:
@@ -91,6 +91,21 @@ def judge_tree(tree: Tree, rules: Rules, environ: dict[str, str], started: float
         verdict = judge_all(notices_deleted=False)
     if not rules.whole:
         verdict = add_findings(verdict, check_release(tree, verdict, graph))
+    return CheckResult(tree, rules, graph, snapshot, verdict, (time.perf_counter() - started) * 1000)
+
+
+def fresh_result(tree: Tree, rules: Rules, findings: tuple[Finding, ...], started: float) -> CheckResult:
+    """Return the result of a check whose fresh answer was kept and still holds: nothing that it was made from.
+
+    Args:
+        tree: Where it lies.
+        rules: Those of its rules that are asked for by name.
+        findings: About the build as a whole.
+        started: When it was asked for, by ``time.perf_counter``.
+    """
+    graph = Graph((), {}, (), (), (), frozenset())
+    snapshot = Snapshot({}, frozenset(), {}, ())
+    verdict = Verdict(Status.FRESH, Source.RECORD, (), (), findings, ())
     return CheckResult(tree, rules, graph, snapshot, verdict, (time.perf_counter() - started) * 1000)
 
 

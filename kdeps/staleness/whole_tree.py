@@ -18,7 +18,6 @@ from functools import partial
 from typing import NamedTuple
 
 from kdeps.formats.cmdfile import Record, RecordState
-from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.makefile_rules import MODULE_TOOLS
 from kdeps.kbuild.prepared import find_aliases
 from kdeps.kbuild.records import RecordReader
@@ -27,7 +26,7 @@ from kdeps.kbuild.rules import as_rules
 from kdeps.kbuild.tree import Tree, find_tree
 from kdeps.kbuild.whole_tree import Listing, add_tree_wide_rules, add_whole_record, find_records, list_folder
 from kdeps.staleness.build_checks import check_build_as_a_whole
-from kdeps.staleness.check import CheckResult, judge_tree
+from kdeps.staleness.check import CheckResult, fresh_result, judge_tree
 from kdeps.staleness.index import (
     GONE,
     AnswerPaths,
@@ -41,8 +40,7 @@ from kdeps.staleness.index import (
     still_holds,
 )
 from kdeps.staleness.inspection import Inspect
-from kdeps.staleness.reasons import Finding, Source, Status, Verdict
-from kdeps.staleness.snapshot import Snapshot
+from kdeps.staleness.reasons import Finding, Status
 from kdeps.system.stat import status_of
 
 _ASKED = frozenset(("rust/core.o", *MODULE_TOOLS))
@@ -242,10 +240,7 @@ def _still_holds(
     findings = check_build_as_a_whole(tree, rules, environ)
     if any(finding.status is not Status.FRESH for finding in findings):
         return None
-    graph = Graph((), {}, (), (), (), frozenset())
-    snapshot = Snapshot({}, frozenset(), {}, ())
-    verdict = Verdict(Status.FRESH, Source.RECORD, (), (), findings, ())
-    return CheckResult(tree, rules, graph, snapshot, verdict, (time.perf_counter() - started) * 1000)
+    return fresh_result(tree, rules, findings, started)
 
 
 def _named(tree: Tree, name: str) -> Rule:

@@ -161,7 +161,8 @@ def test_ctrl_c_during_the_module_build_is_makes_own(
 ) -> None:
     """Nothing of kdeps is left by then."""
     confirmed.tree.append(
-        MODULE + "/Makefile", "\n$(obj)/nova_core.o: $(obj)/slow\n$(obj)/slow:\n\t@echo sleeping; exec sleep 20\n"
+        MODULE + "/Makefile",
+        "\n$(obj)/nova_core.o: $(obj)/slow\n$(obj)/slow:\n\t@echo sleeping; exec sleep 20\n",
     )
     ours = terminal(*confirmed.command(M))
     ours.read(until=b"sleeping")
