@@ -31,6 +31,10 @@ _VARIABLES = frozenset(
 """Variables that say what is built, where and by what."""
 _WITH_VALUE = "o"
 """Of these, names that are also an option of make with a value: ``-o=FILE``."""
+_NUMBER = re.compile(r"(-j\d*)(\D.*)", re.DOTALL)
+"""A ``-j`` that has more than a number with it."""
+_SYNCED = ("none", "line", "target", "recurse")
+"""What ``--output-sync`` takes."""
 _SOURCES = (".rs", ".c", ".h", ".S")
 _DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}")
 
@@ -55,7 +59,8 @@ def find_slip(words: tuple[str, ...], cwd: str, goals: Goals = Goals.OF_MAKE) ->
     slip = _find_option_slip(args, working_directory(args, cwd)) or find_variable_slip(args)
     if slip is not None or goals is Goals.NAMES:
         return slip
-    return _find_goal_slip(args, working_directory(args, cwd))
+    folder = working_directory(args, cwd)
+    return _find_goal_slip(args, folder) or _find_folder_slip(args, folder)
 
 
 def find_slip_of_make(words: tuple[str, ...], cwd: str) -> str | None:
@@ -111,6 +116,12 @@ def _find_option_slip(args: MakeArgs, folder: str) -> str | None:
                 return f"{word}: variables have no hyphen; did you mean `{meant}`?"
         if word == "-M" and args.goals:
             return f"-M {args.goals[0]}: this is no option of make; did you mean `M={args.goals[0]}`?"
+        if number := _NUMBER.fullmatch(word):
+            meant = f"; did you mean `{number[1]} {number[2]}`?" if "=" in number[2] else ""
+            return f"{word}: make wants a number behind -j{meant}"
+        option, _, value = word.partition("=")
+        if value and "--output-sync".startswith(option) and option > "--o" and value not in _SYNCED:
+            return f"{word}: make reads this as --output-sync; did you mean `> {value}`?"
     if "v" in args.letters:
         return "-v: make reads this as --version; did you mean `kdeps --version`, or V=1?"
     if "q" in args.letters:
@@ -140,6 +151,25 @@ def _find_goal_slip(args: MakeArgs, folder: str) -> str | None:
         elif not _is_goal(goal, folder):
             return _no_module(goal, "")
     return slip
+
+
+def _find_folder_slip(args: MakeArgs, folder: str) -> str | None:
+    """Find a module that no ``M=`` names: a variable that Kbuild does not read has it, or it stands beside ``M=``."""
+    if _names_module(args):
+        module = os.path.join(folder, args.variables.get("M", ""))
+        for goal in args.goals:
+            if builds_objects(os.path.join(folder, goal)) and not os.path.exists(os.path.join(module, goal)):
+                return f"{goal}: make builds no second module; ask for it by itself, with `M={goal}`"
+        return None
+    if args.variables.get("M") is not None:
+        return "M=: it names no folder; name the module's, or leave it out for the kernel's own crates"
+    if read_kernel_makefile(folder) is None:
+        return None  # a module's own Makefile may read any variable
+    for name, value in args.variables.items():
+        path = os.path.join(folder, value)
+        if name not in _VARIABLES and builds_objects(path) and read_kernel_makefile(path) is None:
+            return f"{name}={value}: Kbuild does not read `{name}`; did you mean `M={value}`?"
+    return None
 
 
 def _no_module(goal: str, wanted: str) -> str:

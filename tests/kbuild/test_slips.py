@@ -49,6 +49,13 @@ TYPO = MODULE[:-1]
         (("-M", MODULE), f"did you mean `M={MODULE}`?"),
         ((f"--M={MODULE}",), f"did you mean `M={MODULE}`?"),
         ((f"M={MODULE}/nova_core.rs",), f"did you mean `M={MODULE}`?"),
+        (("M=",), "it names no folder"),
+        ((f"MODULE={MODULE}",), f"did you mean `M={MODULE}`?"),
+        ((f"DIR=./{MODULE}",), f"did you mean `M=./{MODULE}`?"),
+        ((M, "samples/rust"), "with `M=samples/rust`"),
+        ((f"-j4{M}",), f"did you mean `-j4 {M}`?"),
+        (("-jk", M), "make wants a number behind -j"),
+        (("--output=report", M), "did you mean `> report`?"),
         (("nova-core",), "a module is named with `M=FOLDER`"),
         (("nova_core.rs", M), "did you mean `kdeps why nova_core.rs`?"),
         (("nova-core", M), "neither the kernel's Makefile nor kdeps knows such a goal"),
@@ -196,3 +203,11 @@ def _kdeps(tree: Miniature, *words: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=120,
     )
+
+
+def test_a_modules_own_makefile_may_read_any_variable(tree: Miniature, tmp_path: Path) -> None:
+    """Only in a kernel's own folder is it known which variables nobody reads."""
+    (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
+    for value in (tree.srctree, tree.srctree / MODULE):
+        assert find_slip((f"KERNEL_TREE={value}",), str(tmp_path)) is None
+    assert find_slip((f"KERNEL_TREE={tree.srctree}",), str(tree.srctree)) is None
