@@ -97,6 +97,16 @@ def test_a_log_that_cannot_be_read_is_one_line(name: str, tmp_path: Path) -> Non
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("words", [("M=drivers", "gone.log"), ("a.log", "b.log"), ("-", "logs/b")])
+def test_no_log_is_passed_over(words: tuple[str, ...], tmp_path: Path) -> None:
+    """A log that is not there, behind make's arguments, or a second one: never standard input in its place."""
+    (tmp_path / "a.log").write_bytes(NAME)
+    done = decode(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert words[1] in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_a_closed_standard_input_is_one_line() -> None:
     command = f"{sys.executable} -m kdeps decode <&-"
     done = subprocess.run(["sh", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False)

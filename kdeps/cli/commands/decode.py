@@ -43,10 +43,11 @@ def run_decode(words: tuple[str, ...], ledgers: tuple[str, ...] = (), *, run_aga
     if ledgers and not make_words:
         raise UsageError("--ledger: add make's arguments, which name the build that the log is compared with")
     with ExitStack() as stack:
+        source = stack.enter_context(_open_log(log))
         examiner = None
         if make_words:
             examiner = stack.enter_context(_Examiner(make_words, ledgers, run_again=run_again))
-        source, demangler = stack.enter_context(_open_log(log)), stack.enter_context(Demangler())
+        demangler = stack.enter_context(Demangler())
         stream = LogStream(demangler, find_oopses=examiner is not None)
         noted = False
         for item in _read(stream, source, log or "standard input"):
@@ -74,12 +75,16 @@ def _read(stream: LogStream, source: int, name: str) -> Iterator[bytes | Oops]:
 
 
 def _split_log(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Part the log's name from make's arguments: it is the first word, or the one that names a file."""
+    """Part the log's name from make's arguments: it is the first word, or the one that is a file's name.
+
+    Raises:
+        UsageError: There are two.
+    """
     goals, rest = split_goals(words)
-    for goal in goals:
-        if goal == "-" or goal == words[0] or os.path.isfile(goal):
-            return (None if goal == "-" else goal), rest
-    return None, rest
+    logs = [g for g in goals if g in ("-", words[0]) or "/" in g or "." in g or os.path.isfile(g)]
+    if len(logs) > 1:
+        raise UsageError(f"{logs[1]}: decode takes one log, and {logs[0]} is named before it")
+    return (logs[0] if logs and logs[0] != "-" else None), rest
 
 
 @contextmanager
