@@ -7,29 +7,28 @@ from typing import TYPE_CHECKING
 
 from kdeps.contents.memory import load_memory
 from kdeps.contents.recall import judge_contents
-from kdeps.staleness.scope import Scope, ScopeResults, check_scope
+from kdeps.staleness.scope import ScopeResults
 
 if TYPE_CHECKING:
-    from kdeps.staleness.inspection import Inspect
+    from collections.abc import Callable
 
 
 def check_for_contents(
-    words: tuple[str, ...],
-    extent: Scope,
-    cwd: str,
-    environ: dict[str, str],
-    inspect: Inspect,
-    *,
-    rules_needed: bool = False,
+    check: Callable[[bool], ScopeResults], environ: dict[str, str], *, rules_needed: bool
 ) -> ScopeResults:
-    """Judge by time as ``check_scope`` does, in a way that lets contents decide afterwards.
+    """Judge by time in a way that lets contents decide afterwards.
 
     An answer that was kept for a whole tree is one by time, and has no rules to compare contents for.
+
+    Args:
+        check: Calls ``check_scope``; it is told whether every result must have its rules.
+        environ: The environment make would get.
+        rules_needed: Whether they are needed anyway.
     """
-    results = check_scope(words, extent, cwd, environ, inspect, rules_needed=rules_needed)
+    results = check(rules_needed)
     kept = [part.result for part in results.parts if part.looked_at is not None and part.result is not None]
     if any(load_memory(result.tree.objtree, environ, whole=True) for result in kept):
-        return check_scope(words, extent, cwd, environ, inspect, rules_needed=True)
+        return check(True)
     return results
 
 

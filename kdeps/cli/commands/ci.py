@@ -26,7 +26,7 @@ from kdeps.cli.terminal import current_folder, find_width
 from kdeps.contents.scope import check_for_contents, judge_scope_contents
 from kdeps.report.issues import Report, find_repository, make_report
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.scope import Scope, ScopeResults, with_problems
+from kdeps.staleness.scope import Scope, ScopeResults, check_scope, with_problems
 from kdeps.system.errors import KdepsError, UsageError
 from kdeps.system.text import printable
 
@@ -93,9 +93,13 @@ def run_ci(request: Request) -> int:
         wanted not in (None, False)
         for wanted in (request.exact, request.record, request.against, request.store)
     )
-    inspection = check_for_contents(
-        request.words, request.extent, cwd, environ, inspect_artifacts, rules_needed=rules_needed
-    )
+
+    def check(needed: bool) -> ScopeResults:
+        return check_scope(
+            request.words, request.extent, cwd, environ, inspect_artifacts, rules_needed=needed
+        )
+
+    inspection = check_for_contents(check, environ, rules_needed=rules_needed)
     if request.exact:
         inspection = _ask_kbuild(inspection, environ)
     if request.against is None:

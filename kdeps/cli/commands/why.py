@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -30,6 +30,20 @@ from kdeps.system.errors import UnknownTarget, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class _Asked(NamedTuple):
+    """A question, and what its answer is found in."""
+
+    result: CheckResult
+    known: Names
+    target: Named
+    names: tuple[str, ...]
+    """The target's, and perhaps a source's, as the user wrote them."""
+    cwd: str
+    output: Format
+    colour: Colour
+    every: bool
 
 
 def run_why(
@@ -63,11 +77,10 @@ def run_why(
         result = ask_kbuild(result, environ)
     result = judge_contents(result, environ).result
     target = _resolve(result, known, names[0], cwd)
+    asked = _Asked(result, known, target, names, cwd, output, colour, every)
     if used_by:
-        return _answer_users(result, known, target, names[0], cwd, output, colour, every=every)
-    if len(names) == 2:
-        return _answer_chain(result, known, target, names, cwd, output, colour)
-    return _answer_why(result, known, target, names[0], cwd, output, colour, every=every)
+        return _answer_users(asked)
+    return _answer_chain(asked) if len(names) == 2 else _answer_why(asked)
 
 
 def _resolve(result: CheckResult, known: Names, name: str, cwd: str) -> Named:
@@ -119,36 +132,28 @@ def _find_build(
     return everything, Names(result.tree, whole.graph, whole.folders)
 
 
-def _answer_why(
-    result: CheckResult,
-    known: Names,
-    target: Named,
-    name: str,
-    cwd: str,
-    output: Format,
-    colour: Colour,
-    *,
-    every: bool,
-) -> int:
+def _answer_why(asked: _Asked) -> int:
+    result, target, every = asked.result, asked.target, asked.every
     chains = explain(result, target)
     state = None if target.rule is None else find_state(result, result.graph.rules[target.rule])
-    if output is Format.JSON:
+    if asked.output is Format.JSON:
         from kdeps.report.query_json import why_json
 
         print_json(why_json(result, target, chains if every else choose(chains), _count_causes(chains)))
     else:
         from kdeps.report.why_text import write_users, write_why
 
-        writer = make_result_text(result, cwd, colour)
+        writer = make_result_text(result, asked.cwd, asked.colour)
         write_why(writer, target, state, chains, every=every)
         if target.rule is None:
-            write_users(writer, name, _users(result, known, target), every=every)
-        print_lines(writer.lines, colour)
+            write_users(writer, asked.names[0], _users(asked), every=every)
+        print_lines(writer.lines, asked.colour)
     return exit_of(judge_target(result, target))
 
 
-def _users(result: CheckResult, known: Names, target: Named) -> list[User]:
-    return find_users(result.graph, known.same_file(target.path) or (target.path,), target.symbol)
+def _users(asked: _Asked) -> list[User]:
+    target = asked.target
+    return find_users(asked.result.graph, asked.known.same_file(target.path) or (target.path,), target.symbol)
 
 
 def _count_causes(chains: list[Chain]) -> int:
@@ -156,15 +161,8 @@ def _count_causes(chains: list[Chain]) -> int:
     return len({(chain.cause.reason.kind, chain.cause.paths) for chain in chains if chain.cause is not None})
 
 
-def _answer_chain(
-    result: CheckResult,
-    known: Names,
-    target: Named,
-    names: tuple[str, ...],
-    cwd: str,
-    output: Format,
-    colour: Colour,
-) -> int:
+def _answer_chain(asked: _Asked) -> int:
+    result, known, target, names, cwd = asked.result, asked.known, asked.target, asked.names, asked.cwd
     is_source, shown = _source(known, names[1], cwd)
     chain: Chain | None = find_chain(result, target, is_source)
     if chain is None:
@@ -175,16 +173,16 @@ def _answer_chain(
         )
         hint = f"; {names[1]} is made from it: name that first" if turned and names[0] != names[1] else ""
         raise UnknownTarget(f"{names[0]}: is not made from {shown}, not even indirectly{hint}")
-    if output is Format.JSON:
+    if asked.output is Format.JSON:
         from kdeps.report.query_json import why_json
 
         print_json(why_json(result, target, [chain], 1))
     else:
         from kdeps.report.why_text import write_chain
 
-        writer = make_result_text(result, cwd, colour)
+        writer = make_result_text(result, cwd, asked.colour)
         write_chain(writer, target, shown, chain)
-        print_lines(writer.lines, colour)
+        print_lines(writer.lines, asked.colour)
     return Exit.FRESH
 
 
@@ -206,30 +204,18 @@ def _source(known: Names, name: str, cwd: str) -> tuple[Callable[[str], bool], s
     return outputs.__contains__, name
 
 
-def _answer_users(
-    result: CheckResult,
-    known: Names,
-    target: Named,
-    name: str,
-    cwd: str,
-    output: Format,
-    colour: Colour,
-    *,
-    every: bool,
-) -> int:
-    users = _users(result, known, target)
-    document: dict[str, Any]
-    if output is Format.JSON:
+def _answer_users(asked: _Asked) -> int:
+    users = _users(asked)
+    if asked.output is Format.JSON:
         from kdeps.report.query_json import users_json
 
-        document = users_json(result, target, users)
-        print_json(document)
+        print_json(users_json(asked.result, asked.target, users))
     else:
         from kdeps.report.why_text import write_users
 
-        writer = make_result_text(result, cwd, colour)
-        write_users(writer, name, users, every=every)
-        print_lines(writer.lines, colour)
+        writer = make_result_text(asked.result, asked.cwd, asked.colour)
+        write_users(writer, asked.names[0], users, every=asked.every)
+        print_lines(writer.lines, asked.colour)
     return Exit.FRESH
 
 
