@@ -17,7 +17,7 @@ _MAX_SYMVERS = 64 << 20
 
 @contextmanager
 def opened(path: str, fence: AllowedRoots) -> Iterator[int | None]:
-    """Open a plain file below the trees. Returns None if there is none.
+    """Open a plain file below the trees. Returns None if it does not exist.
 
     Returns None, too, if it cannot be read; the reason is then in the errors of ``fence``.
     """

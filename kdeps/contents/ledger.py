@@ -44,7 +44,7 @@ _CHANGED = "it changed while the ledger was written; write it again"
 
 
 class LedgerError(KdepsError):
-    """A ledger cannot be read, or is none."""
+    """A file cannot be read, or is not a ledger."""
 
 
 class Entry(NamedTuple):
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     record: str = ""
-    """Digest of Kbuild's record; empty where there is none, and in ledgers of older versions."""
+    """Digest of Kbuild's record; empty without a record, and in ledgers of older versions."""
     also: tuple[str, ...] = ()
     """Programs and scripts that its command starts, which make does not compare."""
     shadows: str = ""
@@ -185,7 +185,7 @@ def take_ledger(
         return hashed[path] == judged[path] if path in judged else True
 
     def take(paths: Iterable[str], judged: dict[str, int], *, absent: bool) -> tuple[str, ...] | None:
-        """Name what is in the ledger of some files; ``None``: the content of one of them is not known."""
+        """Name what the ledger has of some files. Returns None if the content of one of them is not known."""
         names: list[str] = []
         known = True
         for path in paths:

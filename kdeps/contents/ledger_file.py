@@ -77,7 +77,7 @@ def read_ledger(path: str) -> Ledger:
     """Read a ledger.
 
     Raises:
-        LedgerError: It is none, it is damaged, or a later kdeps wrote it in another way.
+        LedgerError: It is not a ledger, it is damaged, or a later kdeps wrote it in another way.
     """
     try:
         with open_to_read(path) as file:

@@ -169,7 +169,7 @@ def memory_key(objtree: str, *, whole: bool = False) -> str:
 
 
 def load_memory(objtree: str, environ: dict[str, str], *, whole: bool = False) -> Memory | None:
-    """Read a memory. Returns None if there is none, or if it is damaged."""
+    """Read a memory. Returns None if it does not exist, or if it is damaged."""
     value = _store(environ).load(memory_key(objtree, whole=whole))
     return None if value is None else _decode(value)
 

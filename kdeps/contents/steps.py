@@ -80,7 +80,7 @@ class Index(Table):
 
 
 def load_index(objtree: str, environ: dict[str, str]) -> Index | None:
-    """Read the index of an object tree. Returns None if there is none, or if it is damaged."""
+    """Read the index of an object tree. Returns None if it does not exist, or if it is damaged."""
     value = _store(environ).load(objtree)
     return None if value is None else _decode(value)
 

@@ -5,7 +5,7 @@ Beside a fresh checkout times tell nothing, and who makes all outputs newer than
 whatever is stale in the cache. So each step is compared with the ledger: its record, its outputs, its
 inputs, the programs that it starts, the tools, the symbols, the names that could stand in for an input.
 
-* A step of which nothing differs is right. Its outputs get a time that make accepts: that of its
+* A step is right if nothing of it differs. Its outputs get a time that make accepts: that of its
   newest prerequisite, or their own where that is later.
 * Every other step loses its outputs, so that make runs it, whatever the times are. What follows from it
   loses them as well: make would run it after that one.
@@ -165,7 +165,7 @@ class _UnpackedJudge:
         )
 
     def _is_judged(self, rule: Rule) -> bool:
-        """Whether a rule is one to be proven: not one that runs each time, nor one that nobody can run again."""
+        """Whether a rule can be proven: it does not run each time, and its recorded command can run again."""
         if rule.action is Action.FILECHK or (self._tree.prebuilt and rule.owner is Owner.KERNEL):
             return False
         for path in rule.outputs:
@@ -339,7 +339,7 @@ class _UnpackedJudge:
         return [rule.target, *(path for path in rule.outputs[1:] if path not in rule.replaced_if_changed)]
 
     def _find_strays(self, judged: list[int]) -> list[str]:
-        """Generated files that differ and that no step here makes anew."""
+        """Generated files that differ and that no step here will make anew."""
         graph, tree = self._result.graph, self._tree
         made = {output for at in judged for output in graph.rules[at].outputs}
         kept = {*made, *configuration_outputs(tree), *configuration_inputs(tree)}

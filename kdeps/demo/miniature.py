@@ -93,7 +93,7 @@ def gnu_make() -> tuple[str, tuple[int, ...]]:
     """Return the path and the version of a GNU make that is new enough.
 
     Raises:
-        KdepsError: There is none on PATH.
+        KdepsError: PATH has no make.
     """
     for name in ("make", "gmake"):
         path = shutil.which(name)
@@ -177,7 +177,7 @@ class Miniature:
 
     @property
     def tree_args(self) -> tuple[str, ...]:
-        """What make and kdeps must be told when they are called in the source tree: O=, or nothing."""
+        """What make and kdeps get as arguments in the source tree: O=, or nothing."""
         return () if self.objtree == self.srctree else (f"O={self.objtree}",)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -61,7 +61,7 @@ class RecordState(Enum):
 
 
 class Record(NamedTuple):
-    """What one ``.cmd`` file says."""
+    """The content of one ``.cmd`` file."""
 
     target: str
     """As make named it: relative or absolute, never made canonical here."""
@@ -157,7 +157,7 @@ def parse_record(data: bytes, entries: Entries | None = None) -> Record:
 
 
 def _parse_list(target: str, command: str, rest: str, entries: Entries) -> Record | None:
-    """Parse what follows the command's line as fixdep writes it; ``None``: it is not quite that.
+    """Parse what follows the command's line as fixdep writes it. Returns None if it differs from that.
 
     This is the way of nearly every record, and most of the time of a check goes
     into it: whole strings are looked at, not characters.

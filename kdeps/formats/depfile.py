@@ -30,14 +30,14 @@ from kdeps.formats.words import split_words
 
 
 class DepFile(NamedTuple):
-    """What one ``.d`` file says."""
+    """The content of one ``.d`` file."""
 
     targets: tuple[str, ...]
     """Everything left of a colon that has prerequisites, in file order."""
     prerequisites: tuple[str, ...]
     """What the rules with prerequisites name, each once, in file order."""
     environment: tuple[tuple[str, str | None], ...]
-    """rustc's ``# env-dep:``: variable and value (``None``: it was not set)."""
+    """rustc's ``# env-dep:``: variable and value; None if it was not set."""
     complete: bool
     """False where the file ends inside a line: its writer was killed."""
 

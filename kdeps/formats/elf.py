@@ -58,7 +58,7 @@ class Elf(NamedTuple):
         return self.wide and self.machine in _ADDENDS_BESIDE
 
     def bytes_of(self, name: str) -> bytes:
-        """What is in the first section of a name; empty where there is none."""
+        """Return the content of the first section of a name; empty without such a section."""
         for section in self.sections:
             if section.name == name and section.kind != 8:  # SHT_NOBITS
                 return self.read(section.offset, min(section.size, _MAX_BYTES))
@@ -66,7 +66,7 @@ class Elf(NamedTuple):
 
 
 def parse_elf(read: Read) -> Elf | None:
-    """Find the sections of an object file; ``None``: it is none, or it is damaged."""
+    """Find the sections of an object file. Returns None if it is not an object file, or damaged."""
     head = read(0, 64)
     if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
         return None
@@ -101,7 +101,7 @@ def find_compilers(elf: Elf) -> tuple[str, ...]:
 
 
 def find_metadata_compiler(head: bytes) -> str | None:
-    """The version of the rustc that wrote a ``.rmeta``, from its first bytes; ``None``: it does not say."""
+    """The version of the rustc that wrote a ``.rmeta``, from its first bytes; None if they do not have it."""
     if not head.startswith(_RMETA):
         return None
     found = _RUSTC.search(head[:512])

@@ -7,7 +7,7 @@ a rule is.
 
 The layouts, and what tells them apart:
 
-* in-source: ``Makefile`` names ``VERSION``/``PATCHLEVEL``, objects lie beside the sources
+* in-source: ``Makefile`` names ``VERSION``/``PATCHLEVEL``, objects are beside the sources
 * ``O=``: the object tree's own ``Makefile`` says ``include SRCTREE/Makefile``, and ``source`` links there
 * installed headers (``/lib/modules/…/build``): the same, but the sources it includes were never shipped
 * external module: any folder whose ``Kbuild`` or ``Makefile`` has ``obj-m``; ``MO=`` builds it elsewhere

@@ -66,7 +66,7 @@ def changed_since(
 
 
 def _pairs(top: str, folders: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Each folder with the work tree, both ways: one may lie in the other."""
+    """Each folder with the work tree, both ways: one may be inside the other."""
     return [pair for folder in folders for pair in ((folder, top), (top, folder))]
 
 

@@ -32,7 +32,7 @@ def make_command(tree: Tree, cwd: str, goal: str) -> str:
 
 
 def check_command(result: CheckResult, cwd: str, option: str) -> str:
-    """The ``kdeps check`` that judges the same build in the same way, for the user to paste."""
+    """The ``kdeps check`` that judges the same build in the same way, to paste."""
     tree = result.tree
     words = ["make", *tree.args.words] if tree.module is None else _own_words(tree, cwd)
     options = [option, *(["--exact"] if result.verdict.source is Source.KBUILD else [])]
@@ -49,7 +49,7 @@ def _own_words(tree: Tree, cwd: str) -> list[str]:
 
 
 def module_command(kernel: Tree, tree: Tree, cwd: str) -> list[str]:
-    """The make command that builds one module, for somebody to paste."""
+    """The make command that builds one module, to paste."""
     words = shown_command(kernel, cwd, f"M={module_argument(kernel, tree.module or '')}")
     if tree.module_output != tree.module and tree.module_output is not None:
         words.append(f"MO={tree.module_output}")

@@ -320,7 +320,7 @@ def _write_cure(writer: ResultText) -> None:
 
 
 def cure_lines(writer: ResultText) -> list[str]:
-    """The commands that bring the build to fresh, first the one that does it all; empty if there are none."""
+    """The commands that bring the build to fresh, first the one that does it all; empty if no command can."""
     commands = refresh_commands(writer.result, writer.cwd)
     if not commands:
         return []

@@ -65,7 +65,7 @@ class LocalBuild(NamedTuple):
     release: str
     """Empty if it is not known."""
     find: Callable[[str], SymbolSizes | None]
-    """Module's name, or ``KERNEL`` → its file here; None if there is none."""
+    """Module's name, or ``KERNEL`` → its file here, or None."""
     read_code: Callable[[SymbolSizes, Place], MaskedCode | None]
     """The code of a function; None if it cannot be compared."""
 

@@ -16,7 +16,7 @@ that nothing was wrong and nothing left for make to do, once Kbuild has confirme
   folder whose names count, and nothing is kept.
 * The code that found the answer is the same.
 
-A compiler whose version must be asked each time (a script, ccache) leaves nothing to keep.
+A compiler that must be run each time for its version (a script, ccache) leaves nothing to keep.
 This is the way of a build when all is well, and imports next to nothing.
 """
 
@@ -51,7 +51,7 @@ _LOOK_INSIDE = 0
 
 
 class Question:
-    """What is asked: how, with which words of make, where, and in which environment."""
+    """A question: the command, the words of make, the folder and the environment."""
 
     def __init__(
         self, manner: tuple[str, ...], words: tuple[str, ...], cwd: str, environ: dict[str, str]
@@ -72,7 +72,7 @@ class Question:
         self.store = Store("answers", environ, version=marshal.version, keep=KEPT)
 
     def recall(self) -> Any:
-        """Return the answer that was kept; None if there is none, or if something has changed since."""
+        """Return the answer that was kept. Returns None without one, or if something has changed since."""
         try:
             saved = self.store.load(self.key)
             if saved is None:
@@ -96,7 +96,7 @@ class Question:
             return None
 
     def keep(self, answer: Any, result: CheckResult, started_ns: int, rests_on: Dependencies) -> None:
-        """Keep an answer, if it can be told when it ends.
+        """Keep an answer, if a change of what it rests on will show.
 
         Args:
             answer: What ``marshal`` can write.

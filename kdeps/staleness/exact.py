@@ -60,7 +60,7 @@ def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
     stops = [line for line in errors if not _would_be_made(line, answers, tree)]
     problems = tuple(Problem(tree.objtree, f"make stopped: {line}") for line in dict.fromkeys(stops))
     stamps = result.snapshot.mtime_ns
-    # No line means fresh only for the scopes that were asked, and only if make came to its end.
+    # No line means fresh only in the scopes that make was run for, and only if make came to its end.
     answered = set() if stops else {scope for scope, _ in questions}
     direct = [
         _merge(

@@ -74,7 +74,7 @@ class FreshAnswer(NamedTuple):
     rules: int
     files: int
     names: list[str]
-    """Of the rules that are asked for by name when a build as a whole is judged."""
+    """Of the rules that are looked up by name when a build as a whole is judged."""
     findings: tuple[Finding, ...]
     """What the artifacts said of themselves."""
 
@@ -87,7 +87,7 @@ class CachedRule(NamedTuple):
 
 
 def take_stamps(paths: AnswerPaths) -> Stamps | None:
-    """Stat files; ``None``: one cannot be looked at, so that nothing can be said of it."""
+    """Stat files. Returns None if one of them cannot be looked at."""
     try:
         return Stamps(
             array("q", map(_changed, paths.records)),
@@ -149,7 +149,7 @@ def _made(path: str) -> int:
 
 
 class Index:
-    """The index of one object tree. Reading and writing it never fail; at worst there is none."""
+    """The index of one object tree. Reading and writing it never fail; at worst nothing is kept."""
 
     def __init__(self, tree: Tree, environ: dict[str, str]) -> None:
         self._key = "\0".join((tree.srctree, tree.srcarch, str(tree.version), tree.objtree))

@@ -44,7 +44,7 @@ from kdeps.staleness.reasons import Finding, Status
 from kdeps.system.stat import status_of
 
 _ASKED = frozenset(("rust/core.o", *MODULE_TOOLS))
-"""Rules that are asked for by name when the build as a whole is judged."""
+"""Rules that are looked up by name when the build as a whole is judged."""
 _LINKED = ("vmlinux", "vmlinux.o")
 """Where there is neither, there is no whole kernel."""
 _READ = ("auto.conf", "kernel.release")

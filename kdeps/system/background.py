@@ -35,7 +35,7 @@ def run_in_background(
         ending = os.pidfd_open(os.getpid())
         child = os.fork()
     except (OSError, AttributeError):
-        return  # an old kernel, or no more processes
+        return  # the kernel is old, or allows no more processes
     if child:
         os.close(ending)
         os.waitpid(child, 0)

@@ -34,7 +34,7 @@ def open_mounts() -> int:
 
 
 def read_mounts(path: str = TABLE) -> tuple[Mount, ...]:
-    """Read the table of mounts, in its order; empty if there is none.
+    """Read the table of mounts, in its order; empty if it cannot be read.
 
     Source: proc_pid_mountinfo(5).
     """

@@ -288,7 +288,7 @@ def _find_causes(result: CheckResult) -> Causes:
 
 
 def _loaded_headline(modules: list[str]) -> str:
-    """Name the modules that are loaded from another build than the fresh one; empty if there are none."""
+    """Name the modules that are loaded from another build than the fresh one; empty if all are of it."""
     names = find_other_loaded(modules, SYSFS)
     return f"but the loaded {', '.join(names)} is another build" if names else ""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""``kdeps watch --status``: what the running watches have found, for a prompt or a status bar.
+"""``kdeps watch --status``: what the running watches have found, as a prompt or a status bar shows it.
 
 It reads a few small files and looks who holds a lock; it must take milliseconds. So
 this module imports nothing that Python has not imported already, and looks at no tree.

@@ -40,7 +40,7 @@ def module_key(tree: Tree) -> str:
 
 
 class StatusFiles:
-    """The files of one module. Without a folder for them there are none, and nothing else is lost.
+    """The files of one module. Without a folder for them they are not written, and nothing else is lost.
 
     Raises:
         AlreadyWatched: Another watch has them.
