@@ -16,11 +16,10 @@ from kdeps.running.provenance import Sources, remember_origins
 from kdeps.running.quick import read_file_id
 from kdeps.running.symbol_sizes import SymbolSizes, read_symbol_sizes
 from tests.conftest import CHECKOUT
+from tests.support.decode import NAME, READABLE, decode
 from tests.support.elf_objects import find_compiler
 from tests.support.machine import build_module
 
-NAME = b"_RNvC9oops_demo7trigger"
-READABLE = b"oops_demo::trigger"
 SOURCE = """\
 extern volatile int *target;
 volatile int *target;
@@ -40,16 +39,6 @@ const char linux_banner[] = "Linux version 7.2.13 (a@b) (clang) #3 SMP\\n";
 int do_one_initcall(int a) { return a + 1; }
 int _start(void) { return do_one_initcall(2); }
 """
-
-
-def decode(
-    *words: str, log: bytes = b"", cwd: Path = CHECKOUT, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "kdeps", "decode", *words],
-        input=log, capture_output=True, cwd=cwd, check=False, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **(env or {})},
-    )  # fmt: skip
 
 
 def start(stdin: int) -> subprocess.Popen[bytes]:
@@ -80,39 +69,6 @@ def test_names_become_readable_and_all_else_stays(log: bytes, text: bytes) -> No
     done = decode(log=log.replace(b"%s", NAME))
     assert done.stdout == text.replace(b"%s", READABLE)
     assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_a_log_can_be_named(tmp_path: Path) -> None:
-    (tmp_path / "oops.txt").write_bytes(NAME)
-    assert decode(str(tmp_path / "oops.txt")).stdout == READABLE
-    assert decode("oops.txt", cwd=tmp_path).stdout == READABLE
-    assert decode("-", log=NAME).stdout == READABLE
-
-
-@pytest.mark.parametrize("name", ["nothing", ".", "a\nb"])
-def test_a_log_that_cannot_be_read_is_one_line(name: str, tmp_path: Path) -> None:
-    done = decode(name, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.startswith(b"kdeps: error: ")
-    assert done.stderr.count(b"\n") == 1
-
-
-@pytest.mark.parametrize("words", [("M=drivers", "gone.log"), ("a.log", "b.log"), ("-", "logs/b")])
-def test_no_log_is_passed_over(words: tuple[str, ...], tmp_path: Path) -> None:
-    """A log that is not there, behind make's arguments, or a second one: never standard input in its place."""
-    (tmp_path / "a.log").write_bytes(NAME)
-    done = decode(*words, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert words[1] in done.stderr.decode()
-    assert done.stderr.count(b"\n") == 1
-
-
-def test_a_closed_standard_input_is_one_line() -> None:
-    command = f"{sys.executable} -m kdeps decode <&-"
-    done = subprocess.run(["sh", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("kdeps: error: standard input: Bad file descriptor; name a log")
-    assert done.stderr.count("\n") == 1
 
 
 def test_a_huge_line_is_passed_on_in_pieces() -> None:
