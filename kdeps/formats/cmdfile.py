@@ -36,6 +36,7 @@ import re
 from enum import Enum
 
 from kdeps import NamedTuple
+from kdeps.formats.makelines import Words, expand, find_closing, is_open, logical_lines, without_comment
 from kdeps.formats.words import BLANKS, split_words
 
 
@@ -88,10 +89,8 @@ _WILDCARD = "  $(wildcard include/config/"
 _ODD = re.compile(r"[#%:;|$ \t\n]|\\$")
 """What make does not take for a part of a name."""
 _RAW = "# cannot find fixdep"
-_PARENTHESES = {"(": re.compile(r"[()]"), "{": re.compile(r"[{}]")}
 _STOPS = re.compile(r"[%;:|\x00-\x1f]|\\$")
 """Names on which make stops, or which it takes for something else than a name."""
-_HASH = re.compile(r"(?<!\\)(\\*)#")
 _CUT = "the list of prerequisites is cut off"
 
 
@@ -145,10 +144,10 @@ def parse_record(data: bytes, entries: Entries | None = None) -> Record:
     if not newline:
         # A cut that leaves no colon is "missing separator" to make, one inside
         # `$(pound)` is "unterminated variable reference".
-        readable = not _is_open(command) and (assignment or target.endswith(" :"))
+        readable = not is_open(command) and (assignment or target.endswith(" :"))
         state = RecordState.CUT_COMMAND if readable else RecordState.BROKEN
         return _broken(target.removesuffix(" :"), command, state, "line 1: cut off inside the command")
-    if not assignment or not target or "\0" in text or _is_open(command):
+    if not assignment or not target or "\0" in text or is_open(command):
         return _broken(target, command, RecordState.BROKEN, "line 1: not an assignment")
     if not rest or not rest.strip(BLANKS):
         return Record(target, command, None, (), (), (), RecordState.COMMAND_ONLY, "")
@@ -238,25 +237,25 @@ def _parse_odd(target: str, command: str, rest: str) -> Record:
     is neither. Any other damage it accepts without a word.
     """
     source: str | None = None
-    deps: _Words | None = None
-    used: _Words | None = None
+    deps: Words | None = None
+    used: Words | None = None
     dangling = ""
     found: list[str] = []
     optional: list[str] = []
     number = 1
-    for line, length in _logical_lines(rest):
+    for line, length in logical_lines(rest):
         number += length
         at = f"line {number}: "
-        line = _without_comment(line)
+        line = without_comment(line)
         if not line.strip(BLANKS):
             continue
-        if _is_open(line):
+        if is_open(line):
             return _broken(target, command, RecordState.BROKEN, f"{at}cut off, make stops there")
         name, assignment, value = line.partition(" :=")
         if assignment and name == f"source_{target}":
             source = value.strip(BLANKS) or None
         elif assignment and name == f"deps_{target}":
-            deps = _expand(value)
+            deps = expand(value)
         elif line.rstrip(BLANKS) in (f"source_{target} :", f"deps_{target} :"):
             dangling = at  # cut off between `:` and `=`: to make a rule without a recipe
         elif line.startswith(f"{target}:"):
@@ -268,7 +267,7 @@ def _parse_odd(target: str, command: str, rest: str) -> Record:
                     return _broken(target, command, RecordState.BROKEN, f"{at}a name in the list stops make")
                 used = deps
                 found += deps.names
-            elif use.startswith("$(wildcard ") and _closing(use, 2) == len(use) and "$" not in use[2:]:
+            elif use.startswith("$(wildcard ") and find_closing(use, 2) == len(use) and "$" not in use[2:]:
                 optional += split_words(use[11:-1])
             elif use:
                 return _broken(target, command, RecordState.BROKEN, f"{at}names a file that no rule makes")
@@ -290,111 +289,8 @@ def _parse_odd(target: str, command: str, rest: str) -> Record:
     return Record(target, command, source, tuple(found), tuple(config), tuple(optional), state, where)
 
 
-class _Words(NamedTuple):
-    """A list of names, expanded."""
-
-    names: list[str]
-    config: list[str]
-    optional: list[str]
-
-
-def _has_stopper(words: _Words) -> bool:
+def _has_stopper(words: Words) -> bool:
     return any(_STOPS.search(name) for name in words.names)
-
-
-def _logical_lines(text: str) -> list[tuple[str, int]]:
-    """Join lines that end in a backslash; with each, how many lines of the file it is."""
-    lines: list[tuple[str, int]] = []
-    pending: list[str] = []
-    for line in text.split("\n"):
-        if (len(line) - len(line.rstrip("\\"))) % 2:
-            pending.append(line[:-1])
-            continue
-        lines.append((" ".join([*pending, line]), len(pending) + 1))
-        pending = []
-    if pending:
-        # A backslash alone in the last line is no blank line to make, but a mistake.
-        lines.append(
-            (" ".join(pending) if any(part.strip(BLANKS) for part in pending) else "\\", len(pending))
-        )
-    return lines
-
-
-def _without_comment(line: str) -> str:
-    """Drop a comment, which begins at the first ``#`` without a backslash."""
-    if "#" not in line:
-        return line
-    kept: list[str] = []
-    start = 0
-    for found in _HASH.finditer(line):
-        is_escaped = len(found[1]) % 2
-        kept.append(line[start : found.end() - 1 - is_escaped])
-        if not is_escaped:
-            return "".join(kept)
-        start = found.end() - 1
-    return "".join(kept) + line[start:]
-
-
-def _is_open(text: str) -> bool:
-    """Whether a function call or variable reference has no closing parenthesis."""
-    at = text.find("$")
-    while at >= 0:
-        following = text[at + 1 : at + 2]
-        at += 2
-        if following in ("(", "{"):
-            at = _closing(text, at)
-            if at < 0:
-                return True
-        at = text.find("$", at)
-    return False
-
-
-def _closing(text: str, at: int) -> int:
-    """Find the end of the reference whose inside begins at ``at``: the position behind it, or -1."""
-    opening = text[at - 1]
-    depth = 1
-    for found in _PARENTHESES[opening].finditer(text, at):
-        depth += 1 if found[0] == opening else -1
-        if depth == 0:
-            return found.end()
-    return -1
-
-
-def _expand(text: str) -> _Words:
-    """Expand a list as make would where no variable is set.
-
-    fixdep writes the ``$`` of a name raw: make takes it for a reference, so the
-    file it then looks for does not exist, and the target is rebuilt every time.
-    """
-    words = _Words([], [], [])
-    plain: list[str] = []
-    at = 0
-    while True:
-        dollar = text.find("$", at)
-        plain.append(text[at : dollar if dollar >= 0 else len(text)])
-        if dollar < 0:
-            break
-        following = text[dollar + 1 : dollar + 2]
-        at = dollar + 2
-        if following == "$" or not following:
-            plain.append("$")
-        elif following in ("(", "{"):
-            at = _closing(text, at)
-            reference = text[dollar + 2 : at - 1]
-            if reference == "pound":
-                plain.append("#")
-            for name in _wildcard_names(reference):
-                if name.startswith("include/config/") and name[15:]:
-                    words.config.append(name[15:])
-                else:
-                    words.optional.append(name)
-    words.names.extend(split_words("".join(plain)))
-    return words
-
-
-def _wildcard_names(call: str) -> list[str]:
-    function, _, names = call.partition(" ")
-    return split_words(names) if function == "wildcard" and "$" not in names else []
 
 
 def unescape(command: str) -> str:
@@ -415,11 +311,11 @@ def _parse_raw(text: str) -> Record:
     target, command = "", ""
     rules: list[tuple[list[str], list[str]]] = []
     number = 0
-    for line, length in _logical_lines(text):
+    for line, length in logical_lines(text):
         number += length
         at = f"line {number}: "
-        line = _without_comment(line)
-        if _is_open(line) or "\0" in line:
+        line = without_comment(line)
+        if is_open(line) or "\0" in line:
             return _broken(target, "", RecordState.BROKEN, f"{at}cut off, make stops there")
         if line.startswith(_PREFIXES):
             name, assignment, command = line.partition(" :=")
