@@ -27,11 +27,12 @@ Result = TypeVar("Result")
 
 
 def share_out(count: int, layouts: Sequence[Layout]) -> dict[str, int]:
-    """Say how many of ``count`` cases each layout gets."""
+    """Say how many of ``count`` cases each layout gets: its share, those that lost most by rounding one more."""
     total = sum(WEIGHTS.get(layout.name, 1) for layout in layouts)
-    shares = {layout.name: count * WEIGHTS.get(layout.name, 1) // total for layout in layouts}
-    shares[layouts[0].name] += count - sum(shares.values())
-    return shares
+    shares = {layout.name: divmod(count * WEIGHTS.get(layout.name, 1), total) for layout in layouts}
+    left = count - sum(share for share, _ in shares.values())
+    more = sorted(shares, key=lambda name: -shares[name][1])[:left]
+    return {name: share + (name in more) for name, (share, _) in shares.items()}
 
 
 def plan_cases(planners: dict[str, Planner], seed: int, count: int, *, exact: bool = False) -> list[Case]:
