@@ -59,6 +59,7 @@ def plan_settling(
         result.graph,
         result.snapshot,
         dict.fromkeys(recalled.proven, now_ns),
+        objtree=result.tree.objtree,
         given=given,
         leave=recalled.changed,
     )

@@ -317,7 +317,10 @@ class _UnpackedJudge:
             if rule.target in self._wrong:
                 continue
             outputs = [path for path in (*rule.outputs[1:], rule.target) if path in before]
-            times = [after.get(path, before.get(path, 0)) for path in list_compared(rule, snapshot)]
+            times = [
+                after.get(path, before.get(path, 0))
+                for path in list_compared(rule, snapshot, self._tree.objtree)
+            ]
             newest = max([*times, *(before[path] for path in outputs)])
             late = tuple(path for path in outputs if before[path] < newest)
             if newest > self._now_ns:

@@ -34,6 +34,7 @@ def plan_new_times(
     snapshot: Snapshot,
     proven: Mapping[str, int],
     *,
+    objtree: str,
     given: Mapping[str, int] | None = None,
     leave: Collection[str] = (),
 ) -> tuple[NewTimes, ...]:
@@ -43,6 +44,7 @@ def plan_new_times(
         graph: As read from the records now.
         snapshot: Of the same moment.
         proven: Target → a moment at which every output of it was known to be right.
+        objtree: The object tree.
         given: Path → a time that it gets before anything here.
         leave: Targets that are known not to be right, whatever the times are.
     """
@@ -59,7 +61,7 @@ def plan_new_times(
         if any(mtime > right for mtime in sides):
             continue  # a step that was broken off
         newest = 0
-        for path in list_compared(rule, snapshot):
+        for path in list_compared(rule, snapshot, objtree):
             mtime = before.get(path)
             if mtime is None or mtime > right:
                 break
@@ -76,14 +78,17 @@ def plan_new_times(
     return tuple(raised)
 
 
-def list_compared(rule: Rule, snapshot: Snapshot) -> list[str]:
-    """What make compares the target with. Stamps of symbols are looked up in ``snapshot.config``."""
-    config = snapshot.config.get(rule.config_dir, {})
-    snapshot.mtime_ns.update(
-        (f"{rule.config_dir}/include/config/{name}", config[name]) for name in rule.config if name in config
-    )
-    return [
-        *rule.prerequisites,
-        *(path for path in rule.optional_prerequisites if path in snapshot.mtime_ns),
-        *(f"{rule.config_dir}/include/config/{name}" for name in rule.config if name in config),
-    ]
+def list_compared(rule: Rule, snapshot: Snapshot, objtree: str) -> list[str]:
+    """List what ``judge`` compares the target with, where make looks and where it should.
+
+    Stamps of symbols are taken from ``snapshot.config``.
+    """
+    stamps = {
+        f"{folder}/include/config/{name}": mtime
+        for folder in dict.fromkeys((rule.config_dir, objtree))
+        for name in rule.config
+        if (mtime := snapshot.config.get(folder, {}).get(name)) is not None
+    }
+    snapshot.mtime_ns.update(stamps)
+    optional = (path for path in rule.optional_prerequisites if path in snapshot.mtime_ns)
+    return [*rule.prerequisites, *optional, *stamps]

@@ -14,7 +14,7 @@ from kdeps.staleness.snapshot import Snapshot
 
 def settled(rules: tuple[Rule, ...], stamps: dict[str, int], proven: dict[str, int]) -> dict[str, int]:
     graph = build_graph(Rules(rules, (), frozenset()), "/o")
-    raised = plan_new_times(graph, Snapshot(dict(stamps), frozenset(), {}, ()), proven)
+    raised = plan_new_times(graph, Snapshot(dict(stamps), frozenset(), {}, ()), proven, objtree="/o")
     return {item.paths[-1]: item.mtime_ns for item in raised}
 
 

@@ -46,7 +46,8 @@ def settle(folder: str, words: tuple[str, ...], cwd: str, environ: dict[str, str
     notes = _read_notes(f"{folder}/same")
     names = {rule.target: note_name(rule.target) for rule in rules.rules}
     proven = {target: notes[name] for target, name in names.items() if name in notes}
-    raised = plan_new_times(build_graph(rules, tree.objtree), take_snapshot(rules), proven)
+    graph = build_graph(rules, tree.objtree)
+    raised = plan_new_times(graph, take_snapshot(rules), proven, objtree=tree.objtree)
     for _, paths, mtime_ns in raised:
         for path in paths:
             os.utime(path, ns=(mtime_ns, mtime_ns))
