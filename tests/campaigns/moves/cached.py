@@ -218,7 +218,7 @@ def other_compiler(layout: Layout, ledger: str, rng: random.Random) -> None:
     command = re.search(r"^savedcmd_\S+ := (.*)$", record, re.MULTILINE)
     assert command is not None
     other = command[1].replace("-Copt-level=2", "-Copt-level=1").replace("\\#", "#").replace("$$", "$")
-    call(["sh", "-c", other], layout.objtree)
+    call(["sh", "-c", f"export RUSTC_BOOTSTRAP=1; {other}"], layout.objtree)
     for path in Path(layout.objtree, "rust").glob("kernel.d"):
         path.unlink()
 
