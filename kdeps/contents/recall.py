@@ -33,6 +33,7 @@ from kdeps.contents.memory import GONE, Entry, Memory, load_memory, unpack
 from kdeps.kbuild.rule import Rule
 from kdeps.staleness.judge import conclude, direct_reasons
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status, Verdict
+from kdeps.staleness.snapshot import find_mtime_ns
 from kdeps.system.stat import stamp_of
 
 if TYPE_CHECKING:
@@ -295,7 +296,8 @@ class _Recall:
     def judge_configuration(self, moved: frozenset[int]) -> tuple[tuple[Finding, ...], bool]:
         """Judge by content whether the configuration is synced; tell whether time alone thought otherwise."""
         findings = self.result.verdict.findings
-        entry = self.memory.entries.get(configuration_target(self.result.tree))
+        auto_conf = configuration_target(self.result.tree)
+        entry = self.memory.entries.get(auto_conf)
         if entry is None or not all(map(self.is_same, unpack(entry.outputs))):
             return findings, False
         rows = unpack(entry.decides)
@@ -305,7 +307,9 @@ class _Recall:
         if late and not differs and all(map(self.is_same, unpack(entry.also))):
             self.touched.update(dict.fromkeys(f.path for f in late))
             return tuple(f for f in findings if f not in late), True
-        if differs and not late and os.path.exists(differs[0]):
+        # The same values may have been synced again since, from what the inputs have now.
+        is_that_sync = entry.built_ns == find_mtime_ns(auto_conf)
+        if differs and not late and is_that_sync and os.path.exists(differs[0]):
             return (*findings, self._unsynced(differs)), False
         return findings, False
 

@@ -214,7 +214,6 @@ class _Taker:
         inputs = self.rows(configuration_inputs(tree, self.environ))
         if outputs is None or inputs is None or any(self.memory.digests[at] == GONE for at in outputs):
             return
-        also = [self.memory.add(TOOLS, self.around.tools(), None)]
         synced = self.result.snapshot.stats.get(target)
         built = synced.st_mtime_ns if synced else self.hasher.look(target)[0][3]  # type: ignore[index]
         known = self.memory.entries.get(target)

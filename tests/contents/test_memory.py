@@ -253,3 +253,18 @@ def test_a_file_of_a_small_module_gets_a_note(tree: Miniature, kdeps: RunKdeps, 
     cache = {"XDG_CACHE_HOME": str(tmp_path / "empty")}
     document = json.loads(kdeps(tree, "check", "--format=json", *words, env=cache).stdout)
     assert [f["kind"] for f in document["findings"]] == ["old-mtime"]
+
+
+def test_a_configuration_that_plain_make_synced_is_judged_by_time(
+    remembered: Miniature, kdeps: RunKdeps
+) -> None:
+    """It wrote the same values again, from a Kconfig that has one more comment."""
+    synced = remembered.objtree / "include/config/auto.conf"
+    before = synced.read_bytes()
+    remembered.append("Kconfig", "\n# edited\n")
+    remembered.make("modules_prepare")
+    remembered.make(M)
+    assert synced.read_bytes() == before
+    done = kdeps(remembered, "check", M)
+    assert done.returncode == 0, done.stdout
+    assert kdeps(remembered, "check", "--by=time", M).returncode == 0
