@@ -342,7 +342,7 @@ class _UnpackedJudge:
         return [rule.target, *(path for path in rule.outputs[1:] if path not in rule.replaced_if_changed)]
 
     def _find_strays(self, judged: list[int]) -> list[str]:
-        """Generated files that differ and that no step here will make anew."""
+        """List the generated files that differ and have no step here to make them again."""
         graph, tree = self._result.graph, self._tree
         made = {output for at in judged for output in graph.rules[at].outputs}
         kept = {*made, *configuration_outputs(tree), *configuration_inputs(tree)}

@@ -35,7 +35,7 @@ def run_in_background(
         ending = os.pidfd_open(os.getpid())
         child = os.fork()
     except (OSError, AttributeError):
-        return  # the kernel is old, or allows no more processes
+        return  # an old kernel; or the limit of processes is reached
     if child:
         os.close(ending)
         os.waitpid(child, 0)

@@ -97,7 +97,7 @@ def take_lock(objtree: str, environ: dict[str, str], on_wait: Callable[[int], No
 
 
 def find_refresher(objtree: str, environ: dict[str, str]) -> int:
-    """Find the process that refreshes an object tree, without taking the lock; 0 if nobody does.
+    """Find the process that refreshes an object tree, without taking the lock. Returns 0 if no process does.
 
     Of several processes it is the one that was started last: kdeps waits for it.
     """

@@ -124,7 +124,7 @@ class Debounce:
             self._first = self._last = now  # the writer will end
 
     def due_at(self) -> float | None:
-        """When to look for writers and, if nobody writes, to check. Returns None if nothing has changed."""
+        """When to look for writers and, without any, to check. Returns None if nothing has changed."""
         if self._first is None:
             return None
         if self.writer is not None:

@@ -206,7 +206,7 @@ def _kdeps(tree: Miniature, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_modules_own_makefile_may_read_any_variable(tree: Miniature, tmp_path: Path) -> None:
-    """Only in a kernel's own folder is it known which variables nobody reads."""
+    """A variable is a slip only in a kernel's own folder, where kdeps knows what make reads."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     for value in (tree.srctree, tree.srctree / MODULE):
         assert find_slip((f"KERNEL_TREE={value}",), str(tmp_path)) is None
