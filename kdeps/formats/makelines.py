@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Read text as make reads a Makefile: logical lines, comments, references, lists of names.
 
-Source: GNU make 4.4 ``src/read.c``, ``src/expand.c``, by experiment with make 4.4.1.
+Source: experiments with make 4.4.1.
 """
 
 from __future__ import annotations
