@@ -4,8 +4,7 @@
 A whole kernel has thousands of records with hundreds of megabytes in them. The index has
 two parts. The small one says which files the last answer rests on, and how each of them
 looked (``stat``); when all of them still look like that, the answer still holds. The large
-one has the rule that each record became, by the record's stamp; a record that changed is
-read anew, the others are not.
+one has the rules, by what the records said; ``packed_rules`` is its format.
 
 Both are values of a ``Store``. Without one, or with a damaged one, the records are read.
 """
@@ -21,21 +20,22 @@ from array import array
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdeps.formats.cmdfile import RecordState
-from kdeps.kbuild.rule import Action, Owner, Rule
+from kdeps.staleness.packed_rules import CachedRule, PackedRules, Row, pack
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.staleness.snapshot import SOLID
 from kdeps.system.cache import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kdeps.kbuild.tree import Tree
 
-_PART = struct.Struct("<QQc")
-"""Of a part: bytes of what is told in JSON, bytes of the names, kind of the numbers that follow them."""
+_PART = struct.Struct("<QQ")
+"""Of an answer: bytes of what is told in JSON, bytes of the names; numbers follow them."""
 GONE = -1
 """Stamp of a file that is not there."""
+UNTOLD = -1
+"""In place of a row or a number of readers: a change of this file concerns more than rules that can be named."""
 _KEPT = 8
 """How many trees are remembered; the one not used for longest goes first."""
 _RACY_NS = 1_000_000_000
@@ -77,13 +77,25 @@ class FreshAnswer(NamedTuple):
     """Of the rules that are looked up by name when a build as a whole is judged."""
     findings: tuple[Finding, ...]
     """What the artifacts said of themselves."""
+    generation: int
+    """Of the packed rules that go with it."""
+    makers: array[int]
+    """For each of the records, then each of the outputs, the row of its rule, or :data:`UNTOLD`."""
+    readers: array[int]
+    """For each of the outputs, then each of the others, how many rules read it, or :data:`UNTOLD`."""
 
 
-class CachedRule(NamedTuple):
-    """The rule that one record became, before anything was added to it that others know."""
+class Changes(NamedTuple):
+    """What of an answer's files looks another way now, by position in its lists."""
 
-    rule: Rule
-    ctime_ns: int
+    stamps: Stamps
+    """Of all of them, now."""
+    records: list[int]
+    outputs: list[int]
+    others: list[int]
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.outputs or self.others)
 
 
 def take_stamps(paths: AnswerPaths) -> Stamps | None:
@@ -99,8 +111,8 @@ def take_stamps(paths: AnswerPaths) -> Stamps | None:
         return None
 
 
-def still_holds(answer: FreshAnswer, digest: Callable[[str], int | None]) -> bool:
-    """Whether all that an answer rests on still looks as it did.
+def find_changes(answer: FreshAnswer, digest: Callable[[str], int | None]) -> Changes | None:
+    """Find what changed of all that an answer rests on; None if files came or went, or could not be looked at.
 
     A make that has nothing to do makes and deletes files all the same; of a folder that changed
     the names are compared.
@@ -110,14 +122,23 @@ def still_holds(answer: FreshAnswer, digest: Callable[[str], int | None]) -> boo
         digest: That of a folder's names now; ``None``: it cannot be listed.
     """
     now, then = take_stamps(answer.paths), answer.stamps
-    if now is None or now[:3] != then[:3]:
-        return False
-    return all(
+    if now is None:
+        return None
+    same_names = all(
         seen == known or digest(folder) == listing
         for folder, seen, known, listing in zip(
             answer.paths.folders, now.folders, then.folders, answer.listings, strict=True
         )
     )
+    if not same_names:
+        return None
+    return Changes(now, *(_differing(new, old) for new, old in zip(now[:3], then[:3], strict=True)))
+
+
+def _differing(new: array[int], old: array[int]) -> list[int]:
+    if new == old:
+        return []
+    return [at for at, (a, b) in enumerate(zip(new, old, strict=True)) if a != b]
 
 
 def output_stamp(mtime_ns: int, *, empty: bool) -> int:
@@ -152,59 +173,58 @@ class Index:
     """The index of one object tree. Reading and writing it never fail; at worst nothing is kept."""
 
     def __init__(self, tree: Tree, environ: dict[str, str]) -> None:
+        self._objtree = tree.objtree
         self._key = "\0".join((tree.srctree, tree.srcarch, str(tree.version), tree.objtree))
-        self._answers = Store("trees", environ, keep=_KEPT)
-        self._rules = Store("rules", environ, keep=_KEPT)
+        self._answers = Store("trees", environ, version=2, keep=_KEPT)
+        self._rules = Store("rules", environ, version=2, keep=_KEPT)
 
     def load_answer(self) -> FreshAnswer | None:
-        """The last answer, if nothing was wrong then; whether it still holds the caller must look."""
+        """The last answer in which nothing was wrong; whether it still holds the caller must look."""
         part = self._answers.load(self._key)
-        if not part:
-            return None
         try:
-            about, names, stamps = _unpack(part)
-            if not about:
-                return None
-            ends = [0, *accumulate(about["counts"])]
-            if ends[-1] != len(stamps) or ends[-1] != len(names):
-                return None
-            looked = AnswerPaths(*(names[start:end] for start, end in pairwise(ends)))
-            kept = Stamps(*(stamps[start:end] for start, end in pairwise(ends)))
-            listings = about["listings"]
-            if len(listings) != len(looked.folders):
-                return None
-            findings = tuple(
-                Finding(ReasonKind(kind), path, message, help_text, Status(status), tuple(remove))
-                for kind, path, message, help_text, status, remove in about["findings"]
-            )
-            return FreshAnswer(
-                looked, kept, listings, about["rules"], about["files"], about["names"], findings
-            )
-        except (struct.error, zlib.error, ValueError, KeyError, TypeError, IndexError):
+            return _unpack_answer(part) if part else None
+        except PackedRules.DAMAGED:
+            return None
+
+    def load_packed(self) -> PackedRules | None:
+        """The rules as they were kept; reading one of them may still fail."""
+        part = self._rules.load(self._key)
+        try:
+            return None if part is None else PackedRules(part, self._objtree)
+        except PackedRules.DAMAGED:
             return None
 
     def load_rules(self) -> dict[str, CachedRule]:
         """The rule of each record, by the record's path; empty where there is no index."""
-        part = self._rules.load(self._key)
-        if part is None:
-            return {}
         try:
-            return _load_rules(part)
-        except (struct.error, zlib.error, ValueError, KeyError, TypeError, IndexError, MemoryError):
+            recorded = (row.recorded for row in self.load_packed() or ())
+            return {kept.rule.record: kept for kept in recorded if kept and kept.rule.record}
+        except PackedRules.DAMAGED:
             return {}
 
-    def store(self, answer: FreshAnswer | None, rules: dict[str, CachedRule]) -> None:
+    def store(self, answer: FreshAnswer | None, rows: Sequence[Row]) -> None:
         """Save both parts. Each is right by itself: it says how the files looked that it rests on.
 
         Args:
             answer: ``None``: something was wrong, so that the next look judges again.
-            rules: By the record's path.
+            rows: In the order that the answer numbers them.
         """
+        generation = time.time_ns() if answer is None else answer.generation
         try:
             self._answers.save(self._key, b"" if answer is None else _pack_answer(answer))
-            self._rules.save(self._key, _pack_rules(rules))
+            self._rules.save(self._key, pack(rows, generation))
         except (ValueError, OverflowError):
             return
+
+    def store_again(self, answer: FreshAnswer, rules: bytes | None) -> None:
+        """Save an answer of which a part was judged again, and the packed rules if some of them are others."""
+        try:
+            packed = _pack_answer(answer)
+        except (ValueError, OverflowError):
+            return
+        if rules is not None:
+            self._rules.save(self._key, rules)
+        self._answers.save(self._key, packed)
 
 
 def is_settled(ctime_ns: int) -> bool:
@@ -212,28 +232,11 @@ def is_settled(ctime_ns: int) -> bool:
     return 0 < ctime_ns < time.time_ns() - _RACY_NS
 
 
-# -- the parts ----------------------------------------------------------------
-
-
-def _pack(about: Any, names: list[str], numbers: array[int]) -> bytes:
-    # Commands are much alike, and few bytes of numbers are saved for the time it takes.
-    text = zlib.compress(json.dumps(about, separators=(",", ":")).encode(), 1)
-    listed = "\0".join(names).encode("utf-8", "surrogateescape")
-    head = _PART.pack(len(text), len(listed), numbers.typecode.encode())
-    return head + text + listed + numbers.tobytes()
-
-
-def _unpack(part: bytes) -> tuple[Any, list[str], array[int]]:
-    text, listed, kind = _PART.unpack_from(part)
-    at = _PART.size + text
-    numbers = array(kind.decode())
-    numbers.frombytes(part[at + listed :])
-    names = part[at : at + listed].decode("utf-8", "surrogateescape").split("\0")
-    return json.loads(zlib.decompress(part[_PART.size : at])), names, numbers
+# -- the small part -----------------------------------------------------------
 
 
 def _pack_answer(answer: FreshAnswer) -> bytes:
-    looked, stamps = answer.paths, answer.stamps
+    looked = answer.paths
     about = {
         "counts": list(map(len, looked)),
         "listings": answer.listings,
@@ -243,83 +246,39 @@ def _pack_answer(answer: FreshAnswer) -> bytes:
         "findings": [
             (d.kind.value, d.path, d.message, d.help, d.status.value, d.remove) for d in answer.findings
         ],
+        "generation": answer.generation,
     }
+    text = zlib.compress(json.dumps(about, separators=(",", ":")).encode(), 1)
+    listed = "\0".join(name for names in looked for name in names).encode("utf-8", "surrogateescape")
+    numbers = (*answer.stamps, answer.makers, answer.readers)
+    return b"".join((_PART.pack(len(text), len(listed)), text, listed, *(part.tobytes() for part in numbers)))
+
+
+def _unpack_answer(part: bytes) -> FreshAnswer | None:
+    size, listed = _PART.unpack_from(part)
+    at = _PART.size + size
+    about: dict[str, Any] = json.loads(zlib.decompress(part[_PART.size : at]))
+    names = part[at : at + listed].decode("utf-8", "surrogateescape").split("\0")
     numbers = array("q")
-    for part in stamps:
-        numbers.extend(part)
-    return _pack(about, [name for names in looked for name in names], numbers)
-
-
-class _Numbered(dict[str, int]):
-    """Each name its number, in the order they come."""
-
-    def __missing__(self, name: str) -> int:
-        self[name] = len(self)
-        return self[name]
-
-
-def _pack_rules(rules: dict[str, CachedRule]) -> bytes:
-    """Pack with small numbers, and with large ones where there are more names than that."""
-    try:
-        return _pack_rules_as("H", rules)
-    except OverflowError:
-        return _pack_rules_as("I", rules)
-
-
-def _pack_rules_as(kind: str, rules: dict[str, CachedRule]) -> bytes:
-    numbered = _Numbered()
-    number = numbered.__getitem__
-    rows: list[list[Any]] = []
-    numbers = array(kind)
-    for path, kept in rules.items():
-        rule = kept.rule
-        lists = (rule.prerequisites, rule.optional_prerequisites, rule.config)
-        rows.append(
-            [
-                number(path), kept.ctime_ns, number(rule.target), rule.name, list(map(number, rule.outputs)),
-                -1 if rule.source is None else number(rule.source), list(map(number, rule.uncompared_inputs)),
-                None if rule.state is None else rule.state.name, rule.record_problem, rule.command, rule.depfile,
-                *map(len, lists),
-            ]
-        )  # fmt: skip
-        for listed in lists:
-            numbers.extend(map(number, listed))
-    return _pack(rows, list(numbered), numbers)
-
-
-def _load_rules(part: bytes) -> dict[str, CachedRule]:
-    rows, names, numbers = _unpack(part)
-    found: dict[str, CachedRule] = {}
-    take = names.__getitem__
-    at = 0
-    for row in rows:
-        path, ctime_ns, target, name, outputs, source, uncompared, state, where, command, depfile, *counts = (
-            row
-        )
-        lists: list[tuple[str, ...]] = []
-        for count in counts:
-            lists.append(tuple(map(take, numbers[at : at + count])))
-            at += count
-        found[names[path]] = CachedRule(
-            Rule(
-                target=names[target],
-                name=name,
-                owner=Owner.KERNEL,
-                action=Action.IF_CHANGED,
-                outputs=tuple(map(take, outputs)),
-                prerequisites=lists[0],
-                source=None if source < 0 else names[source],
-                optional_prerequisites=lists[1],
-                config=lists[2],
-                config_dir="",
-                uncompared_inputs=tuple(map(take, uncompared)),
-                replaced_if_changed=frozenset(),
-                record=names[path] if state is not None else None,
-                state=None if state is None else RecordState[state],
-                record_problem=where,
-                command=command,
-                depfile=depfile,
-            ),
-            ctime_ns,
-        )
-    return found
+    numbers.frombytes(part[at + listed :])
+    counts, listings = about["counts"], about["listings"]
+    records, outputs, others, folders = counts
+    ends = [0, *accumulate((*counts, records + outputs, outputs + others))]
+    if ends[-1] != len(numbers) or ends[4] != len(names) or len(listings) != folders:
+        return None
+    parts = [numbers[start:end] for start, end in pairwise(ends)]
+    findings = tuple(
+        Finding(ReasonKind(kind), path, message, help_text, Status(status), tuple(remove))
+        for kind, path, message, help_text, status, remove in about["findings"]
+    )
+    return FreshAnswer(
+        AnswerPaths(*(names[start:end] for start, end in pairwise(ends[:5]))),
+        Stamps(*parts[:4]),
+        listings,
+        about["rules"],
+        about["files"],
+        about["names"],
+        findings,
+        about["generation"],
+        *parts[4:],
+    )

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """The whole object tree, judged by the same ``judge`` as in ``kdeps check``, from an index.
 
-Three ways, and all of them end in the same answer:
+Four ways, and all of them end in the same answer:
 
 * the last answer was fresh and nothing that it rests on has changed: it still holds;
+* few files changed, and the rules that they belong to are still fresh: so it holds as well;
 * some records changed: those are read, the other rules come from the index, all are judged;
 * there is no index: every record is read.
 """
@@ -14,7 +15,9 @@ import gc
 import os
 import time
 from array import array
+from collections import Counter
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from kdeps.formats.cmdfile import Record, RecordState
@@ -26,20 +29,22 @@ from kdeps.kbuild.rules import as_rules
 from kdeps.kbuild.tree import Tree, find_tree
 from kdeps.kbuild.whole_tree import Listing, add_tree_wide_rules, add_whole_record, find_records, list_folder
 from kdeps.staleness.build_checks import check_build_as_a_whole
+from kdeps.staleness.changed_part import MANY, judge_changes, read_by
 from kdeps.staleness.check import CheckResult, fresh_result, judge_tree
 from kdeps.staleness.index import (
     GONE,
+    UNTOLD,
     AnswerPaths,
-    CachedRule,
     FreshAnswer,
     Index,
     Stamps,
+    find_changes,
     is_settled,
     modified_ns,
     output_stamp,
-    still_holds,
 )
 from kdeps.staleness.inspection import Inspect
+from kdeps.staleness.packed_rules import CachedRule, PackedRules, Row
 from kdeps.staleness.reasons import Finding, Status
 from kdeps.system.stat import status_of
 
@@ -64,7 +69,7 @@ class TreeResult(NamedTuple):
     problems: tuple[Problem, ...]
     """Artifacts that could not be read; then the answer is not kept."""
     kept: bool
-    """The last answer still holds: no record was read."""
+    """The last answer still holds: at most a few records were read."""
 
 
 def check_tree(
@@ -99,17 +104,17 @@ def _check_tree(
 ) -> TreeResult:
     index = Index(tree, environ)
     if not rules_needed:
-        answer = index.load_answer()
-        if answer is not None and still_holds(answer, partial(_digest, tree)):
-            result = _still_holds(tree, answer, environ, started)
-            if result is not None:
-                return TreeResult(result, answer.rules, answer.files, answer.findings, (), kept=True)
+        answer = _recall(tree, index, inspect)
+        result = _still_holds(tree, answer, environ, started) if answer is not None else None
+        if answer is not None and result is not None:
+            return TreeResult(result, answer.rules, answer.files, answer.findings, (), kept=True)
     reader = RecordReader(tree, whole=True)
     # Before anything is read: what changes during the read must look changed next time.
     configuration = f"{tree.objtree}/include/config"
     before = modified_ns(configuration), _digest(tree, configuration) or 0
     read = {path: _ctime_ns(path) for path in (f"{configuration}/{name}" for name in _READ)}
-    kept = _read(reader, index.load_rules())
+    known = index.load_rules()
+    kept = _read(reader, known)
     reader.folders[configuration] = before
     leftovers = {path: modified_ns(path) for path in reader.leftovers}
     if not any(f"{tree.objtree}/{name}" in reader.rules for name in _LINKED):
@@ -122,8 +127,12 @@ def _check_tree(
     beyond = inspect(result)
     if kept is not None and not tree.prebuilt:
         read.update((path, GONE if ctime is None else ctime) for path, ctime in beyond.ctimes.items())
-        answer = None if beyond.problems else _answer(result, reader, kept, read, leftovers, beyond.findings)
-        index.store(answer, kept)
+        rows = _as_rows(rules.rules, kept)
+        fresh = not beyond.problems
+        answer = _answer(result, reader, rows, read, leftovers, beyond.findings) if fresh else None
+        changed = sum(known.get(path, entry).ctime_ns != entry.ctime_ns for path, entry in kept.items())
+        if answer is not None or changed > MANY or index.load_answer() is None:
+            index.store(answer, rows)  # else the last answer will hold again once make has done its work
     return TreeResult(result, len(rules.rules), files, beyond.findings, beyond.problems, kept=False)
 
 
@@ -144,11 +153,7 @@ def _read(reader: RecordReader, known: dict[str, CachedRule]) -> dict[str, Cache
             # What could not be read well is read and reported again next time.
             changed.append((path, ctime_ns if len(reader.problems) == problems else 0, record))
     find_aliases(reader, [(path, record) for path, _, record in changed])
-    objtree = reader.tree.objtree
-    for path in sorted((*kept, *(path for path, _, _ in changed))):
-        if path in kept:
-            rule = kept[path].rule._replace(config_dir=objtree)
-            reader.rules[rule.target] = rule
+    reader.rules.update((entry.rule.target, entry.rule) for entry in kept.values())
     for path, ctime_ns, record in changed:
         add_whole_record(reader, path, record)
         folder, _, file = path.rpartition("/")
@@ -185,7 +190,7 @@ def _digest(tree: Tree, folder: str) -> int | None:
 def _answer(
     result: CheckResult,
     reader: RecordReader,
-    kept: dict[str, CachedRule],
+    rows: list[Row],
     contents: dict[str, int],
     more: dict[str, int],
     findings: tuple[Finding, ...],
@@ -195,17 +200,17 @@ def _answer(
     if verdict.stale or verdict.pending or verdict.problems or result.tree.prebuilt:
         return None
     # Not the records of rules that were dropped: a list has to change for make to come to them.
-    stamps = {rule.record: kept[rule.record].ctime_ns for rule in rules if rule.record is not None}
+    stamps = {rule.record: row.ctime_ns for row, rule in rows if row and rule and rule.record is not None}
     stamps.update(contents)
     records = sorted(stamps)
     changed = [stamps[path] for path in records]
     if not all(ctime_ns == GONE or is_settled(ctime_ns) for ctime_ns in changed):
         return None  # one of them could change again without its stamp telling
-    outputs = sorted({output for rule in rules for output in rule.outputs})
-    read: set[str] = set()
-    for rule in rules:
-        read.update(rule.prerequisites, rule.optional_prerequisites, rule.uncompared_inputs)
-    others = dict.fromkeys(read.difference(outputs), GONE)
+    makers = _number_outputs(rules)
+    outputs = sorted(makers)
+    makers.update((rule.record, at) for at, rule in enumerate(rules) if rule.record is not None)
+    readers = Counter(chain.from_iterable(map(read_by, rules)))
+    others = dict.fromkeys(readers.keys() - makers.keys(), GONE)
     others.update((path, snapshot.mtime_ns[path]) for path in others.keys() & snapshot.mtime_ns.keys())
     for folder, stamps in snapshot.config.items():
         others.update((f"{folder}/include/config/{name}", mtime) for name, mtime in stamps.items())
@@ -229,7 +234,54 @@ def _answer(
     looked = AnswerPaths(records, outputs, names, folders)
     listings = [reader.folders[folder][1] for folder in folders]
     files = len(snapshot.mtime_ns)
-    return FreshAnswer(looked, stamped, listings, len(rules), files, asked, findings)
+    return FreshAnswer(
+        looked,
+        stamped,
+        listings,
+        len(rules),
+        files,
+        asked,
+        findings,
+        time.time_ns(),
+        array("q", (makers.get(path, UNTOLD) for path in chain(records, outputs))),
+        array("q", chain((readers[path] for path in outputs), (readers.get(path, UNTOLD) for path in names))),
+    )
+
+
+def _number_outputs(rules: tuple[Rule, ...]) -> dict[str, int]:
+    """Each output with the position of its rule; what several rules write belongs to none."""
+    numbers: dict[str, int] = {}
+    for at, rule in enumerate(rules):
+        for output in rule.outputs:
+            numbers[output] = at if output not in numbers else UNTOLD
+    return numbers
+
+
+def _recall(tree: Tree, index: Index, inspect: Inspect) -> FreshAnswer | None:
+    """The last answer, if it holds for the files as they are now."""
+    answer = index.load_answer()
+    changes = None if answer is None else find_changes(answer, partial(_digest, tree))
+    if answer is None or changes is None:
+        return None
+    if not changes:
+        return answer
+    packed = index.load_packed()
+    try:
+        update = packed and judge_changes(tree, answer, changes, packed, inspect)
+    except (*PackedRules.DAMAGED, OSError):
+        return None
+    if not update:
+        return None
+    if update.settled:
+        index.store_again(update.answer, update.rules)
+    return update.answer
+
+
+def _as_rows(rules: tuple[Rule, ...], kept: dict[str, CachedRule]) -> list[Row]:
+    """Every rule with what its record became, then the records of rules that make does not come to."""
+    visited = {rule.record for rule in rules}
+    rows = [Row(kept.get(rule.record or ""), rule) for rule in rules]
+    return rows + [Row(entry, None) for path, entry in kept.items() if path not in visited]
 
 
 def _still_holds(
