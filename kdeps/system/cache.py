@@ -242,13 +242,11 @@ class Store:
                 found = os.fstat(file)
                 if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_FILE:
                     return None
-                data = reader.readall()
+                head, digest = reader.read(len(self._head)), reader.read(_SUM_BYTES)
+                value = reader.readall()
         except (OSError, ValueError, MemoryError):
             return None
-        head = len(self._head)
-        value = data[head + _SUM_BYTES :]
-        is_whole = data[:head] == self._head and data[head : head + _SUM_BYTES] == self._sum(key, value)
-        return value if is_whole else None
+        return value if head == self._head and digest == self._sum(key, value) else None
 
     def update(self, key: str, change: Callable[[bytes | None], bytes | None]) -> bool:
         """Replace a value by one that is made from it; tell whether there was a new one.
@@ -276,13 +274,12 @@ class Store:
 
         name = name_of(key)
         temporary = f"{name}.{os.getpid()}.new"
-        data = b"".join((self._head, self._sum(key, value), value))
         try:
             folder = open_folder(self._environ, self._kind, create=True)
         except (OSError, ValueError):
             return True
         try:
-            self._write(folder, temporary, data)
+            self._write(folder, temporary, self._head, self._sum(key, value), value)
             with contextlib.suppress(OSError):  # NFS has no such locks
                 fcntl.flock(folder, fcntl.LOCK_EX)
             if over and self.load(key) not in over:
@@ -296,10 +293,10 @@ class Store:
             os.close(folder)
         return True
 
-    def _write(self, folder: int, name: str, data: bytes) -> None:
+    def _write(self, folder: int, name: str, *parts: bytes) -> None:
         _remove(folder, name)  # left by a killed process that had our number
         with open(os.open(name, _CREATE, 0o600, dir_fd=folder), "wb") as file:
-            file.write(data)
+            file.writelines(parts)
 
     def _drop_old(self, folder: int) -> None:
         """Drop the oldest; what a killed process left behind ages and goes as well."""
