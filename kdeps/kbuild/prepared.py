@@ -14,6 +14,8 @@ from kdeps.kbuild.records import path_of_target
 from kdeps.kbuild.rule import Action, Owner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kdeps.formats.cmdfile import Record
     from kdeps.kbuild.records import RecordReader
 
@@ -152,6 +154,24 @@ def add_unrecorded(reader: RecordReader) -> None:
         # What neither is there nor was ever recorded belongs to another version.
         prerequisites = tuple(p for p in paths if p in reader.rules or os.path.exists(p))
         reader.add_unrecorded_rule(target, Action.FILECHK if row.filechk else Action.PLAIN, prerequisites)
+    add_wrappers(reader, read)
+
+
+def add_wrappers(reader: RecordReader, read: Iterable[str]) -> None:
+    """Add the headers that only include one of ``asm-generic``, and that make writes again when that is newer.
+
+    Source: linux ``scripts/Makefile.asm-headers``, ``cmd_wrap``.
+    """
+    tree = reader.tree
+    if tree.prebuilt:
+        return
+    inside = f"{tree.objtree}/arch/{tree.srcarch}/include/generated/"
+    for path in read:
+        if path.startswith(inside) and path not in reader.rules:
+            kind, _, name = path[len(inside) :].rpartition("asm/")
+            source = f"{tree.srctree}/include/{kind}asm-generic/{name}"
+            if kind in ("", "uapi/") and os.path.exists(source):
+                reader.add_unrecorded_rule(path, Action.PLAIN, (source,))
 
 
 def drop_uncompared_tools(reader: RecordReader) -> None:

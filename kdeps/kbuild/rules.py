@@ -11,9 +11,9 @@ from __future__ import annotations
 from kdeps import TYPE_CHECKING
 from kdeps.kbuild.module import read_module
 from kdeps.kbuild.other_modules import add_other_modules
-from kdeps.kbuild.prepared import read_kernel
+from kdeps.kbuild.prepared import add_wrappers, read_kernel
 from kdeps.kbuild.records import RecordReader
-from kdeps.kbuild.rule import Rules
+from kdeps.kbuild.rule import Owner, Rules
 
 if TYPE_CHECKING:
     from kdeps.kbuild.tree import Tree
@@ -37,6 +37,8 @@ def read_rules(tree: Tree, *, whole: bool = False) -> Rules:
         return as_rules(reader)
     read_kernel(reader)
     read_module(reader)
+    own = (rule for rule in reader.rules.values() if rule.owner is Owner.MODULE)
+    add_wrappers(reader, set().union(*(rule.prerequisites for rule in own)))
     if reader.leftovers:
         from kdeps.kbuild.leftovers import add_leftovers
 

@@ -31,7 +31,6 @@ _CRATE_FLAGS = (
 
 
 _SYNCED = ("include/config/", "include/generated/autoconf.h", "include/generated/rustc_cfg")
-_WRAPPER = r"arch/[^/]+/include/generated/(uapi/)?asm/([^/]+\.h)"
 
 
 def add_generated(tree: Tree, rules: Rules, snapshot: Snapshot) -> Rules:
@@ -52,10 +51,6 @@ def add_generated(tree: Tree, rules: Rules, snapshot: Snapshot) -> Rules:
 
 def _is_prepared(name: str, tree: Tree) -> bool:
     """Whether this source tree has what makes a file of the object tree: a step without a record."""
-    wrapper = re.fullmatch(_WRAPPER, name)
-    if wrapper:
-        folder = "include/uapi/asm-generic" if wrapper[1] else "include/asm-generic"
-        return os.path.exists(f"{tree.srctree}/{folder}/{wrapper[2]}")
     return any(
         row.filechk and row.target.replace("$(srcarch)", tree.srcarch) == name for row in UNRECORDED_RULES
     )

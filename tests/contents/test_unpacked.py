@@ -286,3 +286,28 @@ def test_no_command_calls_stale_what_is_right(
     nothing = {"XDG_CACHE_HOME": str(tmp_path / "nothing")}
     done = kdeps(tree, "check", "--by=time", M, env=nothing)
     assert (done.returncode, kdeps(tree, "ci", M, env=nothing).returncode) == (0, 0), done.stdout
+
+
+def test_a_wrapper_of_a_header_is_not_written_again(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """If make wrote it, everything that reads it would be compiled again: it is given the time of its source."""
+    wrapper = tree.edit(
+        tree.objtree / "arch/x86/include/generated/asm/mmiowb.h", "#include <asm-generic/mmiowb.h>\n"
+    )
+    source = tree.edit(tree.srctree / "include/asm-generic/mmiowb.h", "#define X 1\n")
+    target = tree.objtree / "rust/helpers/helpers.o"
+    cmd = target.with_name(".helpers.o.cmd")
+    text = cmd.read_text()
+    end = text.index(" := \\\n", text.index("\ndeps_")) + len(" := \\\n")
+    cmd.write_text(f"{text[:end]}  arch/x86/include/generated/asm/mmiowb.h \\\n  {source} \\\n{text[end:]}")
+    now_ns = time.time_ns()
+    for path in (wrapper, source):
+        os.utime(path, ns=(0, 0))
+    ledger = tmp_path / "build.ledger.gz"
+    assert kdeps(tree, "ci", f"--record={ledger}", M).returncode == 0
+    os.utime(wrapper, ns=(now_ns - 9 * 10**9,) * 2)
+    os.utime(source, ns=(now_ns - 10**9,) * 2)
+
+    run_restore(tree, ledger, kdeps)
+
+    assert source.stat().st_mtime_ns <= wrapper.stat().st_mtime_ns <= target.stat().st_mtime_ns
+    assert kdeps(tree, "check", "--by=time", M).returncode == 0

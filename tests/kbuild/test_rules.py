@@ -82,3 +82,24 @@ def test_a_generated_export_list_without_its_record_is_still_a_target(tree: Mini
 
     assert rules[name].record is None
     assert rules[name].action is Action.IF_CHANGED
+
+
+def test_a_header_that_only_includes_another_is_made_again_when_that_is_newer(tree: Miniature) -> None:
+    """Kbuild writes such wrappers without a record; what is generated otherwise is none."""
+    record = next(path for path in (tree.objtree / "rust").rglob(".*.cmd") if "\ndeps_" in path.read_text())
+    text = record.read_text()
+    end = text.index(" := \\\n", text.index("\ndeps_")) + len(" := \\\n")
+    names = ("asm/mmiowb.h", "uapi/asm/errno.h", "asm/none.h")
+    listed = "".join(f"  arch/x86/include/generated/{name} \\\n" for name in names)
+    record.write_text(text[:end] + listed + text[end:])
+    sources = [
+        tree.edit(tree.srctree / f"include/{name}", "#define X 1\n")
+        for name in ("asm-generic/mmiowb.h", "uapi/asm-generic/errno.h")
+    ]
+
+    rules = rules_of(tree)
+
+    wrappers = [rules[f"arch/x86/include/generated/{name}"] for name in names[:2]]
+    assert [rule.prerequisites for rule in wrappers] == [(str(source),) for source in sources]
+    assert {rule.action for rule in wrappers} == {Action.PLAIN}
+    assert f"arch/x86/include/generated/{names[2]}" not in rules
