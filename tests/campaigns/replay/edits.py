@@ -119,6 +119,7 @@ EDITS: tuple[Edit, ...] = (
     Edit("bitcode-touched", touch("obj:rust/helpers/helpers_module.bc")),
     Edit("bitcode-deleted", remove("obj:rust/helpers/helpers_module.bc")),
     Edit("header-touched", touch("include/linux/device.h"), crates=0),
+    Edit("wrapped-header-touched", touch("include/asm-generic/mmiowb.h"), by=MAKE),
     Edit("header-comment", append("include/linux/device.h", "\n/* a line more */\n"), crates=0),
     Edit("header-constant", append("include/linux/pci.h", "\n#define PCI_KDEPS_NEW 0x4711\n")),
     Edit("bindings-helper-touched", touch("rust/bindings/bindings_helper.h"), crates=0),
