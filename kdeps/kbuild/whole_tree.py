@@ -18,6 +18,7 @@ from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.crates import add_kernel_crates
 from kdeps.kbuild.expected import add_expected
+from kdeps.kbuild.generated import add_generated_sources
 from kdeps.kbuild.prepared import (
     add_edges,
     add_missing_records,
@@ -173,6 +174,7 @@ def add_tree_wide_rules(reader: RecordReader, found: list[str]) -> None:
     add_missing_records(reader, found, re.compile(makefile_rules.WHOLE_RECORDED), None)
     add_expected(reader)
     add_unrecorded(reader)
+    add_generated_sources(reader)
     add_edges(reader)
     add_kernel_crates(reader)
     _add_side_outputs(reader)

@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spoilt", type=int, default=10, metavar="N", help="with --cached: one cache of N is"
     )
-    parser.add_argument("--whole", action="store_true", help="settle a whole kernel as well")
+    parser.add_argument("--whole", action="store_true", help="settle and restore a whole kernel as well")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,13 +43,11 @@ def run(options: argparse.Namespace) -> int:
     layout = read_layouts()[options.layout]
     if options.cached:
         failed = replay_cached(layout, options.seed, options.cached, options.spoilt)
-        if options.whole:
-            failed += restore_whole(WHOLE)
         print(f"{failed} FAILED")
         return int(failed > 0)
     failed = _move(layout, random.Random(options.seed), options.count)
     if options.whole:
-        failed += _settle_whole()
+        failed += _settle_whole() + restore_whole(WHOLE)
     if options.both:
         failed += _compare(layout)
     print(f"{failed} FAILED")

@@ -33,6 +33,7 @@ USES: dict[str, tuple[str, ...]] = {
     "Rust source": _SOURCE,
     "header": _SOURCE,
     "linker script source": _SOURCE,
+    "source that only a Makefile names": ("touch", "edit", "age"),
     "generated header": ("touch", "edit", "delete", "age"),
     "generated source": ("touch", "delete", "age", "future"),
     "C object": _OUTPUT,
@@ -122,6 +123,7 @@ def _aims(tree: Tree) -> Iterator[tuple[str, str, str]]:
         for symbol in set(_WILDCARD.findall(text)):
             stamp = f"{objtree}/{symbol}"
             yield ("config stamp" if os.path.exists(stamp) else "absent config stamp"), stamp, target
+    yield from _named_by_makefiles(tree)
     for name in ("include/config/auto.conf", ".config"):
         yield "configuration", f"{objtree}/{name}", f"{objtree}/vmlinux.o"
     for name in ("Makefile", "scripts/Makefile.build", "scripts/Makefile.vmlinux", "drivers/Makefile"):
@@ -130,6 +132,25 @@ def _aims(tree: Tree) -> Iterator[tuple[str, str, str]]:
         yield "unrelated", f"{srctree}/{name}", ""
     for name in ("drivers/base/kdeps-old.o", "lib/.kdeps-old.o.cmd", "kernel/.fork.o.d"):
         yield "left over", f"{objtree}/{name}", f"{objtree}/kernel/fork.o"
+
+
+def _named_by_makefiles(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    """Yield the sources of generated files that leave no record."""
+    for folder, _, files in os.walk(f"{tree.objtree}/drivers"):
+        source = folder.replace(tree.objtree, tree.srctree, 1)
+        if "built-in.a" not in files or not os.path.isfile(f"{source}/Makefile"):
+            continue
+        with open(f"{source}/Makefile", encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+        for name in files:
+            if f".{name}.cmd" in files or os.path.exists(f"{source}/{name}"):
+                continue
+            if os.path.exists(f"{source}/{name}_shipped"):
+                yield "source that only a Makefile names", f"{source}/{name}_shipped", f"{folder}/{name}"
+            for rule in re.findall(rf"^\$\(obj\)/{re.escape(name)}: (.*)$", text, re.MULTILINE):
+                for word in re.findall(r"\$\(src\)/([\w.-]+)", rule):
+                    if os.path.exists(f"{source}/{word}"):
+                        yield "source that only a Makefile names", f"{source}/{word}", f"{folder}/{name}"
 
 
 def _records(objtree: str) -> Iterator[str]:
