@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""The last answer for a whole tree, where few files changed: only the rules they belong to are judged.
+"""Check the last answer for a whole tree again, where few files changed since.
 
-Nothing was wrong then. A rule of which nothing changed is as it was. So the answer is the same if
+The last answer was fresh, so a rule without a changed file is still fresh. The answer holds if
 
-* no file came or went,
-* each record that changed says what it said, but for sources that were known already,
-* each rule that reads a changed file is among those that are judged, and nothing is wrong with them.
+* no file was added or deleted,
+* each changed record has the same content as before; it may add or drop a source that other rules read,
+* every rule that reads or writes a changed file is judged again and is fresh.
 
-Otherwise there is no answer, and everything is judged.
+Otherwise the whole tree is judged.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ MANY = 1000
 
 
 class Update(NamedTuple):
-    """The answer again, with the stamps that were judged now."""
+    """The same answer with the new stamps."""
 
     answer: FreshAnswer
     rules: bytes | None
-    """The packed rules, where a record says something else now."""
+    """The packed rules, if the content of a record changed."""
     settled: bool
-    """It may be kept: the next change of each file will show in its stamp."""
+    """It may be kept: each later change will change a stamp."""
 
 
 def judge_changes(
@@ -113,7 +113,7 @@ def _came_or_went(answer: FreshAnswer, changes: Changes) -> bool:
 def _read_again(
     tree: Tree, answer: FreshAnswer, changed: dict[str, int], rows: dict[int, Row], packed: PackedRules
 ) -> dict[int, Row] | None:
-    """The rows with what their records say now; None if one says something that others may have to know."""
+    """Read the changed records. Returns None if the new content of one may concern other rules."""
     reader = RecordReader(tree, whole=True)
     records = answer.paths.records
     for row in rows.values():
@@ -152,17 +152,17 @@ def _record_of(row: Row) -> str:
 
 
 def _find_listings(reader: RecordReader, rule: Rule) -> Iterator[str]:
-    """The lists that a command reads its objects from (``@foo.mod``)."""
+    """Find the lists from which a command reads its objects (``@foo.mod``)."""
     if "@" in rule.command:
         for name in parse_command(rule.command, rule.name).responses:
             yield reader.path(name, reader.tree.objtree)
 
 
 def _differs_in_sources(answer: FreshAnswer, row: Row, rule: Rule) -> bool:
-    """Whether a rule is the one that was kept, but for sources that other rules read, too."""
+    """Whether a rule equals the kept one, apart from sources that other rules read as well."""
     old = row.recorded.rule if row.recorded else None
     if old is None or old.record is None:
-        return False  # its record tells of another step
+        return False  # its record has the command of another target
     if rule == old:
         return True
     if row.judged != old or rule._replace(prerequisites=()) != old._replace(prerequisites=()):
@@ -177,7 +177,7 @@ def _differs_in_sources(answer: FreshAnswer, row: Row, rule: Rule) -> bool:
 
 
 def _count_readers(answer: FreshAnswer, old: dict[int, Row], new: dict[int, Row]) -> array[int]:
-    """The number of readers of each file, with what records say now."""
+    """Count the rules that read each file, by the new records."""
     readers = answer.readers[:]
     others, outputs = answer.paths.others, len(answer.paths.outputs)
     for number, row in new.items():
@@ -192,7 +192,7 @@ def _count_readers(answer: FreshAnswer, old: dict[int, Row], new: dict[int, Row]
 
 
 def read_by(rule: Rule) -> Iterator[str]:
-    """The files whose times a rule compares with its own; one that it names twice comes twice."""
+    """List the files that a rule compares its target with; one that it names twice comes twice."""
     return chain(rule.prerequisites, rule.optional_prerequisites, rule.uncompared_inputs)
 
 
@@ -207,7 +207,7 @@ def _are_all_readers(
 
 
 def _judge(tree: Tree, rules: tuple[Rule, ...], started: float) -> CheckResult | None:
-    """The result for some rules; None if anything is wrong with them."""
+    """Judge some rules. Returns None unless all of them are fresh."""
     part = Rules(rules, (), frozenset(), whole=True)
     snapshot = take_snapshot(part, config_dirs=(tree.objtree,))
     graph = build_graph(part, tree.objtree)
@@ -219,7 +219,7 @@ def _judge(tree: Tree, rules: tuple[Rule, ...], started: float) -> CheckResult |
 
 
 def _same_stamps(paths: AnswerPaths, changes: Changes, snapshot: Snapshot) -> bool:
-    """Whether what was judged looked as it did when the changes were found."""
+    """Whether each changed file had the same stamp when it was judged as when the change was found."""
     times = snapshot.mtime_ns
     return all(changes.stamps.others[at] == times.get(paths.others[at]) for at in changes.others) and all(
         changes.stamps.outputs[at] == output_stamp(times.get(path, GONE), empty=path in snapshot.empty)

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from kdeps.kbuild.tree import Tree
 
 _PART = struct.Struct("<QQ")
-"""Of an answer: bytes of what is told in JSON, bytes of the names; numbers follow them."""
+"""Head of a packed answer: size of its JSON in bytes, size of the names in bytes. The numbers follow the names."""
 GONE = -1
 """Stamp of a file that is not there."""
 UNTOLD = -1
-"""In place of a row or a number of readers: a change of this file concerns more than rules that can be named."""
+"""In place of a row or a number of readers: if this file changes, the whole tree is judged."""
 _KEPT = 8
 """How many trees are remembered; the one not used for longest goes first."""
 _RACY_NS = 1_000_000_000
@@ -86,7 +86,7 @@ class FreshAnswer(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What of an answer's files looks another way now, by position in its lists."""
+    """Which files of an answer have another stamp now, by position in its lists."""
 
     stamps: Stamps
     """Of all of them, now."""
@@ -112,7 +112,7 @@ def take_stamps(paths: AnswerPaths) -> Stamps | None:
 
 
 def find_changes(answer: FreshAnswer, digest: Callable[[str], int | None]) -> Changes | None:
-    """Find what changed of all that an answer rests on; None if files came or went, or could not be looked at.
+    """Find the files that changed since an answer. Returns None if a file was added or deleted, or cannot be looked at.
 
     A make that has nothing to do makes and deletes files all the same; of a folder that changed
     the names are compared.
@@ -217,7 +217,7 @@ class Index:
             return
 
     def store_again(self, answer: FreshAnswer, rules: bytes | None) -> None:
-        """Save an answer of which a part was judged again, and the packed rules if some of them are others."""
+        """Save an answer after a part of it was judged again, and the packed rules if some of them changed."""
         try:
             packed = _pack_answer(answer)
         except (ValueError, OverflowError):

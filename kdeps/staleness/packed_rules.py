@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""The rules of a whole tree in a few megabytes, of which a few can be unpacked without the others.
+"""The rules of a whole tree, packed so that a few of them can be read alone.
 
-A row is what one record became and what the whole tree made of that: mostly they are the same
-rule. Rows are packed in blocks of some dozens. Every path is a number in one table of names.
+A row has the rule that follows from one record, and the same rule as it was judged, with what other
+files add to it. Mostly the two are equal. Rows are packed in blocks of 64. Every path is a number in
+one table of names.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _HEAD = struct.Struct("<QQQc")
-"""Of a pack: its generation, bytes of the lengths of its blocks and of the names, kind of the numbers in blocks."""
+"""Head of a pack: its generation, size of the table of block sizes, size of the names, type code of the numbers."""
 _BLOCK = struct.Struct("<Q")
-"""Of a block: bytes of what is told in JSON; the numbers follow it."""
+"""Head of a block: size of its JSON in bytes. The numbers follow the JSON."""
 _ROWS = 64
 """How many rows are unpacked together."""
 
@@ -36,16 +37,16 @@ class CachedRule(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One step of the build, as its record has it and as it was judged."""
+    """One step of the build."""
 
     recorded: CachedRule | None
-    """None if it has no record that could be read."""
+    """None if it has no readable record."""
     judged: Rule | None
-    """With what only the whole tree tells; None if plain make does not come to it."""
+    """Complete; None if plain make does not visit it."""
 
 
 def pack(rows: Sequence[Row], generation: int) -> bytes:
-    """Pack rows. Their generation tells which answer goes with them."""
+    """Pack rows; an answer belongs to the rows with its generation."""
     numbered = _Numbered()
     blocks = [_pack_block(rows[at : at + _ROWS], numbered) for at in range(0, len(rows), _ROWS)]
     kind = "H" if len(numbered) <= 1 << 16 else "I"
@@ -54,7 +55,7 @@ def pack(rows: Sequence[Row], generation: int) -> bytes:
 
 
 class PackedRules:
-    """Rows, packed. Whatever is wrong with the bytes is an error of one of the kinds in ``DAMAGED``."""
+    """Packed rows. Damaged data raises one of the errors in ``DAMAGED``."""
 
     DAMAGED = (struct.error, zlib.error, ValueError, KeyError, TypeError, IndexError, MemoryError)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Files of a whole kernel that only a Makefile tells of: what they are made from."""
+"""Generated files without a record: their sources come from a Makefile."""
 
 from __future__ import annotations
 

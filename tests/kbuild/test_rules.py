@@ -85,7 +85,7 @@ def test_a_generated_export_list_without_its_record_is_still_a_target(tree: Mini
 
 
 def test_a_header_that_only_includes_another_is_made_again_when_that_is_newer(tree: Miniature) -> None:
-    """Kbuild writes such wrappers without a record; what is generated otherwise is none."""
+    """Kbuild writes such wrappers without a record. Other generated headers get no rule."""
     record = next(path for path in (tree.objtree / "rust").rglob(".*.cmd") if "\ndeps_" in path.read_text())
     text = record.read_text()
     end = text.index(" := \\\n", text.index("\ndeps_")) + len(" := \\\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""A whole tree of which few files changed: what is judged again, and that the answer is never another one."""
+"""A whole tree with few changes: which records are read again, and that the answer stays right."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def look(tree: Miniature, **environ: str) -> TreeResult:
 
 
 def told(result: TreeResult) -> tuple[object, ...]:
-    """All of a result that a user can see, but for times and for what was kept."""
+    """All parts of a result that a user can see, without times."""
     verdict = result.result.verdict
     stale = [(state.rule.name, state.reasons) for state in (*verdict.stale, *verdict.pending)]
     return (
@@ -171,7 +171,7 @@ def _make_some(tree: Miniature, rng: random.Random) -> None:
 
 
 def _lose_folder(tree: Miniature, rng: random.Random) -> None:
-    """The kernel is linked without one folder: make does not come to what lies there any more."""
+    """The kernel is linked without one folder, so make does not visit it any more."""
     record(tree, "built-in.a", archive("built-in.a", "", f"{rng.choice(('alpha', 'beta'))}/built-in.a"))
     record(tree, "vmlinux", "ld -o vmlinux built-in.a")
     record(tree, "arch/x86/boot/vmlinux.bin", "llvm-objcopy -O binary vmlinux arch/x86/boot/vmlinux.bin")
