@@ -3,8 +3,11 @@
 
 A script calls ``_KDEPS_COMPLETE=SHELL kdeps WORD…``. The last word is the one at the
 cursor, as far as it is typed. The answer is one candidate a line, followed by a tab and a
-few words of help. Options and commands come from click's own
-definitions, so they cannot be forgotten; the rest from ``kdeps.query.complete``.
+few words of help. click finds which parameter the word belongs to, and completes commands,
+options and choices. Two functions here complete make's words, names and revisions.
+
+The scripts are not click's, because bash splits ``M=drivers/gpu`` at the ``=``, and because
+no blank may follow a candidate that ends in ``=`` or ``/``.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import click
+    from click.shell_completion import CompletionItem
 
     from kdeps.query.complete import Candidate
 
@@ -26,7 +30,7 @@ def run_completion(words: list[str]) -> int:
     """Print what can stand at the cursor. Never fails and prints no message, because the user is typing."""
     shell = os.environ.pop(VARIABLE)
     try:
-        found = complete(words or [""], os.getcwd(), dict(os.environ))
+        found = complete(words or [""])
         lines = [f"{c.value}\n" if shell == "bash" else f"{c.value}\t{c.help}\n" for c in found]
         sys.stdout.write("".join(lines))
         sys.stdout.flush()
@@ -35,112 +39,60 @@ def run_completion(words: list[str]) -> int:
     return 0
 
 
-def complete(words: list[str], cwd: str, environ: dict[str, str]) -> list[Candidate]:
+def complete(words: list[str]) -> list[Candidate]:
     """Find what can stand at the cursor.
 
     Args:
         words: Everything behind ``kdeps`` up to the cursor; the last one is being typed.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
     """
-    import click
+    from click.shell_completion import ShellComplete
 
     from kdeps.cli.dispatch import all_commands
-    from kdeps.query.complete import Candidate, shown
+    from kdeps.query.complete import Candidate, complete_path, shown
 
-    cli = all_commands()
     *before, typed = words
-    name = next((word for word in before if not word.startswith("-")), None)
-    if name is None:
-        if typed.startswith("-"):
-            return _options(cli, typed)
-        return [
-            Candidate(known, command.get_short_help_str(60))
-            for known, command in cli.commands.items()
-            if known.startswith(typed) and not command.hidden
-        ]
-    command = cli.commands.get(name)
-    if command is None:
-        return []
-    rest = before[before.index(name) + 1 :]
-    option = _open_option(command, rest)
-    if option is not None:
-        return shown(_values(option, typed, cwd))
-    if typed.startswith("--") and "=" in typed:
-        long, _, value = typed.partition("=")
-        option = next((p for p in command.params if isinstance(p, click.Option) and long in p.opts), None)
-        found = _values(option, value, cwd) if option is not None else []
-        return shown([candidate._replace(value=f"{long}={candidate.value}") for candidate in found])
-    if typed.startswith("-"):
-        return _options(command, typed)
-    return shown(_arguments(command, rest, typed, cwd, environ))
+    option = f"{typed.partition('=')[0]}=" if typed.startswith("--") and "=" in typed else ""
+    found: list[Candidate] = []
+    for item in ShellComplete(all_commands(), {}, "kdeps", VARIABLE).get_completions(before, typed):
+        if item.type == "plain":
+            found.append(Candidate(f"{option}{item.value}", (item.help or "").split(". ")[0].rstrip(".")))
+        else:
+            paths = complete_path(item.value, os.getcwd(), folders_only=item.type == "dir")
+            found += [path._replace(value=f"{option}{path.value}") for path in paths]
+    return shown(found)
 
 
-def _options(command: click.Command, typed: str) -> list[Candidate]:
-    import click
-
-    from kdeps.query.complete import Candidate
-
-    with click.Context(command, info_name=command.name, help_option_names=["-h", "--help"]) as context:
-        options = [p for p in command.get_params(context) if isinstance(p, click.Option) and not p.hidden]
-    return [
-        Candidate(name, (option.help or "").split(". ")[0].rstrip("."))
-        for option in options
-        for name in option.opts
-        if name.startswith("--") and name.startswith(typed)
-    ]
-
-
-def _open_option(command: click.Command, rest: list[str]) -> click.Option | None:
-    """The option that waits for its value right before the cursor."""
-    import click
-
-    last = rest[-1] if rest else ""
-    for parameter in command.params:
-        if isinstance(parameter, click.Option) and last in parameter.opts and not parameter.is_flag:
-            return parameter
-    return None
-
-
-def _values(parameter: click.Parameter, typed: str, cwd: str) -> list[Candidate]:
-    import click
-
-    from kdeps.query.complete import Candidate, complete_path
-
-    if isinstance(parameter.type, click.Choice):
-        return [Candidate(str(c)) for c in parameter.type.choices if str(c).startswith(typed)]
-    if parameter.name == "since":
-        from kdeps.query.git import list_revisions
-
-        return [
-            Candidate(r, "revision") for r in list_revisions(cwd, dict(os.environ)) if r.startswith(typed)
-        ]
-    return complete_path(typed, cwd) if isinstance(parameter.type, click.Path) else []
-
-
-def _arguments(
-    command: click.Command, rest: list[str], typed: str, cwd: str, environ: dict[str, str]
-) -> list[Candidate]:
-    import click
-
+def complete_argument(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete one of make's words, or one of the names that a command takes among them (``words``)."""
     from kdeps.query.complete import complete_make, complete_name, complete_path
 
-    positional = tuple(word for word in rest if not word.startswith("--"))
-    if positional and positional[-1] == "-C":
-        return complete_path(typed, cwd, folders_only=True)
+    with_names = param.name == "words"
+    before = tuple(word for word in ctx.params.get(param.name or "") or () if not word.startswith("--"))
+    cwd, environ = os.getcwd(), dict(os.environ)
+    if before and before[-1] == "-C":
+        return _as_items(complete_path(incomplete, cwd, folders_only=True))
     found: list[Candidate] = []
-    for argument in command.params:
-        if not isinstance(argument, click.Argument):
-            continue
-        if isinstance(argument.type, click.Choice):
-            found += _values(argument, typed, cwd)
-        elif argument.name == "words" and "=" not in typed:
-            found += complete_name(positional, typed, cwd, environ)
-        if argument.name in ("words", "make_args"):
-            known = complete_make(positional, typed, cwd, environ)
-            # Goals are make's; a question has none.
-            found += [c for c in known if argument.name == "make_args" or "=" in c.value]
-    return found
+    if with_names and "=" not in incomplete:
+        found += complete_name(before, incomplete, cwd, environ)
+    # Goals are make's; a question has none.
+    known = complete_make(before, incomplete, cwd, environ)
+    return _as_items([*found, *(word for word in known if "=" in word.value or not with_names)])
+
+
+def complete_revision(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a branch or a tag."""
+    from kdeps.query.complete import Candidate
+    from kdeps.query.git import list_revisions
+
+    del ctx, param
+    names = list_revisions(os.getcwd(), dict(os.environ))
+    return _as_items([Candidate(name, "revision") for name in names if name.startswith(incomplete)])
+
+
+def _as_items(candidates: list[Candidate]) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(candidate.value, help=candidate.help) for candidate in candidates]
 
 
 def script(shell: str) -> str:

@@ -9,6 +9,7 @@ import sys
 import click
 
 from kdeps.cli.choices import Colour, Format
+from kdeps.cli.completion import complete_argument, complete_revision
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     MAKE_ARGS,
@@ -130,14 +131,23 @@ def _print(
 
 @cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @click.option(
-    "--since", metavar="REV", help="Take the files that differ from a revision, as in `git diff REV`."
+    "--since",
+    shell_complete=complete_revision,
+    metavar="REV",
+    help="Take the files that differ from a revision, as in `git diff REV`.",
 )
 @click.option("--stdin", is_flag=True, help="Read names from standard input, one a line or ended by NUL.")
 @click.option("--modules-only", is_flag=True, help="Print the folders to build with M=, one a line.")
 @click.option("--all", "every", is_flag=True, help="Print long lists in full.")
 @format_option("How to print the answer.")
 @colour_option
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[FILE]... [MAKE_ARGS]...")
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    shell_complete=complete_argument,
+    metavar="[FILE]... [MAKE_ARGS]...",
+)
 def affected(
     since: str | None, stdin: bool, modules_only: bool, every: bool, output: str, color: str, words: tuple[str, ...]
 ) -> int:  # fmt: skip

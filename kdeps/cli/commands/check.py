@@ -7,6 +7,7 @@ import click
 
 from kdeps.cli.check import run_check
 from kdeps.cli.choices import By
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.options import (
     MAKE_ARGS,
     MakeCommand,
@@ -32,7 +33,7 @@ from kdeps.cli.options import (
     "--all", "every", is_flag=True, help="List each cause by itself, even if one event explains several."
 )
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
 def check(output: str, exact: bool, by: str, every: bool, color: str, make_args: tuple[str, ...]) -> int:
     """Would this build use stale kernel artifacts? Changes nothing.
 

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from kdeps.artifacts.inspect import inspect_artifacts
 from kdeps.cli.choices import CiFormat, Colour
+from kdeps.cli.completion import complete_argument, complete_revision
 from kdeps.cli.exits import exit_of
 from kdeps.cli.options import (
     MAKE_ARGS,
@@ -252,6 +253,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
 @click.option("--compare", nargs=2, metavar="OLD NEW", help="Print how two ledgers differ; no tree is read.")
 @click.option(
     "--since",
+    shell_complete=complete_revision,
     metavar="REV",
     help="List what the changes since a revision, or in A..B, affect; judge nothing.",
 )
@@ -270,7 +272,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
 )
 @click.option("--root", metavar="DIR", help="The repository that paths in reports are relative to.")
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
 def ci(
     scope: str, output: str, outputs: tuple[str, ...], built: bool, exact: bool, record: str | None, against: str | None,
     restore: str | None, store: str | None, outside: bool, compare: tuple[str, str] | None, since: str | None, shard: str | None, built_id: str | None, bisect: bool, root: str | None, color: str, make_args: tuple[str, ...],

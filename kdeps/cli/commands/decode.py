@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import MAKE_ARGS, MakeCommand, cli, ledger_option, refuse_unknown_options
 from kdeps.cli.terminal import current_folder
@@ -176,7 +177,13 @@ class _Examiner:
 @cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @ledger_option
 @click.option("--no-replay", is_flag=True, help="Compile nothing again to find file and line of a module.")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[LOG] [MAKE_ARGS]...")
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    shell_complete=complete_argument,
+    metavar="[LOG] [MAKE_ARGS]...",
+)
 def decode(no_replay: bool, ledgers: tuple[str, ...], words: tuple[str, ...]) -> int:
     """A kernel log with readable Rust names, and from which build it is.
 

@@ -9,6 +9,7 @@ import textwrap
 import click
 
 from kdeps.cli.choices import Colour, Format
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     MAKE_ARGS,
@@ -76,7 +77,7 @@ def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: 
 @cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
 @format_option("How to print what was found.")
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
 def doctor(output: str, color: str, make_args: tuple[str, ...]) -> int:
     """What kdeps finds here, and what it cannot see. Paste it into a bug report.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kdeps.cli.choices import CiFormat, Colour, Format
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.explaining import (
     check_to_explain,
@@ -136,7 +137,13 @@ def _is_page_name(words: tuple[str, ...]) -> bool:
 @click.option("--all", "every", is_flag=True, help="Print long lists in full.")
 @format_option("How to print the answer; sarif is for --frames.", CiFormat.SARIF)
 @colour_option
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[MAKE_ARGS]... | REASON | CODE")
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    shell_complete=complete_argument,
+    metavar="[MAKE_ARGS]... | REASON | CODE",
+)
 def explain(
     frames: bool, no_replay: bool, every: bool, output: str, color: str, words: tuple[str, ...]
 ) -> int:

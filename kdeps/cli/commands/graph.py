@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     MAKE_ARGS,
@@ -102,7 +103,7 @@ GRAPH_DETAILS = ("groups", "steps", "files")
     "--detail", type=click.Choice(GRAPH_DETAILS), default="groups", show_default=True,
     help="How much dot, svg and mermaid show: crates, modules and tools; every step; every file.",
 )  # fmt: skip
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
 def graph(output_format: str | None, output: str | None, detail: str, make_args: tuple[str, ...]) -> int:
     """Write the dependency graph as a picture or as data.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from kdeps.cli.choices import Colour, Format
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit, exit_of
 from kdeps.cli.machine_facts import find_builds, read_facts
 from kdeps.cli.options import (
@@ -123,7 +124,7 @@ def print_script(words: tuple[str, ...]) -> int:
 @ledger_option
 @format_option("How to print the answer.")
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
 def loaded(
     host: str | None, script: bool, facts: str | None, sysroot: str | None, timeout: float, ledgers: tuple[str, ...],
     output: str, color: str, make_args: tuple[str, ...],

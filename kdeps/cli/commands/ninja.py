@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     MAKE_ARGS,
@@ -72,7 +73,7 @@ def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str |
     help="Write every step of the kernel's part and of the module, stale or not: a file to keep, which regenerates itself.",
 )  # fmt: skip
 @click.option("--output", metavar="FILE", help="Write there instead of standard output.")
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
 def ninja(everything: bool, output: str | None, make_args: tuple[str, ...]) -> int:
     """Write the steps to refresh as a build.ninja.
 

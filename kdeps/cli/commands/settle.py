@@ -9,6 +9,7 @@ import time
 
 import click
 
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import MAKE_ARGS, MakeCommand, cli, refuse_slips
 from kdeps.cli.remembering import remember_later
@@ -48,7 +49,7 @@ def run_settle(words: tuple[str, ...], *, dry_run: bool = False, whole: bool = F
     "--scope", type=click.Choice(["module", "tree"]), default="module", show_default=True,
     help="What `make M=…` uses, or the whole kernel that plain `make` builds.",
 )  # fmt: skip
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
 def settle(dry_run: bool, scope: str, make_args: tuple[str, ...]) -> int:
     """Give outputs that are proven up to date a time that make accepts.
 

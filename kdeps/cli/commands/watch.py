@@ -11,6 +11,7 @@ import time
 import click
 
 from kdeps.cli.choices import Colour, Format
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     MAKE_ARGS,
@@ -131,7 +132,7 @@ def print_unit(options: list[str], words: tuple[str, ...]) -> int:
 @click.option("--status", is_flag=True, help="Print what the running watches have found, and exit.")
 @click.option("--systemd", is_flag=True, help="Print a systemd user unit that runs this watch, and exit.")
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
 def watch(
     on_stale: str,
     command: str,

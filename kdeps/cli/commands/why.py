@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from kdeps.cli.choices import Colour, Format
+from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit, exit_of
 from kdeps.cli.options import (
     MAKE_ARGS,
@@ -232,7 +233,13 @@ def _answer_users(asked: _Asked) -> int:
 )
 @format_option("How to print the answer.")
 @colour_option
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="TARGET [SOURCE] [MAKE_ARGS]...")
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    shell_complete=complete_argument,
+    metavar="TARGET [SOURCE] [MAKE_ARGS]...",
+)
 def why(
     used_by: bool, every: bool, exact: bool, output: str, color: str, words: tuple[str, ...]
 ) -> int:  # fmt: skip
