@@ -144,6 +144,18 @@ gone no rule matches, and the old target is used without a word.
 MADE_BY_PATTERN = (".s", "_asm.rs")
 """Exceptions to that: ``%.s: %.c``, ``%.rs: %.rs.S``."""
 
+RECORDS_READ_BY: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("scripts/Makefile.modpost", re.compile(r"[\w-]+\.symvers|\.vmlinux\.objs")),
+    ("scripts/Makefile.modfinal", re.compile(r".+\.mod\.o|.+\.ko|\.module-common\.o")),
+    ("scripts/Makefile.vmlinux_o", re.compile(r"vmlinux\.o|\.tmp_initcalls\.lds")),
+    ("scripts/Makefile.vmlinux_a", re.compile(r"vmlinux\.(?:a|thinlto-index)|built-in-fixup\.a|builtin\.order")),
+    ("scripts/Makefile.vmlinux", re.compile(r"vmlinux(?:\.unstripped)?|\.vmlinux\.export\.o|\.builtin-dtbs.*|modules\.builtin.*")),
+)  # fmt: skip
+"""Which Makefile includes the records of the targets of one folder; scripts/Makefile.build all others.
+
+Source: the ``targets`` of each of them, whose records it includes (7.2).
+"""
+
 WITHOUT_SOURCE = frozenset((".tmp_missing-syscalls",))
 """Steps with a dep-info but no source: what the record calls one is in no list of make's (7.2, 7.3)."""
 

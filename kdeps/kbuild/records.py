@@ -344,14 +344,16 @@ class RecordReader:
         return self.add_recorded(path, record, Owner.MODULE, base, target)
 
     def _find_misplaced(self, folder: str, target: str, base: str) -> tuple[str, Record] | None:
-        """Find the record of a target among those that are named for its neighbours, which make includes, too."""
+        """Find the record of a target among those named for its neighbours that the same make includes."""
         places = self._misplaced.get(folder)
         if places is None:
             places = self._misplaced[folder] = {}
             for path in sorted(self.scan(folder, 0)):
                 record = self.read(path) if os.path.lexists(path_of_target(path)) else None
                 if record is not None:
-                    places.setdefault(self.recorded_target(path, record, base), path)
+                    recorded = self.recorded_target(path, record, base)
+                    if are_read_together(path_of_target(path), recorded):
+                        places.setdefault(recorded, path)
         path = places.get(target, "")
         record = self.read(path) if path else None
         return None if record is None else (path, record)
@@ -392,6 +394,16 @@ def _names_source_whole(name: str, command: str) -> bool:
     if "--crate-name " in command or "--emit=" in command:
         return name.startswith("scripts/")
     return "-D__KERNEL__" not in command
+
+
+def are_read_together(target: str, other: str) -> bool:
+    """Whether the Makefile that includes the record of one target includes that of another one near it."""
+    return _including(target) == _including(other)
+
+
+def _including(target: str) -> str:
+    name = os.path.basename(target)
+    return next((file for file, names in makefile_rules.RECORDS_READ_BY if names.fullmatch(name)), "")
 
 
 def path_of_target(record_path: str) -> str:

@@ -121,6 +121,12 @@ CHANGES: dict[str, Change] = {
         tree.module / ".nova-core.o.cmd", tree.module / ".nova_core.o.cmd"
     ),
     "the records of a module swapped": lambda tree: swap_records(tree.module, "nova-core.o", "nova_core.o"),
+    "the records of two makes swapped": lambda tree: swap_records(
+        tree.module, "Module.symvers", "nova-core.mod.o"
+    ),
+    "the records of one make swapped": lambda tree: swap_records(
+        tree.module, "nova-core.ko", "nova-core.mod.o"
+    ),
     "generated code gone with its record": vanish("rust/kernel/generated_arch_warn_asm.rs"),
     "a list gone with its record": vanish("rust/exports_core_generated.h"),
     "bindings gone with their record": vanish("rust/bindings/bindings_generated.rs"),
