@@ -179,8 +179,10 @@ def judge(edit: Edit, ninja: Result, make: Result) -> list[str]:
     handed_over = any("left to make" in line or "refreshed by make" in line for line in ninja.said)
     if handed_over != (edit.by == MAKE):
         wrong.append(f"refreshed by {'make' if handed_over else 'ninja'}, not {edit.by}: {ninja.said}")
-    if not handed_over and not any("refreshed in" in line for line in ninja.said):
+    if not handed_over and not any("refreshed in" in line or "refreshing: rm" in line for line in ninja.said):
         wrong.append(f"nothing was refreshed: {ninja.said}")
-    if edit.crates >= 0 and ninja.crates > edit.crates:
-        wrong.append(f"{ninja.crates} crates compiled, {edit.crates} should do")
+    # The bitcode of inline helpers has a checksum of every header, and the crate kernel has that bitcode in it.
+    most = max(edit.crates, int(any(path.endswith("helpers.bc") for path in ninja.digests)))
+    if edit.crates >= 0 and ninja.crates > most:
+        wrong.append(f"{ninja.crates} crates compiled, {most} should do")
     return wrong
