@@ -66,12 +66,23 @@ def _find_input_folders(rules: Iterable[Rule], tree: Tree) -> list[str]:
 
 
 def _list_records(folder: str, tree: Tree) -> Iterator[str]:
-    """List where the record is that ``M=`` (or ``MO=``) left, if it built something in ``folder``."""
+    """List where the record is that ``M=`` (or ``MO=``) left, if it built something in ``folder``.
+
+    A kernel is no module, whichever it is: a module that was last built for another one has records of its files.
+    """
     for _ in range(_MAX_DEPTH):
-        if folder in (tree.module_output, tree.srctree, tree.objtree, "/", ""):
+        if folder in (tree.module_output, tree.srctree, tree.objtree, "/", "") or _is_kernel(folder):
             return
         yield f"{folder}/.Module.symvers.cmd"
         folder = os.path.dirname(folder)
+
+
+def _is_kernel(folder: str) -> bool:
+    """Whether a folder is the top of a kernel's source or object tree."""
+    return any(
+        os.path.exists(f"{folder}/{name}")
+        for name in ("include/config/auto.conf", "scripts/Kbuild.include", ".config")
+    )
 
 
 def _tree_of(tree: Tree, root: str) -> Tree:

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
-from tests.conftest import RunKdeps
+from kdeps.demo.miniature import MODULE, Miniature
+from tests.conftest import CHECKOUT, RunKdeps
 
 
 @pytest.fixture
@@ -114,3 +116,18 @@ def test_json_says_whose_a_stale_step_is(lib: Path, tree: Miniature, kdeps: RunK
     found = json.loads(kdeps(tree, "check", "--format=json", *words(tree)).stdout)
     scopes = {state["target"]: state["scope"] for state in found["stale"]}
     assert scopes[str(lib / "clib.o")] == "other"
+
+
+def test_another_kernel_is_no_module(tree: Miniature) -> None:
+    """A module that was last built for one kernel and is judged for another: the first one is never built from here."""
+    tree.make("all")
+    tree.make(f"M={MODULE}")
+    other = tree.root / "other"
+    shutil.copytree(tree.objtree, other, symlinks=True)
+    tree.edit(other / "Module.symvers", (other / "Module.symvers").read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "kdeps", "check", f"O={other}", f"M={MODULE}"],
+        cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert f"{tree.objtree.name}/Module.symvers is older" not in done.stdout
+    assert f"MO={tree.objtree}" not in done.stdout
