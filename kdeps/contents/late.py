@@ -12,7 +12,7 @@ from kdeps.staleness.judge import direct_reasons
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable
 
     from kdeps.staleness.check import CheckResult
 
@@ -21,7 +21,7 @@ _MAX_LATE = 10
 _SOURCES = (".rs", ".c", ".h", ".S", "Makefile", "Kbuild", "Kconfig")
 
 
-def find_late(result: CheckResult, known: Collection[str]) -> dict[str, Rule]:
+def find_late(result: CheckResult, is_known: Callable[[Rule], bool]) -> dict[str, Rule]:
     """Find the inputs that were put in place late, with an old time, and are not remembered.
 
     Such a file has a later ctime than what was made from it, and no later mtime. After ``chmod -R``,
@@ -31,7 +31,7 @@ def find_late(result: CheckResult, known: Collection[str]) -> dict[str, Rule]:
 
     Args:
         result: The verdict on the build.
-        known: The targets that are remembered.
+        is_known: Whether the memory has what an artifact was built from, as it is there now.
 
     Returns:
         Path → the step that read something else.
@@ -42,10 +42,7 @@ def find_late(result: CheckResult, known: Collection[str]) -> dict[str, Rule]:
     made = [
         (rule, stats[rule.target])
         for rule in result.graph.rules
-        if rule.record is not None
-        and rule.target in stats
-        and rule.target not in known
-        and not stale.get(rule.target)
+        if rule.record is not None and rule.target in stats and not stale.get(rule.target)
     ]
     first_ns = min((st.st_ctime_ns for _, st in made), default=0)
     # Few files or none: most were there before anything was built.
@@ -54,8 +51,9 @@ def find_late(result: CheckResult, known: Collection[str]) -> dict[str, Rule]:
     for rule, target in made if suspects else ():
         for path in suspects.intersection((*rule.prerequisites, *rule.optional_prerequisites)):
             st = stats[path]
-            if st.st_ctime_ns > target.st_ctime_ns and st.st_mtime_ns <= target.st_mtime_ns:
-                late.setdefault(path, rule)
+            is_late = st.st_ctime_ns > target.st_ctime_ns and st.st_mtime_ns <= target.st_mtime_ns
+            if is_late and path not in late and not is_known(rule):
+                late[path] = rule
     late = {path: rule for path, rule in late.items() if not is_copied(rule.record or "")}
     return {} if len(late) > _MAX_LATE or result.tree.prebuilt else late
 

@@ -99,9 +99,14 @@ def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdi
     """
     recalled = recall(result, environ)
     by_content = result if recalled is None else recalled.result
-    known = recalled.memory.entries if recalled is not None else ()
+    known = recalled.memory.entries if recalled is not None else {}
+
+    def is_known(rule: Rule) -> bool:
+        entry = known.get(rule.target)
+        return entry is not None and entry.built_ns == built_ns(rule, result.snapshot.mtime_ns)
+
     # Not for a whole tree: an answer that is kept for one has no notes, and must say the same.
-    late = {} if result.rules.whole else find_late(by_content, known)
+    late = {} if result.rules.whole else find_late(by_content, is_known)
     return ContentVerdict(note_late(by_content, late), recalled, late)
 
 

@@ -268,3 +268,18 @@ def test_a_configuration_that_plain_make_synced_is_judged_by_time(
     done = kdeps(remembered, "check", M)
     assert done.returncode == 0, done.stdout
     assert kdeps(remembered, "check", "--by=time", M).returncode == 0
+
+
+def test_what_plain_make_built_later_is_not_taken_for_what_is_remembered(
+    remembered: Miniature, kdeps: RunKdeps
+) -> None:
+    """The memory has an older build: a backup that is moved back after a plain make gets its note all the same."""
+    source = remembered.srctree / SOURCE
+    backup = source.with_name("backup")
+    shutil.copy2(source, backup)
+    remembered.append(SOURCE, "// edited\n")
+    remembered.make("modules_prepare")
+    remembered.make(M)
+    backup.rename(source)
+    document = json.loads(kdeps(remembered, "check", "--format=json", M).stdout)
+    assert "old-mtime" in [finding["kind"] for finding in document["findings"]]
