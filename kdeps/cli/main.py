@@ -71,7 +71,10 @@ def guard(action: Callable[[], int]) -> int:
         status = action()
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
-        return _exit_of_error(error)
+        try:
+            return _exit_of_error(error)
+        except (OSError, AttributeError):  # nor can the error be written
+            os._exit(2)
     return status
 
 

@@ -246,6 +246,15 @@ def test_a_full_disk_behind_standard_output_is_no_bug(tree: Miniature) -> None:
     assert done.stderr.startswith("kdeps: error: cannot write the answer")
 
 
+def test_where_nothing_can_be_written_the_status_tells(tree: Miniature) -> None:
+    """Neither the answer nor the error: 2, and not the 1 that means stale."""
+    done = subprocess.run(
+        f"{sys.executable} -m kdeps check {' '.join(tree.tree_args)} {M} > /dev/full 2>&1",
+        shell=True, cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+
+
 def test_a_closed_standard_output_is_named(tree: Miniature) -> None:
     """``kdeps check >&-``, as some daemons start their children: one line says what is wrong."""
     done = subprocess.run(
