@@ -6,8 +6,13 @@ from __future__ import annotations
 import os
 import re
 
-from kdeps.formats.kconfig import parse_symbols
+from kdeps import TYPE_CHECKING
+from kdeps.formats.kconfig import parse_symbols, parse_value
 from kdeps.kbuild.kernel_makefile import read_text
+from kdeps.system.text import list_some
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _OBJECT = re.compile(r"(?<![\w.-])[\w.-]+\.o\b")
 _OBJECTS = re.compile(r"^[^#\n]*\bobj-(?:m|y|\$[({])", re.MULTILINE)
@@ -20,6 +25,45 @@ def builds_objects(folder: str) -> bool:
         if text:
             return _OBJECTS.search(text) is not None  # Kbuild wins over Makefile, as in Makefile.build
     return False
+
+
+_LISTS = re.compile(r"\b(?:obj|lib|always|extra|subdir)-(?:[my]\b|\$[({](?P<symbol>[^)}\n]*))")
+_MORE = re.compile(r"^[ \t]*[-s]?include\b|\$[({](?:eval|call)\b", re.MULTILINE)
+
+
+def find_why_nothing_is_built(folder: str, auto_conf: str, variables: Mapping[str, str]) -> str:
+    """Tell why ``make M=…`` would build nothing in a folder; empty if it would, or if that cannot be told.
+
+    Args:
+        folder: The module's source folder.
+        auto_conf: The text of the synced configuration.
+        variables: make's variables, those of the environment among them.
+    """
+    names = [name for name in ("Kbuild", "Makefile") if os.path.exists(os.path.join(folder, name))]
+    if not names:
+        return "fails: there is no Kbuild and no Makefile"
+    if os.path.isdir(os.path.join(folder, names[0])):
+        return f"fails: {names[0]} is a folder"
+    text = re.sub(r"#.*", "", read_text(os.path.join(folder, names[0]), missing=""))
+    if _MORE.search(text):
+        return ""
+    unset: list[str] = []
+    for listed in _LISTS.finditer(text):
+        symbol = listed["symbol"] or ""
+        if (
+            not symbol.startswith("CONFIG_")
+            or symbol in variables
+            or re.search(rf"\b{symbol}[ \t]*[:?+]?=", text)
+        ):
+            return ""
+        if parse_value(auto_conf, symbol[7:]) in ("m", "y"):
+            return ""
+        unset.append(symbol)
+    if unset:
+        return (
+            f"succeeds and builds nothing: its {names[0]} asks for {list_some(unset)}, not set in this kernel"
+        )
+    return f"succeeds and builds nothing: its {names[0]} has no obj-m"
 
 
 def holds_rust(folder: str) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 from kdeps.formats.kconfig import parse_symbols, parse_value
 from kdeps.kbuild.configuration import COMPARED_BY_ANSWER, Configuration, make_variables, read_configuration
 from kdeps.kbuild.makefile_rules import MODULE_TOOLS
-from kdeps.kbuild.module_folder import builds_objects, holds_rust
+from kdeps.kbuild.module_folder import find_why_nothing_is_built, holds_rust
 from kdeps.kbuild.named_kernel import GUESSED
 from kdeps.kbuild.rule import Owner, Rules
 from kdeps.kbuild.toolchain import chooses_by_folder, describe_silence, rustc_folders, version_text
@@ -23,7 +24,7 @@ from kdeps.staleness.release_checks import check_release_name
 from kdeps.staleness.rustc_errors import WRONG_COMPILER
 from kdeps.staleness.snapshot import find_mtime_ns
 from kdeps.staleness.vmlinux_checks import check_linked_kernel
-from kdeps.system.files import read_text
+from kdeps.system.files import read_bytes, read_text
 from kdeps.system.text import list_some
 
 _FLAGS = re.compile(
@@ -49,6 +50,9 @@ def check_build_as_a_whole(
         stats: Of a snapshot; what stat says of the Kconfig files is added.
     """
     configuration = read_configuration(tree)
+    damaged = _find_damage(tree, configuration)
+    if damaged is not None:
+        return (damaged,)  # nothing that follows could be believed
     found: list[Finding] = []
     if tree.guessed:
         help_text = "build for another one? name it with KDIR=DIR, or with -C DIR M=DIR"
@@ -56,7 +60,7 @@ def check_build_as_a_whole(
             Finding(ReasonKind.KERNEL_GUESSED, tree.make_directory, GUESSED, help_text, Status.FRESH)
         )
     found += _check_flags(tree, environ)
-    found += _check_module_folder(tree, rules)
+    found += _check_module_folder(tree, configuration, environ)
     found += _check_presence(tree, rules, configuration)
     if not tree.prebuilt:
         found += _check_config_synced(tree, configuration, environ, {} if stats is None else stats)
@@ -79,17 +83,22 @@ def _check_flags(tree: Tree, environ: dict[str, str]) -> list[Finding]:
     return [Finding(ReasonKind.COMMAND_CHANGED, tree.objtree, message, help_text, Status.FRESH)]
 
 
-def _check_module_folder(tree: Tree, rules: Rules) -> list[Finding]:
-    if (
-        tree.module is None
-        or builds_objects(tree.module)
-        or any(r.owner is Owner.MODULE for r in rules.rules)
-    ):
+def _check_module_folder(tree: Tree, configuration: Configuration, environ: dict[str, str]) -> list[Finding]:
+    """Find a folder in which make builds nothing, whatever an earlier build left there."""
+    if tree.module is None:
+        return []
+    variables = {**environ, **tree.args.variables}
+    why = find_why_nothing_is_built(tree.module, configuration.auto_conf, variables)
+    if not why:
         return []
     name = os.path.basename(tree.module)
     parent = os.path.dirname(tree.module)
-    message = f"make M={_as_given(tree)} succeeds and builds nothing: its Makefile has no obj-m"
+    message = f"make M={_as_given(tree)} {why}"
     help_text = "name the folder whose Kbuild or Makefile has the obj-m line"
+    if "not set" in why:
+        help_text = (
+            "set it in the configuration, or on make's command line if the module is not of this kernel"
+        )
     while parent.startswith(tree.srctree + "/"):
         text = read_text(f"{parent}/Makefile")
         if re.search(rf"\b{re.escape(name)}/", text):
@@ -142,10 +151,42 @@ def _check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> l
     wanted = [name for name in MODULE_TOOLS if name not in known and _is_gone(f"{objtree}/{name}")]
     if parse_value(configuration.auto_conf, "OBJTOOL") != "y":
         wanted = [name for name in wanted if name != "tools/objtool/objtool"]
+    found += [
+        _cannot_be_run(tree, name)
+        for name in MODULE_TOOLS
+        if name not in wanted and not _is_usable(f"{objtree}/{name}")
+    ]
     if wanted and not tree.prebuilt:
         message = "module builds need it, but modules_prepare never made it, or it was deleted"
         found.append(Finding(ReasonKind.MISSING_TARGET, f"{objtree}/{wanted[0]}", message, "", Status.STALE))
     return found
+
+
+def _is_usable(path: str) -> bool:
+    """Whether a tool could be run, or a script for the linker read; what is gone is found otherwise."""
+    try:
+        st = os.stat(path)
+    except OSError:
+        return True
+    is_program = not path.endswith(".lds")
+    runs = stat.S_ISREG(st.st_mode) and (not is_program or st.st_mode & 0o111 != 0)
+    return runs and (st.st_size > 0 or not is_program) and read_bytes(path, 1) != b"\0"
+
+
+def _cannot_be_run(tree: Tree, name: str) -> Finding:
+    path = f"{tree.objtree}/{name}"
+    message = "is damaged, or nobody may run it: a module build stops there, or links with rubbish"
+    if os.path.isdir(path):
+        message, help_text = (
+            "is a folder: module builds stop there",
+            "move it away, then `make modules_prepare`",
+        )
+        return Finding(ReasonKind.INTERRUPTED, path, message, help_text, Status.UNKNOWN)
+    if tree.prebuilt:
+        return Finding(
+            ReasonKind.MISSING_TARGET, path, message, "install these headers again", Status.UNKNOWN
+        )
+    return Finding(ReasonKind.INTERRUPTED, path, message, "", Status.STALE, remove=(path,))
 
 
 def _is_gone(path: str) -> bool:
@@ -167,6 +208,27 @@ def _is_rust_module(tree: Tree, rules: Rules) -> bool:
     if built:
         return any(rule.source is not None and rule.source.endswith(".rs") for rule in built)
     return holds_rust(tree.module)
+
+
+def _find_damage(tree: Tree, configuration: Configuration) -> Finding | None:
+    """Find a synced configuration that lost symbols: syncconfig writes the same ones into both of its files."""
+    text, header = configuration.auto_conf, read_text(f"{tree.objtree}/include/generated/autoconf.h")
+    if not header or not text:
+        return None
+    symbols, others = _count(text, "CONFIG_"), _count(header, "#define CONFIG_")
+    if symbols == others and text.endswith("\n"):
+        return None
+    path = f"{tree.objtree}/include/config/auto.conf"
+    message = f"is damaged or cut off, or autoconf.h is: they have {symbols} and {others} symbols"
+    if tree.prebuilt:
+        help_text = "install these headers again"
+        return Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, help_text, Status.UNKNOWN)
+    return Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE, remove=(path,))
+
+
+def _count(text: str, start: str) -> int:
+    """The number of lines that begin with a text."""
+    return text.count(f"\n{start}") + text.startswith(start)
 
 
 def _check_config_synced(

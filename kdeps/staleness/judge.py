@@ -197,7 +197,14 @@ def judge_rule(
         )
         return [Reason(ReasonKind.MISSING_TARGET, seen, rule.target)]
     if rule.action is Action.FILECHK:
-        return []
+        # Its step runs each time and mends it; until then a module is built with what is there.
+        is_empty = rule.target in snapshot.empty
+        detail = "it is empty"
+        return (
+            [Reason(ReasonKind.MISSING_OUTPUT, False, rule.target, target, target, detail)]
+            if is_empty
+            else []
+        )
     if (
         rule.source is not None
         and rule.source in rule.optional_prerequisites

@@ -16,7 +16,7 @@ from kdeps.kbuild.rule import Action, Owner, Problem, Rules
 from kdeps.system.files import read_ends
 from kdeps.system.stat import status_of
 
-SOLID = (".o", ".so", ".rlib", ".rmeta", ".ko", ".a", ".bc")
+SOLID = (".o", ".so", ".rlib", ".rmeta", ".ko", ".a", ".bc", ".lds", ".json")
 """Outputs that are never empty; an empty header or list may be right."""
 
 CRATES = (".rmeta", ".so", ".rlib")

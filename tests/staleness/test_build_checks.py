@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,7 +55,9 @@ def test_x86_64_is_no_other_architecture(tree: Miniature, kdeps: RunKdeps) -> No
     """DKMS exports ARCH=x86_64: a 64-bit kernel is the same under both names, and a 32-bit one is not."""
     assert kdeps(tree, "check", M, env={"ARCH": "x86_64"}).returncode == 0
     config = tree.objtree / "include/config/auto.conf"
+    header = tree.objtree / "include/generated/autoconf.h"
     tree.edit(config, config.read_text().replace("CONFIG_64BIT=y\n", ""))
+    tree.edit(header, header.read_text().replace("#define CONFIG_64BIT 1\n", ""))
     done = kdeps(tree, "check", M, env={"ARCH": "x86_64"})
     assert "configured with ARCH=x86, but this make would use ARCH=x86_64" in done.stdout
     assert "help: the tree was configured with ARCH=x86" in done.stdout
@@ -306,3 +310,63 @@ def test_pasting_the_help_cures_another_bindgen(tree: Miniature, kdeps: RunKdeps
     done = kdeps(tree, "check", M)
     paste_help(tree, done.stdout)
     assert kdeps(tree, "check", M).returncode == 0
+
+
+def _keep_time(path: Path, data: bytes) -> None:
+    st = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
+
+
+def _unset(tree: Miniature) -> None:
+    """The symbol of the module, by an edit of .config that was synced."""
+    for name, line in (
+        ("include/config/auto.conf", b"CONFIG_NOVA_CORE=m\n"),
+        ("include/generated/autoconf.h", b"#define CONFIG_NOVA_CORE_MODULE 1\n"),
+    ):
+        path = tree.objtree / name
+        assert line in path.read_bytes()
+        _keep_time(path, path.read_bytes().replace(line, b""))
+
+
+UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
+    "an emptied Makefile": (lambda tree: (tree.module / "Makefile").write_text(""), 2, "has no obj-m"),
+    "a Kbuild of comments before it": (lambda tree: (tree.module / "Kbuild").write_text("# none\n"), 2, "Kbuild has no obj-m"),
+    "no Makefile": (lambda tree: (tree.module / "Makefile").unlink(), 2, "there is no Kbuild and no Makefile"),
+    "a symbol that is not set": (_unset, 2, "asks for CONFIG_NOVA_CORE, not set in this kernel"),
+    "a configuration that was cut off": (
+        lambda tree: os.truncate(tree.objtree / "include/config/auto.conf", 95), 1, "is damaged or cut off",
+    ),
+    "a configuration without its last bytes": (
+        lambda tree: os.truncate(tree.objtree / "include/config/auto.conf", (tree.objtree / "include/config/auto.conf").stat().st_size - 3),
+        1, "is damaged or cut off",
+    ),
+    "a linker script of zeros": (
+        lambda tree: _keep_time(tree.objtree / "scripts/module.lds", bytes(50)), 1, "links with rubbish",
+    ),
+    "an empty linker script": (
+        lambda tree: _keep_time(tree.objtree / "scripts/module.lds", b""), 1, "it is empty",
+    ),
+    "an empty target": (
+        lambda tree: _keep_time(tree.objtree / "scripts/target.json", b""), 1, "it is empty",
+    ),
+    "a tool that may not be run": (lambda tree: (tree.objtree / "scripts/basic/fixdep").chmod(0o644), 1, "nobody may run it"),
+    "a tool of zeros": (
+        lambda tree: _keep_time(tree.objtree / "scripts/mod/modpost", bytes(500)), 1, "is damaged",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_what_is_there_and_cannot_be_used_is_not_fresh(case: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """A folder where make builds nothing, files that a crash or a full disk left: make fails, or says nothing."""
+    change, status, words = UNUSABLE[case]
+    change(tree)
+    done = kdeps(tree, "check", M)
+    assert (done.returncode, words in done.stdout) == (status, True), done.stdout
+
+
+def test_a_symbol_on_the_command_line_is_set(tree: Miniature, kdeps: RunKdeps) -> None:
+    """An external module's own symbol is in no configuration."""
+    _unset(tree)
+    assert kdeps(tree, "check", M, "CONFIG_NOVA_CORE=m").returncode == 0
