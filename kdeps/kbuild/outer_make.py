@@ -192,6 +192,8 @@ class _Asker:
                     unclear="it gives the kernel SUBDIRS=, which Kbuild ignores since 5.3, and no M="
                 )
             place = ("-C", command.folder if args.files else folder)
+            # A word of its own wins over one that it inherits.
+            inherited = tuple(word for word in inherited if word.partition("=")[0] not in args.variables)
             return OuterMake(((*place, *inherited, *own, *(words if args.files else without_place(words))),))
         if depth == _MAX_DEPTH:
             return OuterMake(unclear=f"its makes call each other more than {_MAX_DEPTH} deep")

@@ -56,6 +56,7 @@ CASES = (
     Case("the shell's pwd", "obj-m := a.o\nall:\n\tmake -C KERNEL M=`pwd` modules\n", kernel="KERNEL"),
     Case("$(shell pwd)", "PWD := $(shell pwd)\nobj-m := a.o\ndefault:\n\t$(MAKE) -C KERNEL SUBDIRS=$(PWD) M=$(PWD) modules\n", kernel="KERNEL"),
     Case("two parts", HEAD + "KDIR ?= KERNEL\ndefault:\n\t$(MAKE) -C $(KDIR) M=$$PWD\nendif\n", kernel="KERNEL"),
+    Case("a folder that the user names as well", "all:\n\t$(MAKE) -C KERNEL M=$(CURDIR)/src modules\n", ("M=src",), kernel="KERNEL", modules=("HERE/src",)),
     Case("KDIR given", HEAD + "KDIR ?= /nowhere\ndefault:\n\t$(MAKE) -C $(KDIR) M=$(CURDIR)\nendif\n", ("KDIR=KERNEL",), kernel="KERNEL"),
     Case("KDIR in the environment", HEAD + "KDIR ?= /nowhere\ndefault:\n\t$(MAKE) -C $(KDIR) M=$(CURDIR)\nendif\n", (), (("KDIR", "KERNEL"),), kernel="KERNEL"),
     Case("an environment that loses", HEAD + "KDIR := KERNEL\ndefault:\n\t$(MAKE) -C $(KDIR) M=$(CURDIR)\nendif\n", (), (("KDIR", "/nowhere"),), kernel="KERNEL"),
@@ -242,6 +243,7 @@ def _builds(answer: OuterMake, here: str) -> list[tuple[str, str, tuple[str, ...
         folder = working_directory(args, here)
         if args.files:
             folder = os.path.dirname(os.path.join(folder, args.files[-1]))
+        assert len({*args.modules}) <= 1, "a word that the inner make does not take"
         module = args.variables.get("M") or args.variables.get("KBUILD_EXTMOD") or ""
         found.append((folder, module.rstrip("/"), words))
     return found
