@@ -191,6 +191,11 @@ def _write_cause(writer: ResultText, cause: RootCause, event: Event) -> None:
         writer.lines.append(
             f"   {writer.mark('file', '=')} note: its content may be the same; only running the step can show that"
         )
+    if reason.kind is ReasonKind.NEWER_PREREQUISITE and (reason.mtime_ns or 0) > writer.now_ns:
+        writer.lines.append(
+            f"   {writer.mark('file', '=')} note: its time is in the future: each build makes it again "
+            f"until you set the clock, or `touch {writer.path(reason.path)}`"
+        )
     if not any(r.kbuild for r in first.reasons):
         needs = "the `rm` below lets make notice it"
         if first.rule.target not in plan_refresh(result).remove:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,19 @@ def test_many_edits_of_one_crate_are_one_message(tree: Miniature, kdeps: RunKdep
         "stale[newer-prerequisite]: crate `kernel` is older than rust/kernel/lib.rs and 1 more file, changed "
     )
     assert "1 cause," in done.stdout
+
+
+def test_a_source_of_the_future_gets_its_own_cure(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A build does not catch up with it, so the note names what does."""
+    ahead = time.time() + 3600
+    os.utime(tree.srctree / "rust/kernel/io.rs", (ahead, ahead))
+    done = kdeps(tree, "check", M)
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert (
+        "its time is in the future: each build makes it again until you set the clock, or `touch rust/kernel/io.rs`"
+        in said
+    )
 
 
 def test_a_full_disk_behind_standard_output_is_no_bug(tree: Miniature) -> None:
