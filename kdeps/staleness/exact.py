@@ -8,6 +8,7 @@ import re
 import time
 
 from kdeps.formats.cmdfile import RecordState, unescape
+from kdeps.formats.makeargs import LINT_ONLY
 from kdeps.kbuild.graph import Graph, build_graph
 from kdeps.kbuild.question import Answer, absolute, run_question
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule, Rules
@@ -36,6 +37,9 @@ def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
     questions: list[tuple[Owner, list[str]]] = []
     if not tree.prebuilt:
         arguments = _make_words(tree, tree.args.kept)
+        if tree.module is not None:
+            # What asks to look more closely at the module is not given to the kernel's build.
+            arguments = [word for word in arguments if word.partition("=")[0] not in LINT_ONLY]
         goal = "all" if result.rules.whole else "modules_prepare"
         questions.append((Owner.KERNEL, [*arguments, goal]))
     if tree.module is not None:

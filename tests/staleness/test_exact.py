@@ -118,3 +118,22 @@ def test_another_rustc_is_a_toolchain_change(tree: Miniature, kdeps: RunKdeps) -
 
     assert "toolchain-changed" in [finding["kind"] for finding in verdict["findings"]]
     assert verdict["verdict"] == "stale"
+
+
+def test_what_looks_closer_at_the_module_is_not_asked_of_the_kernel(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """kdeps make leaves W=1 and CLIPPY=1 off the kernel's build; with them its commands would always differ."""
+    log = tmp_path / "log"
+    make = tmp_path / "bin/make"
+    make.parent.mkdir()
+    make.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {shutil.which("make")} "$@"\n')
+    make.chmod(0o755)
+    path = f"{make.parent}:{tree.environment()['PATH']}"
+    assert kdeps(tree, "check", "--exact", M, "W=1", "CLIPPY=1", env={"PATH": path}).returncode == 0
+    calls = [line.split() for line in log.read_text().splitlines()]
+    of_kernel = [words for words in calls if "modules_prepare" in words]
+    of_module = [words for words in calls if M in words and "modules" in words]
+    assert of_kernel
+    assert not any({"W=1", "CLIPPY=1"} & {*words} for words in of_kernel)
+    assert any({"W=1", "CLIPPY=1"} <= {*words} for words in of_module)
