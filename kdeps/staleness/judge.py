@@ -279,18 +279,23 @@ def _judge_config(
     if not rule.config:
         return []
     looked = snapshot.config.get(rule.config_dir, {})
+    if not sees_missing:
+        # Then a stamp that is a link to nowhere is as good as none: the value of its symbol is in auto.conf.
+        looked = {name: mtime for name, mtime in looked.items() if mtime != DANGLING}
     if max(map(looked.get, rule.config, repeat(0))) <= target and rule.config_dir == objtree:
         return []
     reasons: list[Reason] = []
     for name, mtime in _newer_stamps(rule, looked, target):
         path = f"{rule.config_dir}/include/config/{name}"
         if mtime == DANGLING:
-            reasons.append(Reason(ReasonKind.MISSING_PREREQUISITE, sees_missing, path, None, target))
+            reasons.append(Reason(ReasonKind.MISSING_PREREQUISITE, True, path, None, target))
         else:
             reasons.append(Reason(ReasonKind.NEWER_PREREQUISITE, True, path, mtime, target))
     if rule.config_dir == objtree:
         return reasons
     for name, mtime in _newer_stamps(rule, snapshot.config.get(objtree, {}), target):
+        if mtime == DANGLING and not sees_missing:
+            continue
         path = f"{objtree}/include/config/{name}"
         known = None if mtime == DANGLING else mtime
         reasons.append(Reason(ReasonKind.CONFIG_NOT_FOLLOWED, False, path, known, target))

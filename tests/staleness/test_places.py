@@ -10,6 +10,7 @@ import pytest
 
 from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps, paste_help
+from tests.support.miniature import has_deletion_sense
 from tests.support.verdict import M, direct, judged
 
 
@@ -168,3 +169,15 @@ def test_a_link_to_nowhere_in_place_of_a_target(
 
     assert direct(verdict, "module") == module
     assert verdict["verdict"] == ("fresh" if cut else "stale")  # what make M= sees is pending
+
+
+def test_a_stamp_that_is_a_link_to_nowhere_counts_where_make_sees_it(
+    tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """Its symbol is what it was. Only a make that notices deleted files builds again; to another one nothing is stale."""
+    stamp = tree.objtree / "include/config/PCI"
+    stamp.unlink()
+    stamp.symlink_to("/nonexistent/x")
+    stale = bool(tree.rebuilds("modules_prepare"))
+    assert stale is has_deletion_sense()
+    assert kdeps(tree, "check", M).returncode == int(stale)
