@@ -15,6 +15,7 @@ replaced. A row whose target this tree does not build has no effect.
 
 from __future__ import annotations
 
+import os
 import re
 
 from kdeps import NamedTuple
@@ -337,3 +338,22 @@ MODULE_TOOLS: tuple[str, ...] = (
     "tools/objtool/objtool",
 )
 """What every module build uses besides what its records name."""
+
+
+def are_read_together(target: str, other: str) -> bool:
+    """Whether the Makefile that includes the record of one target includes that of another one near it."""
+    return _including(target) == _including(other)
+
+
+def _including(target: str) -> str:
+    name = os.path.basename(target)
+    return next((file for file, names in RECORDS_READ_BY if names.fullmatch(name)), "")
+
+
+def names_source_whole(name: str, command: str) -> bool:
+    """Whether a Makefile of plain ``make`` names the source of a target: of the kernel's own objects a pattern does."""
+    if name.startswith(("rust/", ".", "tools/")):
+        return not name.startswith("tools/") and not name.endswith(MADE_BY_PATTERN)
+    if "--crate-name " in command or "--emit=" in command:
+        return name.startswith("scripts/")
+    return "-D__KERNEL__" not in command

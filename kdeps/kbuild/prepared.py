@@ -10,7 +10,7 @@ from kdeps import TYPE_CHECKING
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.crates import add_kernel_crates
 from kdeps.kbuild.expected import add_expected
-from kdeps.kbuild.records import are_read_together, path_of_target
+from kdeps.kbuild.records import path_of_target
 from kdeps.kbuild.rule import Action, Owner
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def add_kernel_records(reader: RecordReader, records: list[tuple[str, Record]]) 
         target = reader.recorded_target(path, record, base)
         if target == path_of_target(path):
             reader.add_recorded(path, record, Owner.KERNEL, base)
-        elif os.path.lexists(path_of_target(path)) and are_read_together(path_of_target(path), target):
+        elif os.path.lexists(path_of_target(path)) and makefile_rules.are_read_together(
+            path_of_target(path), target
+        ):
             # Otherwise make does not include it, or another make does.
             misplaced.append((path, record, base, target))
     for path, record, base, target in misplaced:

@@ -201,7 +201,11 @@ class RecordReader:
         source = None
         if record.source and name not in makefile_rules.WITHOUT_SOURCE:
             source = self.path(record.source, base)
-            is_named = _names_source_whole(name, record.command) if self.whole else _names_source(name, scope)
+            is_named = (
+                makefile_rules.names_source_whole(name, record.command)
+                if self.whole
+                else _names_source(name, scope)
+            )
             (prerequisites if is_named else optional).append(source)
         state, where, depfile = record.state, record.record_problem, find_depfile(record.command)
         files = _NO_FILES
@@ -352,7 +356,7 @@ class RecordReader:
                 record = self.read(path) if os.path.lexists(path_of_target(path)) else None
                 if record is not None:
                     recorded = self.recorded_target(path, record, base)
-                    if are_read_together(path_of_target(path), recorded):
+                    if makefile_rules.are_read_together(path_of_target(path), recorded):
                         places.setdefault(recorded, path)
         path = places.get(target, "")
         record = self.read(path) if path else None
@@ -385,25 +389,6 @@ def _names_source(name: str, scope: Owner) -> bool:
     return name.startswith(makefile_rules.EXPLICIT_SOURCES) and not name.endswith(
         makefile_rules.MADE_BY_PATTERN
     )
-
-
-def _names_source_whole(name: str, command: str) -> bool:
-    """The same for plain ``make``: the kernel's own objects are made by pattern rules, host programs are not."""
-    if name.startswith(("rust/", ".", "tools/")):
-        return not name.startswith("tools/") and not name.endswith(makefile_rules.MADE_BY_PATTERN)
-    if "--crate-name " in command or "--emit=" in command:
-        return name.startswith("scripts/")
-    return "-D__KERNEL__" not in command
-
-
-def are_read_together(target: str, other: str) -> bool:
-    """Whether the Makefile that includes the record of one target includes that of another one near it."""
-    return _including(target) == _including(other)
-
-
-def _including(target: str) -> str:
-    name = os.path.basename(target)
-    return next((file for file, names in makefile_rules.RECORDS_READ_BY if names.fullmatch(name)), "")
 
 
 def path_of_target(record_path: str) -> str:

@@ -27,7 +27,7 @@ from kdeps.kbuild.prepared import (
     find_aliases,
     kernel_base,
 )
-from kdeps.kbuild.records import are_read_together, path_of_target
+from kdeps.kbuild.records import path_of_target
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _believe_swapped(reader: RecordReader) -> None:
         target = reader.path(record.target, base)
         known = reader.rules.get(target)
         is_stray = known is not None and known.record_problem == _STRAY
-        if is_stray and os.path.dirname(target) == folder and are_read_together(named, target):
+        if is_stray and os.path.dirname(target) == folder and makefile_rules.are_read_together(named, target):
             reader.add_recorded(path, record, Owner.KERNEL, base, target)
 
 

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 
 from kdeps.formats.kconfig import parse_symbols, parse_value
 from kdeps.kbuild.configuration import COMPARED_BY_ANSWER, Configuration, make_variables, read_configuration
-from kdeps.kbuild.makefile_rules import MODULE_TOOLS
-from kdeps.kbuild.module_folder import find_why_nothing_is_built, holds_rust
+from kdeps.kbuild.module_folder import find_why_nothing_is_built
 from kdeps.kbuild.named_kernel import GUESSED
-from kdeps.kbuild.rule import Owner, Rules
+from kdeps.kbuild.rule import Rules
 from kdeps.kbuild.toolchain import chooses_by_folder, describe_silence, rustc_folders, version_text
 from kdeps.kbuild.tree import Tree
+from kdeps.staleness.presence_checks import check_presence
 from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status
 from kdeps.staleness.release_checks import check_release_name
 from kdeps.staleness.rustc_errors import WRONG_COMPILER
 from kdeps.staleness.snapshot import find_mtime_ns
 from kdeps.staleness.vmlinux_checks import check_linked_kernel
-from kdeps.system.files import read_bytes, read_text
+from kdeps.system.files import read_text
 from kdeps.system.text import list_some
 
 _FLAGS = re.compile(
@@ -61,7 +60,7 @@ def check_build_as_a_whole(
         )
     found += _check_flags(tree, environ)
     found += _check_module_folder(tree, configuration, environ)
-    found += _check_presence(tree, rules, configuration)
+    found += check_presence(tree, rules, configuration)
     if not tree.prebuilt:
         found += _check_config_synced(tree, configuration, environ, {} if stats is None else stats)
         found += check_release_name(tree, configuration, environ)
@@ -106,108 +105,6 @@ def _check_module_folder(tree: Tree, configuration: Configuration, environ: dict
             break
         parent = os.path.dirname(parent)
     return [Finding(ReasonKind.NO_OBJECTS, tree.module, message, help_text, Status.UNKNOWN)]
-
-
-def _check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> list[Finding]:
-    """Find missing artifacts that every module build needs and no record names."""
-    objtree = tree.objtree
-    if parse_value(configuration.auto_conf, "RUST") == "y" and not any(
-        rule.name == "rust/core.o" for rule in rules.rules
-    ):
-        path = f"{objtree}/rust/libcore.rmeta"
-        if _is_gone(path):
-            if not tree.prebuilt:
-                message = "CONFIG_RUST=y, but the Rust crates were never built here"
-                return [Finding(ReasonKind.MISSING_OUTPUT, path, message, "", Status.STALE)]
-            message = "these headers say CONFIG_RUST=y but come without the crates: no Rust module can be built against them"
-            return [
-                Finding(
-                    ReasonKind.MISSING_OUTPUT, path, message,
-                    "build the kernel yourself, or ask its packager to ship rust/*.rmeta and rust/*.so",
-                    Status.UNKNOWN if _is_rust_module(tree, rules) else Status.FRESH,
-                )
-            ]  # fmt: skip
-    missing = [
-        name
-        for name in (
-            "include/config/auto.conf.cmd",
-            "include/generated/autoconf.h",
-            "include/generated/rustc_cfg",
-        )
-        if _is_gone(f"{objtree}/{name}")
-    ]
-    found = [
-        Finding(
-            ReasonKind.CONFIG_NOT_SYNCED,
-            f"{objtree}/{name}",
-            "missing; M= builds do not notice",
-            "",
-            Status.STALE,
-        )
-        for name in missing
-        if not tree.prebuilt
-    ]
-    known = {rule.name for rule in rules.rules}
-    wanted = [name for name in MODULE_TOOLS if name not in known and _is_gone(f"{objtree}/{name}")]
-    if parse_value(configuration.auto_conf, "OBJTOOL") != "y":
-        wanted = [name for name in wanted if name != "tools/objtool/objtool"]
-    found += [
-        _cannot_be_run(tree, name)
-        for name in MODULE_TOOLS
-        if name not in wanted and not _is_usable(f"{objtree}/{name}")
-    ]
-    if wanted and not tree.prebuilt:
-        message = "module builds need it, but modules_prepare never made it, or it was deleted"
-        found.append(Finding(ReasonKind.MISSING_TARGET, f"{objtree}/{wanted[0]}", message, "", Status.STALE))
-    return found
-
-
-def _is_usable(path: str) -> bool:
-    """Whether a tool could be run, or a script for the linker read; what is gone is found otherwise."""
-    try:
-        st = os.stat(path)
-    except OSError:
-        return True
-    is_program = not path.endswith(".lds")
-    runs = stat.S_ISREG(st.st_mode) and (not is_program or st.st_mode & 0o111 != 0)
-    return runs and (st.st_size > 0 or not is_program) and read_bytes(path, 1) != b"\0"
-
-
-def _cannot_be_run(tree: Tree, name: str) -> Finding:
-    path = f"{tree.objtree}/{name}"
-    message = "is damaged, or nobody may run it: a module build stops there, or links with rubbish"
-    if os.path.isdir(path):
-        message, help_text = (
-            "is a folder: module builds stop there",
-            "move it away, then `make modules_prepare`",
-        )
-        return Finding(ReasonKind.INTERRUPTED, path, message, help_text, Status.UNKNOWN)
-    if tree.prebuilt:
-        return Finding(
-            ReasonKind.MISSING_TARGET, path, message, "install these headers again", Status.UNKNOWN
-        )
-    return Finding(ReasonKind.INTERRUPTED, path, message, "", Status.STALE, remove=(path,))
-
-
-def _is_gone(path: str) -> bool:
-    """Whether there is certainly no such file; one that may not be looked at is not gone."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _is_rust_module(tree: Tree, rules: Rules) -> bool:
-    """Whether a module has Rust in it: by its records, or by its sources where it was never built."""
-    if tree.module is None:
-        return False
-    built = [rule for rule in rules.rules if rule.owner is Owner.MODULE]
-    if built:
-        return any(rule.source is not None and rule.source.endswith(".rs") for rule in built)
-    return holds_rust(tree.module)
 
 
 def _find_damage(tree: Tree, configuration: Configuration) -> Finding | None:

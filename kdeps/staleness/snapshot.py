@@ -124,6 +124,8 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
         mtime_ns[path] = found.st_mtime_ns
         if found.st_size == 0 and path.endswith(SOLID):
             empty.add(path)
+        elif path.endswith(CRATES) and not os.access(path, os.R_OK):
+            problems.append(Problem(path, "Permission denied: rustc cannot read it, nor can kdeps"))
         elif path.endswith(CRATES) and is_damaged(path):
             damaged.add(path)
     _replace_negative(mtime_ns)

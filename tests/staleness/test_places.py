@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kdeps.demo.miniature import Miniature
-from tests.conftest import RunKdeps, paste_help
+from tests.conftest import CHECKOUT, RunKdeps, paste_help
 from tests.support.miniature import has_deletion_sense
 from tests.support.verdict import M, direct, judged
 
@@ -181,3 +184,18 @@ def test_a_stamp_that_is_a_link_to_nowhere_counts_where_make_sees_it(
     stale = bool(tree.rebuilds("modules_prepare"))
     assert stale is has_deletion_sense()
     assert kdeps(tree, "check", M).returncode == int(stale)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="gives up root's rights for it"
+)
+def test_a_crate_that_may_not_be_read_is_unknown(tree: Miniature) -> None:
+    """rustc could not read it either, so the module's build would fail."""
+    (tree.objtree / "rust/libkernel.rmeta").chmod(0)
+    rights = "-dac_override,-dac_read_search"
+    done = subprocess.run(
+        ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", sys.executable, "-m", "kdeps", "check", *tree.tree_args, M],
+        cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "libkernel.rmeta: Permission denied" in done.stdout
