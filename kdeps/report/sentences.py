@@ -158,7 +158,10 @@ def finding_sentence(writer: ResultText, finding: Finding) -> str:
 def cause_sentence(writer: ResultText, cause: RootCause) -> str:
     reason = cause.reason
     symbols = _symbols(cause)
-    return SENTENCES[reason.kind].format(
+    sentence = SENTENCES[reason.kind]
+    if len(cause.paths) > 1:
+        sentence = sentence.replace("{file} is gone", "{file} are gone")
+    return sentence.format(
         what=_describe_all(cause),
         file=symbols or _files(writer, cause),
         ago=writer.ago(reason.mtime_ns),
