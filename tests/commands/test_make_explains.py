@@ -208,10 +208,14 @@ def test_an_assertion_that_panics_at_run_time_is_a_warning(tree: Miniature, tmp_
     _break_modpost(tree)
     _replace(tree.module / "nova-core.o", OBJECTS / "driver-x86.o")
     (tree.objtree / "Module.symvers").write_text("0x00000000\trust_build_error\tvmlinux\tEXPORT_SYMBOL\t\n")
-    path = tree.objtree / "include/config/auto.conf"
-    stamp = path.stat().st_mtime_ns
-    path.write_text(path.read_text() + "CONFIG_RUST_BUILD_ASSERT_ALLOW=y\n")
-    os.utime(path, ns=(stamp, stamp))
+    for name, line in (
+        ("include/config/auto.conf", "CONFIG_RUST_BUILD_ASSERT_ALLOW=y\n"),
+        ("include/generated/autoconf.h", "#define CONFIG_RUST_BUILD_ASSERT_ALLOW 1\n"),
+    ):
+        path = tree.objtree / name
+        stamp = path.stat().st_mtime_ns
+        path.write_text(path.read_text() + line)
+        os.utime(path, ns=(stamp, stamp))
 
     done = _run(tree, tmp_path, "explain", "--no-replay")
 

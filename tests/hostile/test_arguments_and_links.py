@@ -28,7 +28,7 @@ from tests.support.bad_input import Done, M, check, unchanged
         (("M=Makefile",), "Makefile: M= names no folder"),
         (("M=a b",), "make builds one external module folder at a time"),
         (("M=a\x1b[31m\nb",), r"M=a\x1b[31m\nb: make builds one external module folder at a time"),
-        (("M=drivers",), "builds nothing"),
+        (("M=drivers",), "there is no Kbuild and no Makefile"),
         (("O=/nonexistent", M), "/nonexistent: no such object tree"),
         (("O=Makefile", M), "Makefile: no such object tree"),
         (("-C", "/nonexistent", M), "/nonexistent: No such file or directory"),

@@ -39,7 +39,8 @@ def test_a_make_is_found_where_it_stands(tmp_path: Path) -> None:
         assert find_make(identify([str(tmp_path)])) is None
         os.killpg(make.pid, signal.SIGKILL)
         make.wait()
-    assert find_make(here) is None
+    while find_make(here) is not None:  # a child of it may take a moment to end
+        assert time.monotonic() < until
 
 
 def test_in_a_modules_folder_only_the_kernels_make_builds(tmp_path: Path) -> None:
