@@ -32,7 +32,7 @@ _MORE = re.compile(r"^[ \t]*[-s]?include\b|\$[({](?:eval|call)\b", re.MULTILINE)
 
 
 def find_why_nothing_is_built(folder: str, auto_conf: str, variables: Mapping[str, str]) -> str:
-    """Tell why ``make M=…`` would build nothing in a folder; empty if it would, or if that cannot be told.
+    """Find why ``make M=…`` builds nothing in a folder. Returns an empty text if it builds something, or may.
 
     Args:
         folder: The module's source folder.

@@ -185,8 +185,10 @@ def test_a_link_to_nowhere_in_place_of_a_stamp_file_goes(tree: Miniature, kdeps:
     stamp.unlink()
     stamp.symlink_to("/nowhere/at/all")
     found = look(tree)
-    assert found.verdict.status is Status.STALE
-    assert {str(stamp), f"{tree.objtree}/rust/kernel.o"} <= set(plan_refresh(found).remove)
+    # To a make that does not notice deleted files nothing is missing.
+    assert found.verdict.status is (Status.STALE if has_deletion_sense() else Status.FRESH)
+    if has_deletion_sense():
+        assert {str(stamp), f"{tree.objtree}/rust/kernel.o"} <= set(plan_refresh(found).remove)
     done = kdeps(tree, "make", f"M={MODULE}")
     assert done.returncode == 0, done.stderr
     assert look(tree).verdict.status is Status.FRESH
