@@ -24,6 +24,7 @@ from .edits import EDITS, MAKE, NINJA, Edit, NotInTree
 TIMEOUT_S = 900
 COMPARED = (
     ".o",
+    ".bc",
     ".so",
     ".rmeta",
     ".rlib",
