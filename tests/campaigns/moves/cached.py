@@ -184,9 +184,9 @@ def _restore_whole_here(objtree: str) -> int:
     restored_s = cpu_s() - started
     ran = list_steps(call(["make", "LLVM=1", "-j2"], objtree))
     print(f"{'FAIL' if ran else 'ok  '} whole kernel: {recorded_s:.1f} s to record, {restored_s:.1f} s to restore, "
-          f"{len(ran)} steps by make")  # fmt: skip
+          f"{len(ran)} steps by make", flush=True)  # fmt: skip
     for line in (*said.splitlines(), *ran[:20]):
-        print(f"     {line}")
+        print(f"     {line}", flush=True)
     return int(bool(ran))
 
 
