@@ -67,7 +67,6 @@ PLAIN = (
     "tools/objtool/objtool",
 )
 """Made by plain recipes, which make only comes to where the file is out of date."""
-_WRAPPER = re.compile(r".*/include/generated/(?:uapi/)?asm/[^/]+\.h")
 
 
 def read_brute(layout: Layout, module: Module, private: str, scratch: Scratch | None = None) -> Brute:
@@ -174,8 +173,6 @@ def _ask(
         if target.endswith(_VERSION):
             # No prerequisite, for make always comes by; its content is the Makefile's own numbers.
             names += f" {layout.srctree}/Makefile"
-        if _WRAPPER.fullmatch(target) and "/asm-generic/" in names:
-            continue  # `#include <asm-generic/X.h>`: the same whatever X.h says
         brute.targets.add(target)
         if kind == "filechk":
             brute.filechk.add(target)
