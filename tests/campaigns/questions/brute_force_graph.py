@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import networkx as nx
 
@@ -179,6 +180,13 @@ def _ask(
         brute.files.add_node(target)
         for read in names.split():
             _add(brute, os.path.realpath(canonical(folder, read)), target)
+    for wrapper in Path(layout.objtree).glob("arch/*/include/generated/**/asm/*.h"):
+        # Recipes of what is up to date print nothing, and these have no other macro.
+        if wrapper.read_text(errors="replace") == f"#include <asm-generic/{wrapper.name}>\n":
+            kind = "uapi/" if wrapper.parent.parent.name == "uapi" else ""
+            path = os.path.realpath(wrapper)
+            brute.targets.add(path)
+            _add(brute, f"{layout.srctree}/include/{kind}asm-generic/{wrapper.name}", path)
 
 
 def _add(brute: Brute, source: str, target: str) -> None:
