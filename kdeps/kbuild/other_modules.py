@@ -35,7 +35,8 @@ def add_other_modules(
     tree = reader.tree
     for folder in _find_input_folders(reader.rules.values(), tree):
         root = next((os.path.dirname(p) for p in _list_records(folder, tree) if os.path.exists(p)), None)
-        if root is None or root in seen:
+        # A module that was last built for another kernel has records of that one's files.
+        if root is None or root in seen or _is_kernel(root):
             continue
         seen.add(root)
         other = read(_tree_of(tree, root), seen)
@@ -66,12 +67,9 @@ def _find_input_folders(rules: Iterable[Rule], tree: Tree) -> list[str]:
 
 
 def _list_records(folder: str, tree: Tree) -> Iterator[str]:
-    """List where the record is that ``M=`` (or ``MO=``) left, if it built something in ``folder``.
-
-    A kernel is no module, whichever it is: a module that was last built for another one has records of its files.
-    """
+    """List where the record is that ``M=`` (or ``MO=``) left, if it built something in ``folder``."""
     for _ in range(_MAX_DEPTH):
-        if folder in (tree.module_output, tree.srctree, tree.objtree, "/", "") or _is_kernel(folder):
+        if folder in (tree.module_output, tree.srctree, tree.objtree, "/", ""):
             return
         yield f"{folder}/.Module.symvers.cmd"
         folder = os.path.dirname(folder)
