@@ -91,6 +91,7 @@ def read_brute(layout: Layout, module: Module, private: str, scratch: Scratch | 
         _ask(brute, layout, ["modules_prepare"], private, sync=False, only=frozenset(plain))
         _restore(scratch)
     _ask(brute, layout, module.make, private, sync=True)
+    _add_wrappers(brute, layout)
     for target in list(brute.targets):
         _read_record(brute, target)
     for symbol, targets in brute.symbols.items():
@@ -180,11 +181,20 @@ def _ask(
         brute.files.add_node(target)
         for read in names.split():
             _add(brute, os.path.realpath(canonical(folder, read)), target)
+
+
+def _add_wrappers(brute: Brute, layout: Layout) -> None:
+    """Add the wrappers of asm-generic headers that a step reads.
+
+    Recipes of what is up to date print nothing, and these have no other macro.
+    """
     for wrapper in Path(layout.objtree).glob("arch/*/include/generated/**/asm/*.h"):
-        # Recipes of what is up to date print nothing, and these have no other macro.
-        if wrapper.read_text(errors="replace") == f"#include <asm-generic/{wrapper.name}>\n":
+        path = os.path.realpath(wrapper)
+        if (
+            brute.files.has_node(path)
+            and wrapper.read_text(errors="replace") == f"#include <asm-generic/{wrapper.name}>\n"
+        ):
             kind = "uapi/" if wrapper.parent.parent.name == "uapi" else ""
-            path = os.path.realpath(wrapper)
             brute.targets.add(path)
             _add(brute, f"{layout.srctree}/include/{kind}asm-generic/{wrapper.name}", path)
 
