@@ -4,7 +4,7 @@
 A script calls ``_KDEPS_COMPLETE=SHELL kdeps WORD…``. The last word is the one at the
 cursor, as far as it is typed. The answer is one candidate a line, followed by a tab and a
 few words of help. click finds which parameter the word belongs to, and completes commands,
-options and choices. Two functions here complete make's words, names and revisions.
+options and choices; ``cli.completers`` completes make's words, names and revisions.
 
 The scripts are not click's, because bash splits ``M=drivers/gpu`` at the ``=``, and because
 no blank may follow a candidate that ends in ``=`` or ``/``.
@@ -17,9 +17,6 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import click
-    from click.shell_completion import CompletionItem
-
     from kdeps.query.complete import Candidate
 
 VARIABLE = "_KDEPS_COMPLETE"
@@ -60,39 +57,6 @@ def complete(words: list[str]) -> list[Candidate]:
             paths = complete_path(item.value, os.getcwd(), folders_only=item.type == "dir")
             found += [path._replace(value=f"{option}{path.value}") for path in paths]
     return shown(found)
-
-
-def complete_argument(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete one of make's words, or one of the names that a command takes among them (``words``)."""
-    from kdeps.query.complete import complete_make, complete_name, complete_path
-
-    with_names = param.name == "words"
-    before = tuple(word for word in ctx.params.get(param.name or "") or () if not word.startswith("--"))
-    cwd, environ = os.getcwd(), dict(os.environ)
-    if before and before[-1] == "-C":
-        return _as_items(complete_path(incomplete, cwd, folders_only=True))
-    found: list[Candidate] = []
-    if with_names and "=" not in incomplete:
-        found += complete_name(before, incomplete, cwd, environ)
-    # Goals are make's; a question has none.
-    known = complete_make(before, incomplete, cwd, environ)
-    return _as_items([*found, *(word for word in known if "=" in word.value or not with_names)])
-
-
-def complete_revision(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete a branch or a tag."""
-    from kdeps.query.complete import Candidate
-    from kdeps.query.git import list_revisions
-
-    del ctx, param
-    names = list_revisions(os.getcwd(), dict(os.environ))
-    return _as_items([Candidate(name, "revision") for name in names if name.startswith(incomplete)])
-
-
-def _as_items(candidates: list[Candidate]) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(candidate.value, help=candidate.help) for candidate in candidates]
 
 
 def script(shell: str) -> str:

@@ -12,6 +12,7 @@ import click
 
 from kdeps import __version__
 from kdeps.cli.choices import CiFormat, Colour, Format
+from kdeps.cli.completers import complete_argument
 from kdeps.cli.terminal import current_folder
 from kdeps.formats.makeargs import find_unknown_option
 from kdeps.kbuild.slips import Goals, find_slip
@@ -19,7 +20,7 @@ from kdeps.system.errors import UsageError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-MAKE_ARGS = {
+_MAKE_ARGS = {
     "ignore_unknown_options": True,
     "allow_interspersed_args": False,
     "help_option_names": ["-h", "--help"],
@@ -39,6 +40,13 @@ def format_option(help_text: str, *more: CiFormat) -> Callable[[_Command], _Comm
     )  # fmt: skip
 
 
+def words_argument(name: str, metavar: str | None = None) -> Callable[[_Command], _Command]:
+    """The words of make's command line, and names that the command takes besides; a parameter called ``name``."""
+    return click.argument(
+        name, nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument, metavar=metavar
+    )
+
+
 def ledger_option(command: _Command) -> _Command:
     """The option ``--ledger`` of a command that names a build by its build id."""
     return click.option(
@@ -47,7 +55,7 @@ def ledger_option(command: _Command) -> _Command:
     )(command)  # fmt: skip
 
 
-class MakeCommand(click.Command):
+class _MakeCommand(click.Command):
     """A command with options of its own and, behind them, a command line of make.
 
     To click a word with one dash is a bundle of letters, and it would find our ``-h`` within
@@ -153,3 +161,7 @@ def cli() -> None:
         make        LLVM=1 O=../build M=drivers/gpu/nova-core
         kdeps check LLVM=1 O=../build M=drivers/gpu/nova-core
     """
+
+
+make_command = cli.command(cls=_MakeCommand, context_settings=_MAKE_ARGS)
+"""Registers a command whose words are make's."""

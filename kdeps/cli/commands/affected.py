@@ -9,15 +9,14 @@ import sys
 import click
 
 from kdeps.cli.choices import Colour, Format
-from kdeps.cli.completion import complete_argument, complete_revision
+from kdeps.cli.completers import complete_revision
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
     colour_option,
     format_option,
+    make_command,
     refuse_slips,
+    words_argument,
 )
 from kdeps.cli.output import make_text_output, print_json, print_lines, split_names
 from kdeps.cli.terminal import current_folder
@@ -56,12 +55,12 @@ def run_affected(
         modules_only: Print the folders of the modules alone.
         every: Leave nothing out of long lists.
     """
-    given, make_words = split_names(words)
+    given, words_argument = split_names(words)
     if not given and since is None and not stdin:
         raise UsageError("affected: which files? Name them, or use --since REV or --stdin")
     cwd = current_folder()
     environ = dict(os.environ)
-    whole = read_whole(make_words, cwd, environ)
+    whole = read_whole(words_argument, cwd, environ)
     names = Names(whole.tree, whole.graph, whole.folders)
     changes = [resolve_change(names, name, cwd) for name in given]
     listed: list[str] = []
@@ -129,7 +128,7 @@ def _print(
     print_lines(pen.lines, colour)
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option(
     "--since",
     shell_complete=complete_revision,
@@ -141,13 +140,7 @@ def _print(
 @click.option("--all", "every", is_flag=True, help="Print long lists in full.")
 @format_option("How to print the answer.")
 @colour_option
-@click.argument(
-    "words",
-    nargs=-1,
-    type=click.UNPROCESSED,
-    shell_complete=complete_argument,
-    metavar="[FILE]... [MAKE_ARGS]...",
-)
+@words_argument("words", "[FILE]... [MAKE_ARGS]...")
 def affected(
     since: str | None, stdin: bool, modules_only: bool, every: bool, output: str, color: str, words: tuple[str, ...]
 ) -> int:  # fmt: skip

@@ -7,18 +7,16 @@ import click
 
 from kdeps.cli.check import run_check
 from kdeps.cli.choices import By
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
     colour_option,
     format_option,
+    make_command,
     refuse_slips,
+    words_argument,
 )
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @format_option("How to print the verdict.")
 @click.option(
     "--exact",
@@ -33,7 +31,7 @@ from kdeps.cli.options import (
     "--all", "every", is_flag=True, help="List each cause by itself, even if one event explains several."
 )
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def check(output: str, exact: bool, by: str, every: bool, color: str, make_args: tuple[str, ...]) -> int:
     """Would this build use stale kernel artifacts? Changes nothing.
 

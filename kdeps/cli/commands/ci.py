@@ -13,15 +13,9 @@ from click.core import ParameterSource
 
 from kdeps.artifacts.inspect import inspect_artifacts
 from kdeps.cli.choices import CiFormat, Colour
-from kdeps.cli.completion import complete_argument, complete_revision
+from kdeps.cli.completers import complete_revision
 from kdeps.cli.exits import exit_of
-from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
-    colour_option,
-    refuse_slips,
-)
+from kdeps.cli.options import colour_option, make_command, refuse_slips, words_argument
 from kdeps.cli.output import is_unicode, make_text_output
 from kdeps.cli.terminal import current_folder, find_width
 from kdeps.contents.scope import check_for_contents, judge_scope_contents
@@ -214,7 +208,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
     return gitlab
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option(
     "--scope", type=click.Choice([e.value for e in Scope]), default="module", show_default=True,
     help="Judge what the make arguments name; also every module below the source tree that was built with M=; or the whole object tree: vmlinux and every module of its configuration.",
@@ -272,7 +266,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
 )
 @click.option("--root", metavar="DIR", help="The repository that paths in reports are relative to.")
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def ci(
     scope: str, output: str, outputs: tuple[str, ...], built: bool, exact: bool, record: str | None, against: str | None,
     restore: str | None, store: str | None, outside: bool, compare: tuple[str, str] | None, since: str | None, shard: str | None, built_id: str | None, bisect: bool, root: str | None, color: str, make_args: tuple[str, ...],

@@ -6,18 +6,14 @@ from __future__ import annotations
 import os
 import textwrap
 
-import click
-
 from kdeps.cli.choices import Colour, Format
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
     colour_option,
     format_option,
+    make_command,
     refuse_slips,
+    words_argument,
 )
 from kdeps.cli.output import make_text_output, print_json, print_lines
 from kdeps.cli.terminal import current_folder
@@ -74,10 +70,10 @@ def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: 
     return Exit.ERROR if blocked else Exit.FRESH
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @format_option("How to print what was found.")
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def doctor(output: str, color: str, make_args: tuple[str, ...]) -> int:
     """What kdeps finds here, and what it cannot see. Paste it into a bug report.
 

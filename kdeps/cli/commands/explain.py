@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from kdeps.cli.choices import CiFormat, Colour, Format
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.explaining import (
     check_to_explain,
@@ -23,12 +22,11 @@ from kdeps.cli.explaining import (
     write_frames,
 )
 from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
     colour_option,
     format_option,
+    make_command,
     refuse_slips,
+    words_argument,
 )
 from kdeps.cli.output import make_text_output, print_json, print_lines
 from kdeps.cli.terminal import current_folder
@@ -125,7 +123,7 @@ def _is_page_name(words: tuple[str, ...]) -> bool:
     return _CODE.fullmatch(words[0]) is not None or read_page(words[0]) is not None
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option(
     "--frames", is_flag=True, help="List the Rust functions whose stack frame is above CONFIG_FRAME_WARN."
 )
@@ -137,13 +135,7 @@ def _is_page_name(words: tuple[str, ...]) -> bool:
 @click.option("--all", "every", is_flag=True, help="Print long lists in full.")
 @format_option("How to print the answer; sarif is for --frames.", CiFormat.SARIF)
 @colour_option
-@click.argument(
-    "words",
-    nargs=-1,
-    type=click.UNPROCESSED,
-    shell_complete=complete_argument,
-    metavar="[MAKE_ARGS]... | REASON | CODE",
-)
+@words_argument("words", "[MAKE_ARGS]... | REASON | CODE")
 def explain(
     frames: bool, no_replay: bool, every: bool, output: str, color: str, words: tuple[str, ...]
 ) -> int:

@@ -8,14 +8,8 @@ import sys
 
 import click
 
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
-    refuse_slips,
-)
+from kdeps.cli.options import make_command, refuse_slips, words_argument
 from kdeps.cli.terminal import current_folder
 from kdeps.contents.recall import judge_contents
 from kdeps.staleness.check import CheckResult, check_build
@@ -93,7 +87,7 @@ GRAPH_FORMATS = ("html", "dot", "svg", "mermaid", "graphml", "json")
 GRAPH_DETAILS = ("groups", "steps", "files")
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option(
     "--format", "output_format", type=click.Choice(GRAPH_FORMATS),
     help="What to write; by default the suffix of the --output file decides, else html.",
@@ -103,7 +97,7 @@ GRAPH_DETAILS = ("groups", "steps", "files")
     "--detail", type=click.Choice(GRAPH_DETAILS), default="groups", show_default=True,
     help="How much dot, svg and mermaid show: crates, modules and tools; every step; every file.",
 )  # fmt: skip
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def graph(output_format: str | None, output: str | None, detail: str, make_args: tuple[str, ...]) -> int:
     """Write the dependency graph as a picture or as data.
 

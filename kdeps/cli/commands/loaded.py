@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from kdeps.cli.choices import Colour, Format
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit, exit_of
 from kdeps.cli.machine_facts import find_builds, read_facts
 from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
     colour_option,
     format_option,
     ledger_option,
+    make_command,
     refuse_slips,
+    words_argument,
 )
 from kdeps.cli.output import make_text_output, print_json, print_lines
 from kdeps.cli.terminal import current_folder
@@ -108,7 +106,7 @@ def print_script(words: tuple[str, ...]) -> int:
     return Exit.FRESH
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option("--host", metavar="HOST", help="Look at another machine, by your own ssh, in one round trip.")
 @click.option(
     "--script",
@@ -124,7 +122,7 @@ def print_script(words: tuple[str, ...]) -> int:
 @ledger_option
 @format_option("How to print the answer.")
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def loaded(
     host: str | None, script: bool, facts: str | None, sysroot: str | None, timeout: float, ledgers: tuple[str, ...],
     output: str, color: str, make_args: tuple[str, ...],

@@ -6,16 +6,11 @@ from __future__ import annotations
 import click
 
 from kdeps.cli.choices import OnStale, With
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.make import run_make
-from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
-)
+from kdeps.cli.options import make_command, words_argument
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option(
     "--on-stale", type=click.Choice([choice.value for choice in OnStale]),
     help="What to do about stale kernel artifacts: rebuild them first (the default), only warn, or fail.",
@@ -24,7 +19,7 @@ from kdeps.cli.options import (
     "--with", "with_", type=click.Choice([choice.value for choice in With]), default="make", show_default=True,
     help="Which program refreshes. Ninja skips the steps behind an output that did not change; make runs what ninja cannot replay.",
 )  # fmt: skip
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def make(on_stale: str | None, with_: str, make_args: tuple[str, ...]) -> int:
     """Refresh stale kernel artifacts, then run make.
 

@@ -8,14 +8,8 @@ import sys
 
 import click
 
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
-    refuse_slips,
-)
+from kdeps.cli.options import make_command, refuse_slips, words_argument
 from kdeps.cli.terminal import current_folder
 from kdeps.refresh.ninja.manifest import Place, write_manifest
 from kdeps.refresh.ninja.replay import plan_replay
@@ -67,13 +61,13 @@ def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str |
     return Exit.FRESH
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option(
     "--all", "everything", is_flag=True,
     help="Write every step of the kernel's part and of the module, stale or not: a file to keep, which regenerates itself.",
 )  # fmt: skip
 @click.option("--output", metavar="FILE", help="Write there instead of standard output.")
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def ninja(everything: bool, output: str | None, make_args: tuple[str, ...]) -> int:
     """Write the steps to refresh as a build.ninja.
 

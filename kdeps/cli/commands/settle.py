@@ -9,9 +9,8 @@ import time
 
 import click
 
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import MAKE_ARGS, MakeCommand, cli, refuse_slips
+from kdeps.cli.options import make_command, refuse_slips, words_argument
 from kdeps.cli.remembering import remember_later
 from kdeps.cli.settling import check_scope
 from kdeps.cli.settling import settle as settle_build
@@ -43,13 +42,13 @@ def run_settle(words: tuple[str, ...], *, dry_run: bool = False, whole: bool = F
     return Exit.FRESH
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option("--dry-run", is_flag=True, help="List the steps that would be settled, and change nothing.")
 @click.option(
     "--scope", type=click.Choice(["module", "tree"]), default="module", show_default=True,
     help="What `make M=…` uses, or the whole kernel that plain `make` builds.",
 )  # fmt: skip
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def settle(dry_run: bool, scope: str, make_args: tuple[str, ...]) -> int:
     """Give outputs that are proven up to date a time that make accepts.
 

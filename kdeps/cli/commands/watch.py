@@ -11,15 +11,13 @@ import time
 import click
 
 from kdeps.cli.choices import Colour, Format
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
     colour_option,
     format_option,
+    make_command,
     refuse_slips,
+    words_argument,
 )
 from kdeps.cli.terminal import current_folder, wants_colour
 from kdeps.kbuild.named_kernel import GUESSED
@@ -103,7 +101,7 @@ def print_unit(options: list[str], words: tuple[str, ...]) -> int:
     return Exit.FRESH
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option(
     "--on-stale", type=click.Choice(["warn", "rebuild", "fail"]), default="warn", show_default=True,
     help="When something is stale: warn, refresh it once the tree is quiet, or exit with status 1.",
@@ -132,7 +130,7 @@ def print_unit(options: list[str], words: tuple[str, ...]) -> int:
 @click.option("--status", is_flag=True, help="Print what the running watches have found, and exit.")
 @click.option("--systemd", is_flag=True, help="Print a systemd user unit that runs this watch, and exit.")
 @colour_option
-@click.argument("make_args", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_argument)
+@words_argument("make_args")
 def watch(
     on_stale: str,
     command: str,

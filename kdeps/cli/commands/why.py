@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from kdeps.cli.choices import Colour, Format
-from kdeps.cli.completion import complete_argument
 from kdeps.cli.exits import Exit, exit_of
 from kdeps.cli.options import (
-    MAKE_ARGS,
-    MakeCommand,
-    cli,
     colour_option,
     format_option,
+    make_command,
     refuse_slips,
+    words_argument,
 )
 from kdeps.cli.output import make_result_text, print_json, print_lines, split_names
 from kdeps.cli.terminal import current_folder
@@ -66,12 +64,12 @@ def run_why(
         used_by: Ask who uses the first name, instead of what it is made from.
         every: Show every root cause, not only the nearest; the whole tree of users.
     """
-    names, make_words = split_names(words)
+    names, words_argument = split_names(words)
     if not 1 <= len(names) <= (1 if used_by else 2):
         raise UsageError(_usage(names, used_by=used_by))
     cwd = current_folder()
     environ = dict(os.environ)
-    result, known = _find_build(names[0], make_words, cwd, environ, used_by=used_by)
+    result, known = _find_build(names[0], words_argument, cwd, environ, used_by=used_by)
     if source is Source.KBUILD:
         from kdeps.staleness.exact import ask_kbuild
 
@@ -220,7 +218,7 @@ def _answer_users(asked: _Asked) -> int:
     return Exit.FRESH
 
 
-@cli.command(cls=MakeCommand, context_settings=MAKE_ARGS)
+@make_command
 @click.option("--used-by", is_flag=True, help="The reverse: everything that is made from the file.")
 @click.option(
     "--all",
@@ -233,13 +231,7 @@ def _answer_users(asked: _Asked) -> int:
 )
 @format_option("How to print the answer.")
 @colour_option
-@click.argument(
-    "words",
-    nargs=-1,
-    type=click.UNPROCESSED,
-    shell_complete=complete_argument,
-    metavar="TARGET [SOURCE] [MAKE_ARGS]...",
-)
+@words_argument("words", "TARGET [SOURCE] [MAKE_ARGS]...")
 def why(
     used_by: bool, every: bool, exact: bool, output: str, color: str, words: tuple[str, ...]
 ) -> int:  # fmt: skip
