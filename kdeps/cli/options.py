@@ -125,6 +125,10 @@ def refuse_unknown_options(make_args: tuple[str, ...]) -> None:
     context = click.get_current_context()
     ours = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
     name = unknown.partition("=")[0]
+    if name in ours:
+        raise UsageError(
+            f"{name}: behind `--` every word is make's, which has no such option; put it in front"
+        )
     raise click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, ours), ctx=context)
 
 

@@ -14,21 +14,14 @@ from enum import Enum
 
 from kdeps.formats.makeargs import MakeArgs, parse_make_args, working_directory
 from kdeps.kbuild.kernel_makefile import read_kernel_makefile
+from kdeps.kbuild.makefile_words import VARIABLES, find_goal_meant, find_variable_meant
 from kdeps.kbuild.module_folder import builds_objects
 from kdeps.kbuild.suggest import suggest_folder
-from kdeps.system.files import read_text
 
 _SHORT_OPTIONS = frozenset("bBCdeEfhiIjklLmnoOpqrRsStvwW")
 _REPORT_FORMATS = frozenset(
     ("text", "json", "sarif", "junit", "github", "gitlab", "html", "dot", "svg", "mermaid", "graphml")
 )
-_VARIABLES = frozenset(
-    (
-        "M", "O", "MO", "KDIR", "KERNEL_SRC", "KERNELDIR", "KSRC", "KERNEL_DIR", "ARCH", "LLVM", "CROSS_COMPILE",
-        "KBUILD_OUTPUT", "KBUILD_EXTMOD", "CC", "RUSTC",
-    )
-)  # fmt: skip
-"""Variables that say what is built, where and by what."""
 _WITH_VALUE = "o"
 """Of these, names that are also an option of make with a value: ``-o=FILE``."""
 _NUMBER = re.compile(r"(-j\d*)(\D.*)", re.DOTALL)
@@ -60,7 +53,11 @@ def find_slip(words: tuple[str, ...], cwd: str, goals: Goals = Goals.OF_MAKE) ->
     if slip is not None or goals is Goals.NAMES:
         return slip
     folder = working_directory(args, cwd)
-    return _find_goal_slip(args, folder) or _find_folder_slip(args, folder)
+    return (
+        _find_goal_slip(args, folder)
+        or _find_folder_slip(args, folder)
+        or _find_unread_variable(args, folder)
+    )
 
 
 def find_slip_of_make(words: tuple[str, ...], cwd: str) -> str | None:
@@ -74,12 +71,12 @@ def find_slip_of_make(words: tuple[str, ...], cwd: str) -> str | None:
     if slip is None and read_kernel_makefile(folder) is not None:
         slip = _find_source_slip(args, folder)
     if slip is not None or _names_module(args):
-        return slip
+        return slip or _find_unread_variable(args, folder)
     for goal in args.goals:
         is_folder = not goal.endswith("/") and os.path.isdir(os.path.join(folder, goal))
-        if is_folder and ("/" in goal or not _is_goal(goal, folder)):
+        if is_folder and ("/" in goal or _find_goal_meant(goal, folder) is not None):
             return f"{goal}: make does nothing for a folder; did you mean `M={goal}` or `{goal}/`?"
-    return None
+    return _find_unread_variable(args, folder)
 
 
 def find_variable_slip(args: MakeArgs) -> str | None:
@@ -91,12 +88,12 @@ def find_variable_slip(args: MakeArgs) -> str | None:
         name, _, value = " ".join(args.goals[at : at + 3]).partition(" = ")
         if value and " " not in name + value:
             return f"{name} = {value}: make wants no blanks around `=`; did you mean `{name}={value}`?"
-        if goal[:1] == "=" or goal.rstrip(":+?!") in _VARIABLES:
+        if goal[:1] == "=" or goal.rstrip(":+?!") in VARIABLES:
             return f"{goal}: make wants no blanks around `=`; write NAME=VALUE as one word"
     for name, value in args.variables.items():
         if name == "SUBDIRS":
             return f"SUBDIRS={value}: Kbuild ignores it since 5.3; did you mean `M={value}`?"
-        if name not in _VARIABLES and name.upper() in _VARIABLES:
+        if name not in VARIABLES and name.upper() in VARIABLES:
             return f"{name}={value}: Kbuild does not read `{name}`; did you mean `{name.upper()}={value}`?"
         if name == "M" and not value and args.goals:
             return f"M=: it names no folder; did you mean `M={args.goals[0]}`?"
@@ -110,7 +107,7 @@ def _names_module(args: MakeArgs) -> bool:
 def _find_option_slip(args: MakeArgs, folder: str) -> str | None:
     """Find a short option that is make's, or no option at all, and was meant for kdeps."""
     for word in args.words:
-        if "=" in word and word[:1] == "-" and word.lstrip("-").partition("=")[0].upper() in _VARIABLES:
+        if "=" in word and word[:1] == "-" and word.lstrip("-").partition("=")[0].upper() in VARIABLES:
             meant = word.lstrip("-")
             if meant.partition("=")[0] not in _WITH_VALUE or word[:2] == "--":
                 return f"{word}: variables have no hyphen; did you mean `{meant}`?"
@@ -128,7 +125,7 @@ def _find_option_slip(args: MakeArgs, folder: str) -> str | None:
         return "-q: make reads this as --question; for the exit status alone, add `> /dev/null`"
     if args.old_files:
         name = args.old_files[0]
-        return f"-o {name}: make reads this as --old-file; did you mean `--output={name}`, `> {name}` or `O={name}`?"
+        return f"-o {name}: make reads this as --old-file; did you mean `> {name}` or `O={name}`?"
     for name in args.files:
         if name in _REPORT_FORMATS and not os.path.exists(os.path.join(folder, name)):
             return f"-f {name}: make reads this as a Makefile; did you mean `--format={name}`?"
@@ -142,13 +139,15 @@ def _find_goal_slip(args: MakeArgs, folder: str) -> str | None:
     for goal in args.goals:
         path = os.path.normpath(os.path.join(folder, goal))
         if _names_module(args):
-            if "/" not in goal and "." not in goal and not _is_goal(goal, folder):
-                return f"{goal}: neither the kernel's Makefile nor kdeps knows such a goal"
+            meant = _find_goal_meant(goal, folder) if "/" not in goal and "." not in goal else None
+            if meant is not None:
+                did_you = f"; did you mean `{meant}`?" if meant else ""
+                return f"{goal}: neither the kernel's Makefile nor kdeps knows such a goal{did_you}"
         elif os.path.isdir(path):
             return _no_module(goal, goal.rstrip("/"))
         elif "/" in goal:
             return _no_module(goal, _nearest_module(path, folder) or os.path.dirname(goal))
-        elif not _is_goal(goal, folder):
+        elif _find_goal_meant(goal, folder) is not None:
             return _no_module(goal, "")
     return slip
 
@@ -167,7 +166,7 @@ def _find_folder_slip(args: MakeArgs, folder: str) -> str | None:
         return None  # a module's own Makefile may read any variable
     for name, value in args.variables.items():
         path = os.path.join(folder, value)
-        if name not in _VARIABLES and builds_objects(path) and read_kernel_makefile(path) is None:
+        if name not in VARIABLES and builds_objects(path) and read_kernel_makefile(path) is None:
             return f"{name}={value}: Kbuild does not read `{name}`; did you mean `M={value}`?"
     return None
 
@@ -186,16 +185,22 @@ def _find_source_slip(args: MakeArgs, folder: str) -> str | None:
     return None
 
 
-def _is_goal(word: str, folder: str) -> bool:
-    """Whether the Makefiles of a kernel have a word at all; of any other folder's nothing is known."""
+def _find_goal_meant(word: str, folder: str) -> str | None:
+    """Find which goal of a kernel was meant by a word. Returns None for a goal, and in a folder of any other Makefile."""
+    kernel = read_kernel_makefile(folder)
+    return None if kernel is None else find_goal_meant(word, kernel.srctree)
+
+
+def _find_unread_variable(args: MakeArgs, folder: str) -> str | None:
+    """Find a variable that no Makefile of the kernel or the module reads, and that is spelled nearly as one that counts."""
     kernel = read_kernel_makefile(folder)
     if kernel is None:
-        return True
-    arch = f"{kernel.srctree}/arch"
-    names = [f"{kernel.srctree}/Makefile"]
-    names += [f"{arch}/{name}/Makefile" for name in (os.listdir(arch) if os.path.isdir(arch) else ())]
-    pattern = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])")
-    return word.endswith("config") or any(pattern.search(read_text(name)) for name in names)
+        return None
+    module = os.path.join(folder, args.variables.get("M", ""))
+    for name, value in args.variables.items():
+        if meant := find_variable_meant(name, kernel.srctree, module):
+            return f"{name}={value}: Kbuild does not read `{name}`; did you mean `{meant}={value}`?"
+    return None
 
 
 def _nearest_module(path: str, folder: str) -> str | None:

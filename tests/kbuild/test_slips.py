@@ -39,7 +39,7 @@ TYPO = MODULE[:-1]
         (("M=rust",), "the kernel's core and no module"),
         (("M=rust/kernel",), "the kernel's core and no module"),
         ((M, "M=samples/rust"), "make takes the last one only"),
-        (("-o", "out.json", M), "did you mean `--output=out.json`"),
+        (("-o", "out.json", M), "did you mean `> out.json` or `O=out.json`?"),
         (("-f", "json", M), "did you mean `--format=json`?"),
         (("-fsarif", M), "did you mean `--format=sarif`?"),
         (("-v", M), "did you mean `kdeps --version`"),
@@ -59,6 +59,13 @@ TYPO = MODULE[:-1]
         (("nova-core",), "a module is named with `M=FOLDER`"),
         (("nova_core.rs", M), "did you mean `kdeps why nova_core.rs`?"),
         (("nova-core", M), "neither the kernel's Makefile nor kdeps knows such a goal"),
+        (("module", M), "did you mean `modules`?"),
+        (("modules_prepar", M), "did you mean `modules_prepare`?"),
+        (("source", M), "neither the kernel's Makefile nor kdeps knows such a goal"),
+        (("LLVN=1", M), "did you mean `LLVM=1`?"),
+        (("CORSS_COMPILE=x-", M), "did you mean `CROSS_COMPILE=x-`?"),
+        (("KCFLAG=-g", M), "did you mean `KCFLAGS=-g`?"),
+        ((M, "--", "--format=json"), "behind `--` every word is make's"),
         (("\N{EN DASH}format=json", M), "did you mean `--format=json`?"),
     ],
 )
@@ -86,12 +93,21 @@ def test_every_command_refuses_a_slip(
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize("word", ["llvm=1", "o=/x", "kdir=/x"])
-def test_make_says_that_a_variable_is_misspelled(word: str, tree: Miniature) -> None:
+@pytest.mark.parametrize(
+    ("word", "meant"), [("llvm=1", "LLVM=1"), ("o=/x", "O=/x"), ("kdir=/x", "KDIR=/x"), ("LLVN=1", "LLVM=1")]
+)
+def test_make_says_that_a_variable_is_misspelled(word: str, meant: str, tree: Miniature) -> None:
     """The build that make would run is not the one that was meant, so it is not checked, and refused under fail."""
     done = _kdeps(tree, "make", f"O={tree.objtree}", M, word, "--on-stale=fail")
     assert done.returncode == 1
-    assert f"did you mean `{word.partition('=')[0].upper()}=" in done.stderr
+    assert f"did you mean `{meant}`?" in done.stderr
+
+
+def test_a_variable_that_the_modules_makefile_reads_is_no_slip(tree: Miniature) -> None:
+    """It is spelled nearly as one of Kbuild's, but it is the module's own."""
+    assert find_slip((M, "LLVMX=1"), str(tree.srctree)) is not None
+    tree.append(f"{MODULE}/Makefile", "ccflags-$(LLVMX) += -DX\n")
+    assert find_slip((M, "LLVMX=1"), str(tree.srctree)) is None
 
 
 @pytest.mark.parametrize("word", ["newer-prerequisit", "samplez"])
@@ -124,7 +140,7 @@ def test_a_typo_in_the_object_tree_is_shown(tree: Miniature) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [(M, "-j8"), (M, "-C.", "V=1"), ("modules",), ("-k", "-s", "modules_prepare"), (M, "nova_core.o")],
+    [(M, "-j8"), (M, "-C.", "V=1"), ("modules",), ("-k", "-s", "modules_prepare"), (M, "nova_core.o"), (M, "KV=6.1", "MOD=x")],
 )
 def test_what_make_understands_is_no_slip(words: tuple[str, ...], tree: Miniature) -> None:
     """Goals, folders of ``-C`` and usual options stay what they are."""

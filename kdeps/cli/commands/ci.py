@@ -59,7 +59,7 @@ def parse_output(text: str) -> tuple[CiFormat, str]:
         chosen = CiFormat(name)
     except ValueError:
         names = ", ".join(choice.value for choice in CiFormat)
-        raise UsageError(f"--output {text}: no such format; there are {names}") from None
+        raise UsageError(f"--output {text}: wants FORMAT=FILE; formats are {names}") from None
     if not equals or not path:
         raise UsageError(f"--output {text}: wants FORMAT=FILE, as in {name}=report.{name}")
     return chosen, path
