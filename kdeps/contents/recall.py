@@ -122,17 +122,12 @@ def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:
     """Add what contents show to be stale to a verdict by time, and take nothing back."""
     known = set(result.verdict.findings)
     more = tuple(finding for finding in recalled.result.verdict.findings if finding not in known)
-    if not recalled.changed and not more:
+    if not (recalled.changed or more or result.verdict.stale):
         return result
     by_time = direct_reasons(result.verdict)
     by_content = direct_reasons(recalled.result.verdict)
-    direct = [
-        (
-            *by_time.get(rule.target, ()),
-            *(r for r in by_content.get(rule.target, ()) if r.kind is ReasonKind.CONTENT_CHANGED),
-        )
-        for rule in result.graph.rules
-    ]
+    # Where contents name the cause, what was only touched, by settling for one, is none.
+    direct = [by_content.get(rule.target) or by_time.get(rule.target, ()) for rule in result.graph.rules]
     return result._replace(verdict=_conclude(result, direct, (*result.verdict.findings, *more)))
 
 

@@ -245,13 +245,12 @@ def _examine_times(judged: CheckResult) -> Iterator[Observation]:
 
 def _examine_verdict(judged: CheckResult) -> Iterator[Observation]:
     verdict = judged.verdict
-    silent = sum(state.silent for state in verdict.stale)
     for finding in verdict.findings:
         state = State.NOTE if finding.status is Status.FRESH else State.BAD
         yield Observation("verdict", state, finding.kind.value, f"{finding.path}: {finding.message}")
     words = {
         Status.FRESH: "no stale kernel artifact",
-        Status.STALE: f"{silent} stale that `make M=…` would use; `kdeps check` with the same arguments lists why",
+        Status.STALE: "`make M=…` would use stale kernel artifacts; `kdeps check` with the same arguments lists the causes",
         Status.UNKNOWN: "cannot tell, because of what is bad above",
     }
     state = State.GOOD if verdict.status is Status.FRESH else State.BAD

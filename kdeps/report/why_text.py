@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.query.names import Named
-from kdeps.query.why import Chain, Step, User, choose, is_taken
+from kdeps.query.why import Chain, Step, User, choose, is_taken, judge_target
 from kdeps.refresh.plan import plan_refresh
 from kdeps.report.sentences import (
     SENTENCES,
@@ -65,6 +65,8 @@ def write_why(
         writer.lines.append("")
     if state is None:
         _write_fresh(writer, target, name)
+        if judge_target(result, target) is Status.STALE:
+            _write_cure(writer)
         return
     if not chains:
         writer.lines.append(f"{writer.mark('error', 'stale')}: {name}, because of what is said above")
@@ -261,9 +263,10 @@ def _mark_of(writer: ResultText, rule: Rule) -> str:
 
 
 def _write_fresh(writer: ResultText, target: Named, name: str) -> None:
-    """Say what a fresh target rests on."""
+    """Say what a target rests on that its step need not make again: a note, if something else makes the build stale."""
     result = writer.result
-    fresh = writer.mark("help", "fresh")
+    is_fresh = judge_target(result, target) is Status.FRESH
+    fresh = writer.mark("help", "fresh") if is_fresh else writer.mark("note", "note")
     if target.rule is None:
         writer.lines.append(f"{fresh}: {name}: a source; no step makes it")
         return
@@ -293,9 +296,13 @@ def _write_consequence(writer: ResultText, state: Stale, *, missed: bool) -> Non
         return
     if result.tree.module is not None and not _write_use(writer, state, missed=missed):
         return
-    if result.verdict.status is not Status.STALE:
-        return
-    manual = plan_refresh(result).manual
+    if result.verdict.status is Status.STALE:
+        _write_cure(writer)
+
+
+def _write_cure(writer: ResultText) -> None:
+    """Write what brings the build to fresh."""
+    manual = plan_refresh(writer.result).manual
     if manual:  # before that a refresh does harm
         writer.lines += [f"{writer.mark('help', 'help')}: {found.help}" for found in manual if found.help]
         return

@@ -24,12 +24,16 @@ from kdeps.staleness.rustc_errors import WRONG_COMPILER
 from kdeps.staleness.snapshot import find_mtime_ns
 from kdeps.staleness.vmlinux_checks import check_linked_kernel
 from kdeps.system.files import read_text
+from kdeps.system.stat import status_of
 from kdeps.system.text import list_some
 
 _FLAGS = re.compile(
     r"(?i).*flags.*|CONFIG_\w+|W|C|CF|CHECK|CLIPPY|KBUILD_(?:EXTRA_WARN|CHECKSRC|CLIPPY)|KCOV|GCOV_PROFILE"
 )
 """Variables that are part of commands, of Kbuild's or of a Makefile's own (``ccflags-y``)."""
+_ASSIGNED = re.compile(r"^CONFIG_", re.MULTILINE)
+_DEFINED = re.compile(r"^#define CONFIG_", re.MULTILINE)
+_PASSED = re.compile(r"^--cfg=CONFIG_\w+=", re.MULTILINE)
 _FLAGS_OF_ENVIRONMENT = (
     "KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "CFLAGS_MODULE", "AFLAGS_MODULE", "RUSTFLAGS_MODULE", "LDFLAGS_MODULE",
     "CFLAGS_KERNEL", "AFLAGS_KERNEL", "RUSTFLAGS_KERNEL", "KBUILD_EXTRA_WARN",
@@ -108,24 +112,22 @@ def _check_module_folder(tree: Tree, configuration: Configuration, environ: dict
 
 
 def _find_damage(tree: Tree, configuration: Configuration) -> Finding | None:
-    """Find a synced configuration that lost symbols: syncconfig writes the same ones into both of its files."""
-    text, header = configuration.auto_conf, read_text(f"{tree.objtree}/include/generated/autoconf.h")
-    if not header or not text:
-        return None
-    symbols, others = _count(text, "CONFIG_"), _count(header, "#define CONFIG_")
-    if symbols == others and text.endswith("\n"):
+    """Find a synced configuration that lost symbols: syncconfig writes the same ones into all three of its files."""
+    text = configuration.auto_conf
+    counts = {"auto.conf": len(_ASSIGNED.findall(text))}
+    for name, pattern in (("autoconf.h", _DEFINED), ("rustc_cfg", _PASSED)):
+        path = f"{tree.objtree}/include/generated/{name}"
+        if os.path.exists(path):  # else ``check_presence`` finds that
+            counts[name] = len(pattern.findall(read_text(path)))
+    if not text or (len(set(counts.values())) == 1 and text.endswith("\n")):
         return None
     path = f"{tree.objtree}/include/config/auto.conf"
-    message = f"is damaged or cut off, or autoconf.h is: they have {symbols} and {others} symbols"
+    listed = ", ".join(f"{count} in {name}" for name, count in counts.items())
+    message = f"is damaged or cut off, or what was written with it is: they differ in the number of symbols ({listed})"
     if tree.prebuilt:
         help_text = "install these headers again"
         return Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, help_text, Status.UNKNOWN)
     return Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE, remove=(path,))
-
-
-def _count(text: str, start: str) -> int:
-    """The number of lines that begin with a text."""
-    return text.count(f"\n{start}") + text.startswith(start)
 
 
 def _check_config_synced(
@@ -139,12 +141,12 @@ def _check_config_synced(
         return found
     config = environ.get("KCONFIG_CONFIG", ".config")
     dot_config = os.path.join(tree.objtree, tree.args.variables.get("KCONFIG_CONFIG", config))
-    edited = find_mtime_ns(dot_config)
-    if edited is None:
+    status = status_of(dot_config)
+    if status is None:
         message = "is gone, so Kbuild cannot bring this tree up to date; M= builds do not notice"
         help_text = "restore it; .config.old is the one before the last change"
         found.append(Finding(ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, help_text, Status.UNKNOWN))
-    elif edited > synced:
+    elif status.st_mtime_ns > synced:
         changes = _changes(dot_config, configuration)
         message = (
             f"changed after it was last synced; M= builds never sync it ({changes or 'no value differs'})"
@@ -153,6 +155,15 @@ def _check_config_synced(
         found.append(
             Finding(ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, "", Status.STALE, remedy=remedy)
         )
+    elif status.st_ctime_ns > synced and (changes := _changes(dot_config, configuration)):
+        message = (
+            f"was put in place with an older time after it was last synced, which no make notices ({changes})"
+        )
+        found.append(
+            Finding(
+                ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, "", Status.STALE,  remedy=Remedy.SYNC
+            )
+        )  # fmt: skip
     newer = _find_newer(tree.srctree, configuration.inputs.files, synced, stats)
     if newer:
         more = len(newer) - 1

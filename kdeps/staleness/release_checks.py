@@ -60,9 +60,12 @@ def _check_compiled_name(tree: Tree) -> list[Finding]:
     path = f"{tree.objtree}/include/generated/utsrelease.h"
     text = read_text(path, 4096)
     # Of installed headers the two may differ, as in Debian 12, and no rule is there that writes one.
-    if not text or f'"{tree.release}"' in text or tree.prebuilt:
+    if not os.path.exists(path) or f'"{tree.release}"' in text or tree.prebuilt:
         return []
-    message = f"names another release than {tree.release}; `make modules_prepare` would rewrite it, but M= builds use it as it is"
+    names = "names another release than" if text else "is empty and does not name"
+    message = (
+        f"{names} {tree.release}; `make modules_prepare` would rewrite it, but M= builds use it as it is"
+    )
     return [Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE)]
 
 

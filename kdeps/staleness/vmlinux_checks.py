@@ -13,6 +13,7 @@ from kdeps.kbuild.rule import Owner, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.staleness.snapshot import find_mtime_ns
+from kdeps.system.files import read_bytes
 from kdeps.system.text import list_some
 
 
@@ -37,17 +38,25 @@ def check_linked_kernel(tree: Tree, rules: Rules, environ: dict[str, str]) -> li
             found.append(Finding(ReasonKind.OLD_KERNEL, vmlinux, message, help_text, Status.FRESH))
     symvers = f"{tree.objtree}/Module.symvers"
     dumped = find_mtime_ns(symvers)
-    if dumped is None:
-        built = any(
-            rule.record and rule.owner is Owner.MODULE and rule.name.endswith(".ko") for rule in rules.rules
+    head = read_bytes(symvers, 2)
+    if dumped is None or not head:
+        own = [rule for rule in rules.rules if rule.record and rule.owner is Owner.MODULE]
+        built = any(rule.name.endswith(".ko") for rule in own) and not any(
+            symvers in (*rule.prerequisites, *rule.optional_prerequisites) for rule in own
         )
         given = tree.args.variables.get("KBUILD_MODPOST_WARN", environ.get("KBUILD_MODPOST_WARN", ""))
         if not built and not given:
-            # Whoever has a .ko here knows how to live without.
+            # Whoever has a .ko that was made without knows how to live without.
             message = "modpost knows no symbol of the kernel without it, and fails"
             help_text = "build the whole kernel once, or give KBUILD_MODPOST_WARN=1 to link without it"
             found.append(Finding(ReasonKind.MISSING_SYMVERS, symvers, message, help_text, Status.FRESH))
         return found
+    if head != b"0x":
+        message = "is no list of symbols: modpost fails, or calls every symbol undefined"
+        return [
+            *found,
+            Finding(ReasonKind.INTERRUPTED, symvers, message, "build the whole kernel once", Status.UNKNOWN),
+        ]
     described = f"{tree.objtree}/vmlinux.o"
     if (find_mtime_ns(described) or 0) > dumped:
         message = (

@@ -55,12 +55,12 @@ def run_affected(
         modules_only: Print the folders of the modules alone.
         every: Leave nothing out of long lists.
     """
-    given, words_argument = split_names(words)
+    given, make_words = split_names(words)
     if not given and since is None and not stdin:
         raise UsageError("affected: which files? Name them, or use --since REV or --stdin")
     cwd = current_folder()
     environ = dict(os.environ)
-    whole = read_whole(words_argument, cwd, environ)
+    whole = read_whole(make_words, cwd, environ)
     names = Names(whole.tree, whole.graph, whole.folders)
     changes = [resolve_change(names, name, cwd) for name in given]
     listed: list[str] = []

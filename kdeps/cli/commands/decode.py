@@ -44,14 +44,14 @@ def run_decode(words: tuple[str, ...], ledgers: tuple[str, ...] = (), *, run_aga
         ledgers: Files that may record the build of the log.
         run_again: Whether recorded commands may run again, for file and line without debug information.
     """
-    log, words_argument = _split_log(words)
-    if ledgers and not words_argument:
+    log, make_words = _split_log(words)
+    if ledgers and not make_words:
         raise UsageError("--ledger: add make's arguments, which name the build that the log is compared with")
     with ExitStack() as stack:
         source = stack.enter_context(_open_log(log))
         examiner = None
-        if words_argument:
-            examiner = stack.enter_context(_Examiner(words_argument, ledgers, run_again=run_again))
+        if make_words:
+            examiner = stack.enter_context(_Examiner(make_words, ledgers, run_again=run_again))
         demangler = stack.enter_context(Demangler())
         stream = LogStream(demangler, find_oopses=examiner is not None)
         noted = False
@@ -112,7 +112,7 @@ def _open_log(name: str | None) -> Iterator[int]:
 class _Examiner:
     """Judge each oops by the files of one build, and put into words what was found."""
 
-    def __init__(self, words_argument: tuple[str, ...], ledgers: tuple[str, ...], *, run_again: bool) -> None:
+    def __init__(self, make_words: tuple[str, ...], ledgers: tuple[str, ...], *, run_again: bool) -> None:
         from kdeps.cli.origins import Origins
         from kdeps.kbuild.tree import find_tree
         from kdeps.running.local_build import LocalFiles
@@ -121,8 +121,8 @@ class _Examiner:
 
         self._cwd = current_folder()
         self._environ = dict(os.environ)
-        self._tree = find_tree(words_argument, self._cwd, self._environ)
-        self._replayed = ReplayedLines(words_argument, self._cwd, self._environ)
+        self._tree = find_tree(make_words, self._cwd, self._environ)
+        self._replayed = ReplayedLines(make_words, self._cwd, self._environ)
         self._find_again = self._replayed.find if run_again else None
         self._files = LocalFiles(self._tree)
         self._judge = OopsJudge(LocalBuild(self._tree.release, self._files.find, self._files.read_code))

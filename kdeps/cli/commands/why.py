@@ -64,12 +64,12 @@ def run_why(
         used_by: Ask who uses the first name, instead of what it is made from.
         every: Show every root cause, not only the nearest; the whole tree of users.
     """
-    names, words_argument = split_names(words)
+    names, make_words = split_names(words)
     if not 1 <= len(names) <= (1 if used_by else 2):
         raise UsageError(_usage(names, used_by=used_by))
     cwd = current_folder()
     environ = dict(os.environ)
-    result, known = _find_build(names[0], words_argument, cwd, environ, used_by=used_by)
+    result, known = _find_build(names[0], make_words, cwd, environ, used_by=used_by)
     if source is Source.KBUILD:
         from kdeps.staleness.exact import ask_kbuild
 
@@ -247,7 +247,7 @@ def why(
 
     \b
     Exit status:
-      0  TARGET is fresh; the chain to SOURCE is shown
+      0  TARGET is fresh; with SOURCE: the chain is shown, stale or not
       1  TARGET is stale
       2  cannot tell, no such target, or not made from SOURCE
 
