@@ -123,7 +123,9 @@ def conclude(
         certain = True in seen or (bool(seen) and not unsure)
         if not reasons:
             continue
-        unseen = any(not reason.kbuild for reason in direct[at])
+        unseen = any(
+            not reason.kbuild and reason.kind is not ReasonKind.MISSING_PREREQUISITE for reason in direct[at]
+        )
         if rule.owner is Owner.MODULE and (True in seen if unseen else moved):
             pending.add(at)  # what modpost may write as it was cures nothing that make does not see
         states[at] = Stale(

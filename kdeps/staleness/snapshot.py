@@ -35,7 +35,8 @@ newest there is.
 Source: GNU make ``src/file.c``, ``file_timestamp_cons``, whose seconds are unsigned.
 """
 _MAGIC, _FOOTER = b"rust\0\0\0", b"rust-end-file"
-_ELF64 = b"\x7fELF\x02\x01"
+_ARCHIVE = b"!<arch>\n"
+_ELF, _ELF64 = b"\x7fELF", b"\x7fELF\x02\x01"
 """64 bits, little endian: every machine that kernels with Rust are built on."""
 _HEAD_BYTES = 128
 _RUSTC = re.compile(rb"rustc 1\.(\d+)\.")
@@ -154,8 +155,10 @@ def is_damaged(path: str) -> bool:
     if ends is None:
         return False
     head, tail = ends
-    if not path.endswith(".rmeta"):
-        return head[:1] == b"\0" or (head.startswith(_ELF64) and _is_cut(path, head))
+    if path.endswith(".rlib"):
+        return not head.startswith(_ARCHIVE)
+    if path.endswith(".so"):
+        return not head.startswith(_ELF) or (head.startswith(_ELF64) and _is_cut(path, head))
     if not head.startswith(_MAGIC):
         return True
     version = _RUSTC.search(head)

@@ -49,6 +49,15 @@ def test_make_settles_by_itself(remembered: Miniature, kdeps: RunKdeps) -> None:
     assert "RUSTC" not in said.stdout + said.stderr
 
 
+def test_what_was_settled_is_no_cause(remembered: Miniature, kdeps: RunKdeps) -> None:
+    """The new time of an output came from kdeps; the cause is the file that the user changed."""
+    remembered.append(SOURCE, "// changed\n")
+    remembered.touch(HEADER)
+    said = kdeps(remembered, "make", M).stderr
+    assert "only touched" in said
+    assert f"stale: crate `kernel` is older than {SOURCE}, changed" in said
+
+
 def test_a_dry_run_lists_and_changes_nothing(remembered: Miniature, kdeps: RunKdeps) -> None:
     """The steps that would be settled, in topological order."""
     remembered.touch(SOURCE)

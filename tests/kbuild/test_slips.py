@@ -140,7 +140,14 @@ def test_a_typo_in_the_object_tree_is_shown(tree: Miniature) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [(M, "-j8"), (M, "-C.", "V=1"), ("modules",), ("-k", "-s", "modules_prepare"), (M, "nova_core.o"), (M, "KV=6.1", "MOD=x")],
+    [
+        (M, "-j8"),
+        (M, "-C.", "V=1"),
+        ("modules",),
+        ("-k", "-s", "modules_prepare"),
+        (M, "nova_core.o"),
+        (M, "KV=6.1", "MOD=x"),
+    ],
 )
 def test_what_make_understands_is_no_slip(words: tuple[str, ...], tree: Miniature) -> None:
     """Goals, folders of ``-C`` and usual options stay what they are."""

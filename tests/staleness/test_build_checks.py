@@ -56,6 +56,8 @@ def test_x86_64_is_no_other_architecture(tree: Miniature, kdeps: RunKdeps) -> No
     assert kdeps(tree, "check", M, env={"ARCH": "x86_64"}).returncode == 0
     config = tree.objtree / "include/config/auto.conf"
     header = tree.objtree / "include/generated/autoconf.h"
+    passed = tree.objtree / "include/generated/rustc_cfg"
+    tree.edit(passed, passed.read_text().replace('--cfg=CONFIG_64BIT="y"\n', ""))
     tree.edit(config, config.read_text().replace("CONFIG_64BIT=y\n", ""))
     tree.edit(header, header.read_text().replace("#define CONFIG_64BIT 1\n", ""))
     done = kdeps(tree, "check", M, env={"ARCH": "x86_64"})
@@ -321,12 +323,22 @@ def _keep_time(path: Path, data: bytes) -> None:
 def _unset(tree: Miniature) -> None:
     """The symbol of the module, by an edit of .config that was synced."""
     for name, line in (
+        (".config", b"CONFIG_NOVA_CORE=m\n"),
         ("include/config/auto.conf", b"CONFIG_NOVA_CORE=m\n"),
         ("include/generated/autoconf.h", b"#define CONFIG_NOVA_CORE_MODULE 1\n"),
+        ("include/generated/rustc_cfg", b'--cfg=CONFIG_NOVA_CORE="m"\n'),
     ):
         path = tree.objtree / name
         assert line in path.read_bytes()
         _keep_time(path, path.read_bytes().replace(line, b""))
+
+
+def _put_back(tree: Miniature) -> None:
+    """As by ``cp -p saved .config``."""
+    path = tree.objtree / ".config"
+    text = path.read_bytes()
+    assert b"CONFIG_64BIT=y\n" in text
+    _keep_time(path, text.replace(b"CONFIG_64BIT=y\n", b"# CONFIG_64BIT is not set\n"))
 
 
 UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
@@ -341,6 +353,22 @@ UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
         lambda tree: os.truncate(tree.objtree / "include/config/auto.conf", (tree.objtree / "include/config/auto.conf").stat().st_size - 3),
         1, "is damaged or cut off",
     ),
+    "an emptied header of the configuration": (
+        lambda tree: _keep_time(tree.objtree / "include/generated/autoconf.h", b""), 1, "0 in autoconf.h",
+    ),
+    "an emptied list for rustc": (
+        lambda tree: _keep_time(tree.objtree / "include/generated/rustc_cfg", b""), 1, "0 in rustc_cfg",
+    ),
+    "a list for rustc that lost its end": (
+        lambda tree: os.truncate(tree.objtree / "include/generated/rustc_cfg", 200), 1, "is damaged or cut off",
+    ),
+    "an empty release": (
+        lambda tree: _keep_time(tree.objtree / "include/generated/utsrelease.h", b""), 1, "is empty and does not name",
+    ),
+    "a list of symbols of zeros": (
+        lambda tree: (tree.objtree / "Module.symvers").write_bytes(bytes(50)), 2, "is no list of symbols",
+    ),
+    "a configuration that was put back with its time": (_put_back, 1, "CONFIG_64BIT: y → n"),
     "a linker script of zeros": (
         lambda tree: _keep_time(tree.objtree / "scripts/module.lds", bytes(50)), 1, "links with rubbish",
     ),

@@ -159,7 +159,7 @@ def test_json_names_the_file(headers: Miniature, kdeps: RunKdeps) -> None:
 
 
 @pytest.mark.parametrize("name", ["libmacros.so", "libpin_init_internal.so", "libproc_macro2.rlib"])
-@pytest.mark.parametrize("how", ["zeroed", "cut off"])
+@pytest.mark.parametrize("how", ["zeroed", "cut off", "another file"])
 def test_a_library_of_macros_that_is_none_is_stale(tree: Miniature, name: str, how: str) -> None:
     """As a crash leaves it: its size and its time are right, and rustc cannot read it."""
     path = tree.objtree / "rust" / name
@@ -172,7 +172,9 @@ def test_a_library_of_macros_that_is_none_is_stale(tree: Miniature, name: str, h
         + b"\x40\0\x09\0"
         + bytes(2)
     )
-    path.write_bytes(bytes(4096) if how == "zeroed" else elf)
+    path.write_bytes(
+        {"zeroed": bytes(4096), "cut off": elf, "another file": b"version https://git-lfs\n"}[how]
+    )
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     words = (*tree.tree_args, f"M={MODULE}")
     result = check_build(words, str(tree.srctree), tree.environment())

@@ -17,8 +17,9 @@ M = f"M={MODULE}"
 @pytest.fixture
 def linked(tree: Miniature) -> Miniature:
     """A tree whose whole kernel was built after its crates."""
-    for name in ("vmlinux.o", "vmlinux", "Module.symvers"):
+    for name in ("vmlinux.o", "vmlinux"):
         tree.edit(tree.objtree / name, "\n")
+    tree.edit(tree.objtree / "Module.symvers", "0x00000000\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n")
     tree.make(M)
     return tree
 
@@ -65,3 +66,9 @@ def test_without_a_dump_who_has_no_module_yet_is_told(
 
     assert kinds(verdict) == expected
     assert verdict["verdict"] == "fresh"
+
+
+def test_a_dump_that_the_module_was_linked_with_is_missed(linked: Miniature, kdeps: RunKdeps) -> None:
+    """Its author never lived without."""
+    (linked.objtree / "Module.symvers").unlink()
+    assert kinds(judged(kdeps, linked, M)) == ["missing-symvers"]
