@@ -27,7 +27,9 @@ def builds_objects(folder: str) -> bool:
     return False
 
 
-_LISTS = re.compile(r"\b(?:obj|lib|always|extra|subdir)-(?:[my]\b|\$[({](?P<symbol>[^)}\n]*))")
+_LISTS = re.compile(
+    r"\b(?P<list>obj|lib|always|extra|subdir)-(?:(?P<kind>[my])\b|\$[({](?P<symbol>[^)}\n]*)[)}]?)(?P<names>.*)"
+)
 _MORE = re.compile(r"^[ \t]*[-s]?include\b|\$[({](?:eval|call)\b", re.MULTILINE)
 
 
@@ -44,21 +46,29 @@ def find_why_nothing_is_built(folder: str, auto_conf: str, variables: Mapping[st
         return "fails: there is no Kbuild and no Makefile"
     if os.path.isdir(os.path.join(folder, names[0])):
         return f"fails: {names[0]} is a folder"
-    text = re.sub(r"#.*", "", read_text(os.path.join(folder, names[0]), missing=""))
+    text = re.sub(r"#.*", "", read_text(os.path.join(folder, names[0]), missing="")).replace("\\\n", " ")
     if _MORE.search(text):
         return ""
     unset: list[str] = []
+    builtin: list[str] = []
     for listed in _LISTS.finditer(text):
         symbol = listed["symbol"] or ""
+        # Of what is built into the kernel ``M=`` builds nothing, but it goes down into folders.
+        may_build = listed["list"] != "obj" or re.search(r"[/$]", listed["names"]) is not None
+        if not symbol and listed["kind"] == "y" and not may_build:
+            continue
         if (
             not symbol.startswith("CONFIG_")
             or symbol in variables
             or re.search(rf"\b{symbol}[ \t]*[:?+]?=", text)
         ):
             return ""
-        if parse_value(auto_conf, symbol[7:]) in ("m", "y"):
+        value = parse_value(auto_conf, symbol[7:])
+        if value == "m" or (value == "y" and may_build):
             return ""
-        unset.append(symbol)
+        (builtin if value == "y" else unset).append(symbol)
+    if builtin:
+        return f"succeeds and builds nothing: {list_some(builtin)} is y, so its objects are part of the kernel itself"
     if unset:
         return (
             f"succeeds and builds nothing: its {names[0]} asks for {list_some(unset)}, not set in this kernel"

@@ -123,9 +123,7 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
         version=version,
         release=release,
         srcarch=_find_srcarch(make.args, environ, objtree),
-        prebuilt=not any(
-            os.path.exists(os.path.join(srctree, f)) for f in ("rust/kernel/lib.rs", "init/main.c")
-        ),
+        prebuilt=not _has_core_sources(srctree),
         args=make.args,
         make_directory=stand,
         inherited=tuple(
@@ -139,6 +137,17 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
         makefiles=make.makefiles,
         steady=make.steady,
     )
+
+
+def _has_core_sources(srctree: str) -> bool:
+    """Whether any source of the core is there; that one was deleted makes no package of headers."""
+    if os.path.exists(f"{srctree}/init/main.c"):
+        return True
+    try:
+        names = os.listdir(f"{srctree}/rust/kernel")
+    except OSError:
+        return False
+    return any(name.endswith(".rs") and not name.startswith("generated_") for name in names)
 
 
 def read_vermagic_release(tree: Tree) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 
 from kdeps.formats.kconfig import parse_symbols, parse_value
 from kdeps.kbuild.configuration import COMPARED_BY_ANSWER, Configuration, make_variables, read_configuration
@@ -21,7 +22,7 @@ from kdeps.staleness.presence_checks import check_presence
 from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status
 from kdeps.staleness.release_checks import check_release_name
 from kdeps.staleness.rustc_errors import WRONG_COMPILER
-from kdeps.staleness.snapshot import find_mtime_ns
+from kdeps.staleness.snapshot import SLACK_NS, find_mtime_ns
 from kdeps.staleness.vmlinux_checks import check_linked_kernel
 from kdeps.system.files import read_text
 from kdeps.system.stat import status_of
@@ -102,6 +103,8 @@ def _check_module_folder(tree: Tree, configuration: Configuration, environ: dict
         help_text = (
             "set it in the configuration, or on make's command line if the module is not of this kernel"
         )
+    if " is y" in why:
+        help_text = "set it to m to build it with M=, or build the kernel"
     while parent.startswith(tree.srctree + "/"):
         text = read_text(f"{parent}/Makefile")
         if re.search(rf"\b{re.escape(name)}/", text):
@@ -142,6 +145,16 @@ def _check_config_synced(
     config = environ.get("KCONFIG_CONFIG", ".config")
     dot_config = os.path.join(tree.objtree, tree.args.variables.get("KCONFIG_CONFIG", config))
     status = status_of(dot_config)
+    newer = _find_newer(tree.srctree, configuration.inputs.files, synced, stats)
+    ahead = _find_ahead([dot_config, *newer])
+    if ahead:
+        message = "is dated in the future: syncconfig runs again and again, and make never ends"
+        help_text = f"`touch` it{' and the others like it' if len(ahead) > 1 else ''}, and see that the clock is right"
+        return [
+            Finding(
+                ReasonKind.CONFIG_NOT_SYNCED, ahead[0], message, help_text, Status.STALE, remedy=Remedy.MANUAL
+            )
+        ]
     if status is None:
         message = "is gone, so Kbuild cannot bring this tree up to date; M= builds do not notice"
         help_text = "restore it; .config.old is the one before the last change"
@@ -164,7 +177,6 @@ def _check_config_synced(
                 ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, "", Status.STALE,  remedy=Remedy.SYNC
             )
         )  # fmt: skip
-    newer = _find_newer(tree.srctree, configuration.inputs.files, synced, stats)
     if newer:
         more = len(newer) - 1
         others = f"and {more} more Kconfig file{'s' if more > 1 else ''} " if more else ""
@@ -309,6 +321,13 @@ def _is_same_tool(name: str, recorded: str, now: str | None, tree: Tree, environ
 
 def _as_given(tree: Tree) -> str:
     return tree.args.variables.get("M") or tree.module or ""
+
+
+def _find_ahead(paths: list[str]) -> list[str]:
+    """The files that are dated in the future, furthest first."""
+    limit = time.time_ns() + SLACK_NS
+    times = {path: mtime for path in paths if (mtime := find_mtime_ns(path) or 0) > limit}
+    return sorted(times, key=times.__getitem__, reverse=True)
 
 
 def _find_newer(

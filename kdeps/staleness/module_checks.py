@@ -17,11 +17,9 @@ from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.rule import Owner
 from kdeps.kbuild.tree import Tree, read_vermagic_release
 from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status, Verdict
-from kdeps.staleness.snapshot import BEFORE_EPOCH, find_mtime_ns
+from kdeps.staleness.snapshot import BEFORE_EPOCH, SLACK_NS, find_mtime_ns
 from kdeps.system.files import open_to_read, read_text
 
-_SLACK_NS = 2_000_000_000
-"""Clocks of a file server and of this machine may differ by that much."""
 _MARK = b"vermagic="
 _MAX_VERMAGIC = 512
 
@@ -43,10 +41,10 @@ def check_clock(
         for at, rule in enumerate(graph.rules)
         if rule.owner is Owner.MODULE or at in graph.used
         for output in rule.outputs
-        if (mtime := mtime_ns.get(output, 0)) > now + _SLACK_NS
+        if (mtime := mtime_ns.get(output, 0)) > now + SLACK_NS
     ]
     synced = find_mtime_ns(auto_conf) or 0
-    if synced > now + _SLACK_NS:
+    if synced > now + SLACK_NS:
         ahead.append((synced, auto_conf))
     if not ahead:
         return ()

@@ -35,6 +35,8 @@ newest there is.
 Source: GNU make ``src/file.c``, ``file_timestamp_cons``, whose seconds are unsigned.
 """
 _MAGIC, _FOOTER = b"rust\0\0\0", b"rust-end-file"
+SLACK_NS = 2_000_000_000
+"""Clocks of a file server and of this machine may differ by that much."""
 _ARCHIVE = b"!<arch>\n"
 _ELF, _ELF64 = b"\x7fELF", b"\x7fELF\x02\x01"
 """64 bits, little endian: every machine that kernels with Rust are built on."""

@@ -25,6 +25,10 @@ def _config(tree: Miniature) -> None:
     )
 
 
+def _clear_64bit(tree: Miniature) -> None:
+    tree.set_config(**{"64BIT": "n"})
+
+
 def _remove(name: str) -> Callable[[Miniature], None]:
     return lambda tree: (tree.objtree / name).unlink()
 
@@ -58,7 +62,7 @@ EDITS: dict[str, Callable[[Miniature], None]] = {
     "a helper": _append("rust/helpers/pci.c") ,
     "bindings_helper.h": _append("rust/bindings/bindings_helper.h"),
     "the configuration": _config,
-    "a symbol that every object of a module reads": lambda tree: (tree.set_config(**{"64BIT": "n"}), None)[1],
+    "a symbol that every object of a module reads": _clear_64bit,
     "a new rustc": lambda tree: tree.set_version("rustc", "1.98.0"),
     "a new bindgen": lambda tree: tree.set_version("bindgen", "0.73.0"),
     "no libkernel.rmeta": _remove("rust/libkernel.rmeta"),

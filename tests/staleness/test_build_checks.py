@@ -241,9 +241,14 @@ def test_installed_headers_are_not_judged_by_sources_they_never_had(
         assert "libcore.rmeta is missing: these headers say CONFIG_RUST=y" in done.stdout.splitlines()[0]
 
 
+def _drop_sources(tree: Miniature) -> None:
+    for path in (tree.srctree / "rust/kernel").rglob("*.rs"):
+        path.unlink()
+
+
 def test_with_installed_headers_the_module_itself_can_be_refreshed(tree: Miniature, kdeps: RunKdeps) -> None:
     """The `rm` that is announced is printed and works, and ``kdeps make`` does the same."""
-    tree.path("rust/kernel/lib.rs").unlink()  # what is left are artifacts that nothing here could make
+    _drop_sources(tree)  # what is left are artifacts that nothing here could make
     assert kdeps(tree, "check", M).returncode == 0
     for follow in ("help", "make"):
         tree.edit(tree.objtree / "include/config/DEBUG_FS", "")
@@ -263,7 +268,7 @@ def test_with_installed_headers_the_module_itself_can_be_refreshed(tree: Miniatu
 
 def test_installed_crates_are_no_strays(tree: Miniature, kdeps: RunKdeps) -> None:
     """Crates as Fedora and Arch ship them have no records; the module was built from them, so they are right."""
-    tree.path("rust/kernel/lib.rs").unlink()
+    _drop_sources(tree)
     for record in (tree.objtree / "rust").rglob(".*.cmd"):
         record.unlink()
     for made in (tree.objtree / "rust").glob("*.o"):
@@ -333,6 +338,15 @@ def _unset(tree: Miniature) -> None:
         _keep_time(path, path.read_bytes().replace(line, b""))
 
 
+def _build_in(tree: Miniature) -> None:
+    tree.set_config(NOVA_CORE="y")
+    tree.make("modules_prepare")
+
+
+def _date_ahead(tree: Miniature) -> None:
+    os.utime(tree.objtree / ".config", (2**32, 2**32))
+
+
 def _put_back(tree: Miniature) -> None:
     """As by ``cp -p saved .config``."""
     path = tree.objtree / ".config"
@@ -346,6 +360,9 @@ UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
     "a Kbuild of comments before it": (lambda tree: (tree.module / "Kbuild").write_text("# none\n"), 2, "Kbuild has no obj-m"),
     "no Makefile": (lambda tree: (tree.module / "Makefile").unlink(), 2, "there is no Kbuild and no Makefile"),
     "a symbol that is not set": (_unset, 2, "asks for CONFIG_NOVA_CORE, not set in this kernel"),
+    "a symbol that is built in": (_build_in, 2, "its objects are part of the kernel"),
+    "no root of the core crate": (lambda tree: (tree.srctree / "rust/kernel/lib.rs").unlink(), 1, "rust/kernel/lib.rs is gone"),
+    "a configuration of the future": (_date_ahead, 1, "make never ends"),
     "a configuration that was cut off": (
         lambda tree: os.truncate(tree.objtree / "include/config/auto.conf", 95), 1, "is damaged or cut off",
     ),
