@@ -8,7 +8,7 @@ import os
 from kdeps import TYPE_CHECKING, NamedTuple
 from kdeps.formats.makeargs import MAKEFILES, MakeArgs, parse_make_args, split_goals, working_directory
 from kdeps.formats.makeflags import inherited_words, split_flags
-from kdeps.kbuild.kernel_makefile import is_kernel_makefile
+from kdeps.kbuild.kernel_makefile import is_kernel_makefile, read_kernel_makefile
 from kdeps.system.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def read_requests(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> 
     candidates = find_own_makefiles(args, cwd)
     first = next((path for path in candidates if os.path.exists(path)), None)
     if first is None or is_kernel_makefile(first):
-        named = any(name in args.variables for name in _MODULE_NAMES) or environ.get("KBUILD_EXTMOD")
+        named = _names_module(args, first, environ)
         if not named or not builds_something(args):
             return ()
         return (
@@ -130,7 +130,7 @@ def read_kernel_make(words: tuple[str, ...], cwd: str, environ: dict[str, str]) 
         return None
     args = parse_make_args((*inherited_words(words, environ), *words))
     first = next((path for path in find_own_makefiles(args, cwd) if os.path.exists(path)), None)
-    named = any(name in args.variables for name in _MODULE_NAMES) or environ.get("KBUILD_EXTMOD")
+    named = _names_module(args, first, environ)
     if named or first is None or not is_kernel_makefile(first) or not builds_something(args):
         return None
     return None if any(goal.endswith("config") for goal in args.goals) else args.words
@@ -144,7 +144,7 @@ def read_install(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> I
     args = parse_make_args((*inherited, *words))
     first = next((path for path in find_own_makefiles(args, cwd) if os.path.exists(path)), None)
     if first is None or is_kernel_makefile(first):
-        named = any(name in args.variables for name in _MODULE_NAMES) or environ.get("KBUILD_EXTMOD")
+        named = _names_module(args, first, environ)
         return Install(args.words, "installs") if named and INSTALL_GOAL in args.goals else None
     from kdeps.kbuild.outer_make import ask_make
 
@@ -183,6 +183,14 @@ def understand_makefile(words: tuple[str, ...], cwd: str, environ: dict[str, str
             )
             makes.setdefault(place, make)
     return outer._replace(kernel_makes=tuple(makes.values()))
+
+
+def _names_module(args: MakeArgs, makefile: str | None, environ: dict[str, str]) -> bool:
+    """Whether a make of the kernel builds a module: one that is named, or whose folder of ``MO=`` it is called in."""
+    if any(name in args.variables for name in _MODULE_NAMES) or environ.get("KBUILD_EXTMOD"):
+        return True
+    kernel = read_kernel_makefile(os.path.dirname(makefile)) if makefile is not None else None
+    return kernel is not None and "KBUILD_EXTMOD" in kernel.settings
 
 
 def builds_something(args: MakeArgs) -> bool:

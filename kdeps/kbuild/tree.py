@@ -125,7 +125,8 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
         srcarch=_find_srcarch(make.args, environ, objtree),
         prebuilt=not _has_core_sources(srctree),
         args=make.args,
-        make_directory=stand,
+        # In the folder of MO= every make is one of the module.
+        make_directory=objtree if "KBUILD_EXTMOD" in makefile.settings else stand,
         inherited=tuple(
             f"{name}={environ[name]}"
             for name in _CHOSEN_BY_ENVIRONMENT

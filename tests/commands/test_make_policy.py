@@ -131,3 +131,16 @@ def test_root_does_not_write_into_somebody_elses_tree(make: Wrapped) -> None:
     assert NEW not in make.module()
     assert make.run("--on-stale=rebuild", M).returncode == 0
     assert NEW in make.module()
+
+
+def test_the_folder_of_mo_is_that_of_a_module(make: Wrapped) -> None:
+    """Kbuild's Makefile there exports KBUILD_EXTMOD: every make in it builds the module, so a refresh goes elsewhere."""
+    output = make.tree.root.parent / "output"
+    output.mkdir()
+    assert make.run(M, f"MO={output}").returncode == 0
+    make.add_code()
+    assert make.call("--on-stale=fail", cwd=output).returncode == Exit.STALE
+    done = make.call(cwd=output)
+    assert done.returncode == 0, done.stderr
+    assert f"refreshing: make -C {make.tree.objtree} modules_prepare" in done.stderr
+    assert NEW in (output / "nova-core.ko").read_text()
