@@ -115,6 +115,13 @@ def _find_own_make(
     if len(makes) > 1:
         modules = ", ".join(f"M={named_module(parse_make_args(make), environ)}" for make in makes)
         raise UsageError(f"{makefile}: builds several modules, {modules}; name one, with -C KERNEL M=DIR")
+    if makes:
+        inner = parse_make_args(makes[0])
+        kernel = working_directory(inner, cwd)
+        if not inner.files and os.path.isdir(kernel) and read_kernel_makefile(kernel) is None:
+            raise NoTree(
+                f"{kernel}: not a kernel tree, and {makefile} builds M= there; name one with KDIR=DIR"
+            )
     return makes[0] if makes else None, outer.makefiles, outer.steady
 
 

@@ -183,10 +183,9 @@ class _Asker:
         folder = working_directory(args, command.folder)
         given = parse_make_args((*inherited, *own, *words)).variables
         makefile = os.path.dirname(os.path.join(folder, args.files[-1])) if args.files else folder
-        if (
-            read_kernel_makefile(makefile) is not None
-            or {"M", "KBUILD_EXTMOD", "SUBDIRS"} & args.variables.keys()
-        ):
+        is_missing = not any(os.path.exists(os.path.join(makefile, name)) for name in MAKEFILES)
+        names_module = bool({"M", "KBUILD_EXTMOD", "SUBDIRS"} & args.variables.keys())
+        if read_kernel_makefile(makefile) is not None or (names_module and is_missing):
             if "SUBDIRS" in args.variables and not {"M", "KBUILD_EXTMOD"} & given.keys():
                 return OuterMake(
                     unclear="it gives the kernel SUBDIRS=, which Kbuild ignores since 5.3, and no M="

@@ -93,8 +93,9 @@ def find_variable_slip(args: MakeArgs) -> str | None:
     for name, value in args.variables.items():
         if name == "SUBDIRS":
             return f"SUBDIRS={value}: Kbuild ignores it since 5.3; did you mean `M={value}`?"
-        if name not in VARIABLES and name.upper() in VARIABLES:
-            return f"{name}={value}: Kbuild does not read `{name}`; did you mean `{name.upper()}={value}`?"
+        meant = "O" if name == "0" else name.upper()
+        if name not in VARIABLES and meant in VARIABLES:
+            return f"{name}={value}: Kbuild does not read `{name}`; did you mean `{meant}={value}`?"
         if name == "M" and not value and args.goals:
             return f"M=: it names no folder; did you mean `M={args.goals[0]}`?"
     return None

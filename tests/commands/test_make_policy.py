@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from kdeps.cli.exits import Exit
+from kdeps.demo.miniature import create
 from tests.support.make_wrapper import NEW, ROOT, M, Wrapped
 
 
@@ -133,14 +135,17 @@ def test_root_does_not_write_into_somebody_elses_tree(make: Wrapped) -> None:
     assert NEW in make.module()
 
 
-def test_the_folder_of_mo_is_that_of_a_module(make: Wrapped) -> None:
+def test_the_folder_of_mo_is_that_of_a_module(tmp_path: Path) -> None:
     """Kbuild's Makefile there exports KBUILD_EXTMOD: every make in it builds the module, so a refresh goes elsewhere."""
-    output = make.tree.root.parent / "output"
+    tree = create(tmp_path / "tree", objtree=tmp_path / "tree/build")
+    tree.build(module=None)
+    make = Wrapped(tree, tmp_path)
+    output = tmp_path / "output"
     output.mkdir()
     assert make.run(M, f"MO={output}").returncode == 0
     make.add_code()
     assert make.call("--on-stale=fail", cwd=output).returncode == Exit.STALE
     done = make.call(cwd=output)
     assert done.returncode == 0, done.stderr
-    assert f"refreshing: make -C {make.tree.objtree} modules_prepare" in done.stderr
+    assert f"refreshing: make -C {tree.objtree} modules_prepare" in done.stderr
     assert NEW in (output / "nova-core.ko").read_text()

@@ -14,7 +14,7 @@ import pytest
 from kdeps.demo.miniature import Miniature
 from kdeps.kbuild.named_kernel import find_named_kernel
 from kdeps.system.errors import NoTree
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, RunKdeps
 
 RUNNING = """import os, sys
 import kdeps.kbuild.named_kernel, kdeps.kbuild.normal_make
@@ -126,3 +126,13 @@ def test_other_words_name_no_kernel(tmp_path: Path) -> None:
     assert find_named_kernel(given, {}, str(tmp_path)) is None
     with pytest.raises(NoTree):
         find_named_kernel({"KVERSION": "1.2.3"}, {}, str(tmp_path))
+
+
+@pytest.mark.parametrize("kernel", [".", "../hello", "..", "../linux/rust"])
+def test_a_kernel_that_is_none_is_named_as_it_was_meant(
+    kernel: str, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """Relative to where the user stands; the module's own folder would call itself for ever."""
+    done = kdeps(tree, "check", f"KDIR={kernel}", cwd=tree.external)
+    assert done.returncode == 2
+    assert f"{(tree.external / kernel).resolve()}: not a kernel tree" in done.stderr

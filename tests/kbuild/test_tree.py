@@ -298,7 +298,7 @@ def test_in_a_module_output_its_makefile_says_everything(disk: Disk) -> None:
         IN_MO.format(source=disk.source, build=disk.build, module=disk.module, output=output),
     )
     found = find(output)
-    assert found == expected(disk, found, module=disk.module, output=output, stands=output)
+    assert found == expected(disk, found, module=disk.module, output=output, stands=disk.build)
 
 
 def test_below_the_sources_the_tree_is_found_above(disk: Disk) -> None:
