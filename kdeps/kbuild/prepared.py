@@ -115,9 +115,11 @@ def add_missing_records(
     candidates.update(
         {f"{inside}rust/{path[len(library) : -6]}.o" for path in metadata} - reader.rules.keys()
     )
-    # A record that is there and may not be read is another matter, and told already.
-    candidates.difference_update(path_of_target(p.path) for p in reader.problems if not p.remove)
-    for path in sorted(candidates):
+    # A record that may not be read is another matter, and told already; so is a folder that may not be listed.
+    untold = [p.path for p in reader.problems if not p.remove]
+    candidates.difference_update(map(path_of_target, untold))
+    unlisted = tuple(f"{path}/" for path in untold)
+    for path in sorted(path for path in candidates if not path.startswith(unlisted)):
         name = path[len(inside) :]
         if not recorded.fullmatch(name) or (never is not None and never.fullmatch(name)):
             continue

@@ -250,7 +250,7 @@ def _examine_verdict(judged: CheckResult) -> Iterator[Observation]:
         yield Observation("verdict", state, finding.kind.value, f"{finding.path}: {finding.message}")
     words = {
         Status.FRESH: "no stale kernel artifact",
-        Status.STALE: "`make M=…` would use stale kernel artifacts; `kdeps check` with the same arguments lists the causes",
+        Status.STALE: "`make M=…` would use stale kernel artifacts; `kdeps check` with the same arguments lists why",
         Status.UNKNOWN: "cannot tell, because of what is bad above",
     }
     state = State.GOOD if verdict.status is Status.FRESH else State.BAD

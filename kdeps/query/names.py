@@ -50,6 +50,9 @@ class Named(NamedTuple):
     """``PCI`` where the name was ``CONFIG_PCI``; else empty."""
 
 
+NOT_BUILT = "nothing is built here, or `make clean` took it away; first `make modules_prepare`"
+
+
 class Names:
     """Every name that a graph answers to. Build it once, ask it often."""
 
@@ -275,7 +278,14 @@ class Names:
             return "it exists, but no recorded step makes or reads it" + (
                 hint if self.tree.module else "; name the module with M="
             )
+        if not is_built(self.graph):
+            return NOT_BUILT
         return f"no such file, crate or module in this build{hint}"
+
+
+def is_built(graph: Graph) -> bool:
+    """Whether anything of the core is built: ``make clean`` takes every record away."""
+    return any(rule.record is not None and rule.name.startswith("rust/") for rule in graph.rules)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

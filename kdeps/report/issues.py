@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from kdeps.contents.roots import Roots
 from kdeps.kbuild.rule import Owner
-from kdeps.refresh.plan import plan_refresh, refresh_goal
+from kdeps.refresh.plan import find_new_flags, plan_refresh, refresh_goal
 from kdeps.report.refresh_commands import make_command, refresh_commands
 from kdeps.report.sentences import ResultText, Style, cause_sentence, finding_sentence
 from kdeps.staleness.check import CheckResult
@@ -174,7 +174,9 @@ def _cure(inspection: ScopeResults, statuses: list[Status], issues: list[Issue],
             modules[lines.pop()] = None
         if own:
             removals["rm -f " + " ".join(shell_quoted(path) for path in own)] = None
-            if any(not path.startswith(f"{tree.module_output}/") for path in own):
+            is_ours = any(not path.startswith(f"{tree.module_output}/") for path in own)
+            # With flags that the crates lack, the same words would build an object that does not fit again.
+            if is_ours or find_new_flags(part.result, {}):
                 goals[make_command(tree, cwd, refresh_goal(part.result.rules))] = None
         for line in lines:
             (removals if line.startswith("rm -f ") else goals)[line] = None

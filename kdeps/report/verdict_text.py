@@ -352,9 +352,8 @@ def _summary(writer: ResultText, causes: int) -> str:
     crates = sum(1 for state in kernel if crate_name(state.rule.outputs))
     parts = [f"{causes} cause{'s' if causes != 1 else ''}"]
     if kernel:
-        parts.append(
-            f"{len(kernel)} stale kernel artifact{'s' if len(kernel) != 1 else ''} ({crates} crate{'s' if crates != 1 else ''})"
-        )
+        among = f" ({crates} crate{'s' if crates != 1 else ''})" if crates else ""
+        parts.append(f"{len(kernel)} stale kernel artifact{'s' if len(kernel) != 1 else ''}{among}")
     others = len({s.rule.target for s in verdict.stale if s.silent and s.rule.owner is Owner.OTHER})
     if others:
         parts.append(f"{others} stale artifact{'s' if others != 1 else ''} of other modules")

@@ -268,7 +268,8 @@ def _write_fresh(writer: ResultText, target: Named, name: str) -> None:
     is_fresh = judge_target(result, target) is Status.FRESH
     fresh = writer.mark("help", "fresh") if is_fresh else writer.mark("note", "note")
     if target.rule is None:
-        writer.lines.append(f"{fresh}: {name}: a source; no step makes it")
+        nothing = "nothing that could be read makes it" if result.verdict.problems else "no step makes it"
+        writer.lines.append(f"{fresh}: {name}: a source; {nothing}")
         return
     rule = result.graph.rules[target.rule]
     if result.tree.prebuilt and rule.owner is Owner.KERNEL:

@@ -25,7 +25,7 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
         path = f"{objtree}/rust/libcore.rmeta"
         if _is_gone(path):
             if not tree.prebuilt:
-                message = "CONFIG_RUST=y, but the Rust crates were never built here"
+                message = "CONFIG_RUST=y, but the Rust crates are not built here"
                 return [Finding(ReasonKind.MISSING_OUTPUT, path, message, "", Status.STALE)]
             message = "these headers say CONFIG_RUST=y but come without the crates: no Rust module can be built against them"
             return [

@@ -315,3 +315,10 @@ def test_what_cannot_be_answered(
     done = kdeps(tree, "affected", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+def test_after_a_clean_nothing_is_known(tree: Miniature, kdeps: RunKdeps) -> None:
+    tree.make("clean")
+    for words in (("affected", "rust/kernel/io.rs"), ("why", "kernel")):
+        done = kdeps(tree, *words)
+        assert (done.returncode, "nothing is built here" in done.stderr) == (2, True), done

@@ -194,7 +194,7 @@ def test_a_tree_that_was_never_prepared(tree: Miniature, kdeps: RunKdeps) -> Non
     status, found = _examine(kdeps, tree, NOVA)
     assert status == 0
     assert found["verdict", "missing-output"][0] == "bad"
-    assert "the Rust crates were never built here" in found["verdict", "missing-output"][1]
+    assert "the Rust crates are not built here" in found["verdict", "missing-output"][1]
 
 
 def test_the_environment_that_steers_is_shown(tree: Miniature, kdeps: RunKdeps) -> None:

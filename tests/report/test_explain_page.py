@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature, create
+from kdeps.demo.miniature import MODULE, Miniature, create
 from kdeps.report.explain_page import page_names, read_page
 from kdeps.report.formats.sarif import LARGE_FRAME
 from kdeps.report.issues import KINDS
@@ -37,7 +37,9 @@ REPRODUCED = [name for name in page_names() if _parts(name)[0]]
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
     """The tree that ``kdeps demo --keep`` leaves: built, in its own source tree."""
     tree = create(tmp_path_factory.mktemp("demo"))
-    tree.build()
+    tree.make("defconfig")
+    tree.make()
+    tree.make(f"M={MODULE}")
     return tree
 
 

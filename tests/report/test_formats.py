@@ -279,7 +279,7 @@ def test_the_repository_is_where_the_pipeline_says(tree: Miniature, kdeps: RunKd
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("--output=html=x", "no such format"), ("--output=sarif", "wants FORMAT=FILE"), ("--output=json=", "wants"),
+        ("--output=html=x", "formats are text, json"), ("--output=sarif", "wants FORMAT=FILE"), ("--output=json=", "wants"),
         ("--record=", "--record: wants"), ("--against=", "--against: wants"), ("--root=/no/such", "no such folder"),
     ],
 )  # fmt: skip

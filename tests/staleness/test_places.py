@@ -189,13 +189,23 @@ def test_a_stamp_that_is_a_link_to_nowhere_counts_where_make_sees_it(
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="gives up root's rights for it"
 )
-def test_a_crate_that_may_not_be_read_is_unknown(tree: Miniature) -> None:
-    """rustc could not read it either, so the module's build would fail."""
-    (tree.objtree / "rust/libkernel.rmeta").chmod(0)
+@pytest.mark.parametrize(
+    ("name", "mode", "said"),
+    [
+        ("rust/libkernel.rmeta", 0, "libkernel.rmeta: Permission denied"),
+        ("rust/.kernel.o.cmd", 0, ".kernel.o.cmd: Permission denied"),
+        ("rust/kernel", 0o111, "its records cannot be read"),
+    ],
+)
+def test_what_may_not_be_read_is_unknown(name: str, mode: int, said: str, tree: Miniature) -> None:
+    """rustc could not read a crate either; and behind a folder that may not be listed nothing is gone."""
+    (tree.objtree / name).chmod(mode)
     rights = "-dac_override,-dac_read_search"
-    done = subprocess.run(
-        ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", sys.executable, "-m", "kdeps", "check", *tree.tree_args, M],
-        cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "libkernel.rmeta: Permission denied" in done.stdout
+    for words in (("check", M), ("affected", "--modules-only", "rust/kernel/io.rs"), ("why", "kernel", M)):
+        done = subprocess.run(
+            ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", sys.executable, "-m", "kdeps", *words, *tree.tree_args],
+            cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if words[0] == "check" or not name.endswith(".rmeta"):
+            assert done.returncode == 2, done.stdout + done.stderr
+            assert said in done.stdout + done.stderr

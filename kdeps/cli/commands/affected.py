@@ -25,10 +25,10 @@ from kdeps.kbuild.rule import Problem
 from kdeps.kbuild.slips import Goals
 from kdeps.query.affected import Affected, Estimate, affected_modules, estimate, find_affected
 from kdeps.query.change import NameSource, resolve_change
-from kdeps.query.names import Names
+from kdeps.query.names import NOT_BUILT, Names, is_built
 from kdeps.report.sentences import TextOutput
 from kdeps.staleness.reasons import Reason
-from kdeps.system.errors import UsageError
+from kdeps.system.errors import UnknownTarget, UsageError
 from kdeps.system.text import printable
 
 _UNKNOWN = "no usable record, so what it reads is not known; it counts as affected"
@@ -61,6 +61,8 @@ def run_affected(
     cwd = current_folder()
     environ = dict(os.environ)
     whole = read_whole(make_words, cwd, environ)
+    if not is_built(whole.graph):
+        raise UnknownTarget(f"{whole.tree.objtree}: {NOT_BUILT}")
     names = Names(whole.tree, whole.graph, whole.folders)
     changes = [resolve_change(names, name, cwd) for name in given]
     listed: list[str] = []
@@ -80,7 +82,7 @@ def run_affected(
         whole, make_text_output(cwd, colour), answer.unknown if modules_only and output is Format.TEXT else ()
     )
     _print(whole, answer, cost, cwd, output, colour, modules_only=modules_only, every=every)
-    return Exit.FRESH
+    return Exit.ERROR if whole.rules.problems else Exit.FRESH
 
 
 def warn(whole: KernelWithModules, pen: TextOutput, unread: tuple[Reason, ...]) -> None:

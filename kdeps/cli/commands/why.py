@@ -90,6 +90,9 @@ def _resolve(result: CheckResult, known: Names, name: str, cwd: str) -> Named:
         for finding in result.verdict.findings:
             if finding.kind is ReasonKind.NO_OBJECTS:
                 raise UnknownTarget(f"{name}: {finding.message}; {finding.help}") from None
+        for problem in result.verdict.problems:
+            message = f"{name}: nothing that could be read has this name; {problem.path}: {problem.message}"
+            raise UnknownTarget(message) from None
         raise
 
 

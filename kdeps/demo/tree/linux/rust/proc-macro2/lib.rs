@@ -2,4 +2,6 @@
 
 //! Tokens, outside of the compiler too.
 
+// fixdep finds `CONFIG_RUSTC_VERSION_TEXT` here, so another compiler builds this again.
+
 pub struct TokenStream;

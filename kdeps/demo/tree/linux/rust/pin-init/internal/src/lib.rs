@@ -2,6 +2,8 @@
 
 //! `#[pin_data]`
 
+// fixdep finds `CONFIG_RUSTC_VERSION_TEXT` here, so another compiler builds this again.
+
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse;
