@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from kdeps import TYPE_CHECKING
-from kdeps.kbuild.rule import Owner, Rule
+from kdeps.kbuild.module_folder import builds_objects
+from kdeps.kbuild.rule import Action, Owner, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,8 +36,11 @@ def add_other_modules(
     tree = reader.tree
     for folder in _find_input_folders(reader.rules.values(), tree):
         root = next((os.path.dirname(p) for p in _list_records(folder, tree) if os.path.exists(p)), None)
+        if root is None:
+            _add_unbuilt(reader, folder)
+            continue
         # A module that was last built for another kernel has records of that one's files.
-        if root is None or root in seen or _is_kernel(root):
+        if root in seen or _is_kernel(root):
             continue
         seen.add(root)
         other = read(_tree_of(tree, root), seen)
@@ -44,6 +48,43 @@ def add_other_modules(
         reader.others += [*other.others, (other.tree.module or root, root)]
         for rule in other.rules.values():
             reader.rules.setdefault(rule.target, _belongs_to_other(rule, tree))
+    _part_circles(reader)
+
+
+def _add_unbuilt(reader: RecordReader, folder: str) -> None:
+    """Add the list of symbols of a module that was cleaned: its build makes the list again."""
+    path = f"{folder}/Module.symvers"
+    wanted = any(path in rule.uncompared_inputs for rule in reader.rules.values())
+    if wanted and not os.path.exists(path) and builds_objects(folder):
+        rule = reader.add_unrecorded_rule(path, Action.IF_CHANGED, (), Owner.OTHER)
+        reader.rules[path] = rule._replace(name=path)
+        reader.others.append((folder, folder))
+
+
+def _part_circles(reader: RecordReader) -> None:
+    """Part modules that read each other's symbols, as where one list is given to all of them.
+
+    Whichever is built last has the newest list, and that says nothing: so a list stands for the
+    objects whose symbols are in it.
+    """
+    own = f"{reader.tree.module_output}/Module.symvers"
+    symvers = reader.rules.get(own)
+    if symvers is None:
+        return
+    circle = {
+        rule.target: rule
+        for rule in reader.rules.values()
+        if rule.owner is Owner.OTHER and own in rule.uncompared_inputs
+    }
+    for target, rule in circle.items():
+        rest = tuple(path for path in rule.uncompared_inputs if path != own)
+        reader.rules[target] = rule._replace(uncompared_inputs=rest)
+    listed = [path for path in symvers.uncompared_inputs if path in circle]
+    objects = [path for target in listed for path in circle[target].prerequisites]
+    reader.rules[own] = symvers._replace(
+        uncompared_inputs=(*(path for path in symvers.uncompared_inputs if path not in circle), *objects),
+        needed=(*symvers.needed, *listed),
+    )
 
 
 def list_searched_records(rules: Iterable[Rule], tree: Tree) -> Iterator[str]:

@@ -131,3 +131,36 @@ def test_another_kernel_is_no_module(tree: Miniature) -> None:
     )  # fmt: skip
     assert f"{tree.objtree.name}/Module.symvers is older" not in done.stdout
     assert f"MO={tree.objtree}" not in done.stdout
+
+
+def test_a_module_that_was_cleaned_is_built_first(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """Without its list modpost would only warn."""
+    symbols = lib.parent / "symbols"
+    tree.make(f"M={symbols}", "clean")
+    assert check(kdeps, tree)[0] == 1
+    assert kdeps(tree, "make", *words(tree)).returncode == 0
+    assert (symbols / "Module.symvers").exists()
+    assert check(kdeps, tree)[0] == 0
+
+
+def test_modules_that_share_one_list_come_to_rest(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Each is given the symbols of all, its own among them: whichever is built last has the newest list."""
+    folders = [tree.external.parent / name for name in ("one", "two", "three")]
+    symbols = "KBUILD_EXTRA_SYMBOLS=" + " ".join(f"{folder}/Module.symvers" for folder in folders)
+    for folder in folders:
+        folder.mkdir()
+        (folder / "Kbuild").write_text(f"obj-m := {folder.name}.o\n")
+        (folder / f"{folder.name}.rs").write_text("pub fn f() {}\n")
+    for _ in range(2):
+        for folder in folders:
+            tree.make(f"M={folder}", symbols)
+    for folder in (*folders, *folders):
+        assert kdeps(tree, "make", f"M={folder}", symbols).returncode == 0
+    for folder in folders:
+        done = kdeps(tree, "check", f"M={folder}", symbols)
+        assert (done.returncode, done.stdout.count("stale")) == (0, 1), (
+            done.stdout
+        )  # "no stale kernel artifact"
+    tree.append(folders[1] / "two.rs", "pub fn g() {}\n")
+    done = kdeps(tree, "check", f"M={folders[0]}", symbols)
+    assert (done.returncode, "two.rs" in done.stdout) == (1, True), done.stdout
