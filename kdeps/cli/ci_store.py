@@ -28,11 +28,13 @@ def add_to_store(inspection: ScopeResults, name: str, environ: dict[str, str]) -
     from kdeps.cli.make_messages import say
     from kdeps.contents.shared import publish_steps
     from kdeps.contents.steps import remember_build
+    from kdeps.system.cache import find_problem
     from kdeps.system.remote import open_place
 
     place = open_place(name, environ, writing=True)
     steps = new_bytes = 0
-    failures = []
+    problem = find_problem(environ)
+    failures = [f"--store: {problem}: no build is remembered, so none can be stored"] if problem else []
     for part in inspection.parts:
         if part.result is None or part.result.rules.whole or part.result.tree.prebuilt:
             continue
@@ -44,5 +46,6 @@ def add_to_store(inspection: ScopeResults, name: str, environ: dict[str, str]) -
             failures.append(f"--store: {error}")
             break  # a place that failed once is not asked again
         steps, new_bytes = steps + added.steps, new_bytes + added.new_bytes
-    say(f"{steps} steps are in {printable(place.name)}, {new_bytes / 1e6:.1f} MB of them new")
+    if not failures:
+        say(f"{steps} steps are in {printable(place.name)}, {new_bytes / 1e6:.1f} MB of them new")
     return failures

@@ -339,6 +339,12 @@ MODULE_TOOLS: tuple[str, ...] = (
 )
 """What every module build uses besides what its records name."""
 
+MODULE_MAKEFILES: tuple[str, ...] = tuple(
+    f"scripts/{name}"
+    for name in ("Kbuild.include", "Makefile.build", "Makefile.lib", "Makefile.modpost", "Makefile.modfinal")
+)
+"""What every module build reads in the source tree, from 5.4 on."""
+
 
 def are_read_together(target: str, other: str) -> bool:
     """Whether the Makefile that includes the record of one target includes that of another one near it."""

@@ -285,7 +285,7 @@ def _examine_caches(environ: dict[str, str]) -> Iterator[Observation]:
     elif not os.access(folder, os.W_OK):
         problem = f"{folder}: not writable"
     if problem:
-        text = f"{problem}: nothing is remembered, which costs time only"
+        text = f"{problem}: nothing is remembered: that costs time, and an edit with an old time is not seen"
         yield Observation("caches", State.NOTE, "folder", text)
         return
     kinds = Counter(os.path.relpath(path, folder).split(os.sep)[0] for path in files)

@@ -236,7 +236,7 @@ def _changes(dot_config: str, configuration: Configuration) -> str:
     """Say how ``.config`` and the synced configuration differ; empty where they do not."""
     wanted = parse_symbols(read_text(dot_config))
     synced = parse_symbols(configuration.auto_conf)
-    names = sorted(name for name in wanted.keys() | synced.keys() if wanted.get(name) != synced.get(name))
+    names = sorted(n for n in wanted.keys() | synced.keys() if wanted.get(n, "n") != synced.get(n, "n"))
     shown = ", ".join(f"{n}: {synced.get(n, 'n')} → {wanted.get(n, 'n')}" for n in names[:3])
     return shown + (f", and {len(names) - 3} more" if len(names) > 3 else "")
 

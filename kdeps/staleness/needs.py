@@ -15,13 +15,14 @@ from kdeps import NamedTuple
 from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild.configuration import read_configuration
 from kdeps.kbuild.graph import Graph
-from kdeps.kbuild.makefile_rules import MODULE_TOOLS, TOOLCHAIN_CRATES, UNRECORDED_RULES
+from kdeps.kbuild.makefile_rules import MODULE_MAKEFILES, MODULE_TOOLS, TOOLCHAIN_CRATES, UNRECORDED_RULES
 from kdeps.kbuild.module_folder import holds_rust
 from kdeps.kbuild.rule import Action, Owner, Rule, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.staleness.snapshot import CRATES, Snapshot, is_damaged
 from kdeps.system.files import read_text
+from kdeps.system.stat import status_of
 
 _EXTERN = r"--extern\s+([\w]+)"
 _CRATE_FLAGS = (
@@ -81,6 +82,8 @@ def find_lacking(tree: Tree, graph: Graph, snapshot: Snapshot) -> Lacking:
         if not any(rule.source and rule.source.endswith(".rs") for rule in own) and holds_rust(tree.module):
             wanted += _find_needed_first(tree)
         gone += [path for path in wanted if path not in gone and not os.path.exists(path)]
+    if tree.module is not None:
+        gone += [path for name in MODULE_MAKEFILES if not _has_content(path := f"{tree.srctree}/{name}")]
     damaged = _find_damaged(tree, graph, read)
     found: list[Finding] = []
     if gone:
@@ -88,6 +91,11 @@ def find_lacking(tree: Tree, graph: Graph, snapshot: Snapshot) -> Lacking:
     if damaged:
         found.append(_say(tree, damaged, ReasonKind.INTERRUPTED, "is damaged or cut off; "))
     return Lacking(frozenset((*gone, *damaged)), tuple(found))
+
+
+def _has_content(path: str) -> bool:
+    st = status_of(path)
+    return st is not None and st.st_size > 0
 
 
 def _find_read(rules: tuple[Rule, ...]) -> set[str]:
@@ -184,4 +192,9 @@ def _say(tree: Tree, paths: list[str], kind: ReasonKind, what: str) -> Finding:
     else:
         why = "the module needs it, and no rule of this tree makes it"
         remedy = f"build what belongs in {os.path.dirname(paths[0])} first"
+        if paths[0] in [f"{tree.srctree}/{name}" for name in MODULE_MAKEFILES]:
+            why, remedy = (
+                "module builds read it, and it is gone or empty",
+                "put it back, as with `git checkout`",
+            )
     return Finding(kind, paths[0], f"{what}{why}{more}", remedy, Status.UNKNOWN)

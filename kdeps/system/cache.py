@@ -121,6 +121,7 @@ def open_folder(environ: dict[str, str], kind: str, *, create: bool = False) -> 
     _check_around(base)
     if create and not os.path.isdir(base):
         os.makedirs(base, 0o700, exist_ok=True)
+        _check_around(base)
     top = _open_private(os.path.join(base, "kdeps"), None, create=create)
     if not kind:
         return top
@@ -146,16 +147,19 @@ def make_folder(environ: dict[str, str], kind: str, name: str) -> str:
 
 
 def _check_around(folder: str) -> None:
-    """Refuse a place in which others could exchange the cache's folder: ``/tmp``, a home under ``sudo -E``.
+    """Refuse a place in which others could exchange the cache's folder: a home under ``sudo -E``.
 
-    Root may: it can write everywhere.
+    Root may: it can write everywhere. In ``/tmp`` nobody can exchange a folder that is made there.
 
     Raises:
         NotPrivate: It is such a place.
     """
-    while not os.path.isdir(folder) and len(folder) > 1 and not os.path.lexists(folder):
-        folder = os.path.dirname(folder)
-    _check(os.stat(folder), (os.geteuid(), 0), folder)
+    above = folder
+    while not os.path.isdir(above) and len(above) > 1 and not os.path.lexists(above):
+        above = os.path.dirname(above)
+    found = os.stat(above)
+    if above == folder or not found.st_mode & stat.S_ISVTX:
+        _check(found, (os.geteuid(), 0), above)
 
 
 def _open_private(path: str, parent: int | None, *, create: bool) -> int:
@@ -183,7 +187,7 @@ def _check(folder: os.stat_result, owners: tuple[int, ...], path: str) -> None:
         raise NotPrivate(1, f"it belongs to user {folder.st_uid}, not to you (user {os.geteuid()})", path)
     # Where each user has a group, a umask of 002 is usual.
     if mode & 0o002 or (mode & 0o020 and folder.st_gid != os.getegid()):
-        raise NotPrivate(1, "others can write to it (`chmod go-w`, or set XDG_CACHE_HOME)", path)
+        raise NotPrivate(1, "others can write to it; let XDG_CACHE_HOME name a folder of your own", path)
 
 
 def open_lock(environ: dict[str, str], name: str, *, create: bool) -> int:

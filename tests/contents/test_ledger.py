@@ -151,7 +151,7 @@ def test_a_configuration_that_went_back_in_time_is_not_synced(
     times = config.stat()
     config.write_text(config.read_text().replace("=y", "=n", 1))
     os.utime(config, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert look(tree).verdict.status is Status.FRESH
+    assert look(tree).verdict.status is Status.STALE  # by its ctime; and without one, too:
     judged = against(tree, ledger, tmp_path)
     assert judged.result.verdict.status is Status.STALE
     assert [f.kind for f in judged.result.verdict.findings] == [ReasonKind.CONFIG_NOT_SYNCED]

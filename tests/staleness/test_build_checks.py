@@ -362,6 +362,8 @@ UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
     "a symbol that is not set": (_unset, 2, "asks for CONFIG_NOVA_CORE, not set in this kernel"),
     "a symbol that is built in": (_build_in, 2, "its objects are part of the kernel"),
     "no root of the core crate": (lambda tree: (tree.srctree / "rust/kernel/lib.rs").unlink(), 1, "rust/kernel/lib.rs is gone"),
+    "no Makefile for the last step": (lambda tree: (tree.srctree / "scripts/Makefile.modfinal").unlink(), 2, "it is gone or empty"),
+    "an empty Makefile of Kbuild": (lambda tree: (tree.srctree / "scripts/Makefile.build").write_text(""), 2, "it is gone or empty"),
     "a configuration of the future": (_date_ahead, 1, "make never ends"),
     "a configuration that was cut off": (
         lambda tree: os.truncate(tree.objtree / "include/config/auto.conf", 95), 1, "is damaged or cut off",

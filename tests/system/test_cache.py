@@ -149,14 +149,17 @@ def test_a_folder_that_others_can_write_to_is_not_used(environ: dict[str, str]) 
         path.chmod(0o700)
 
 
-def test_a_home_like_tmp_is_not_used(tmp_path: Path) -> None:
-    """``HOME=/tmp``: usual in containers."""
+def test_a_home_like_tmp_has_a_private_folder(tmp_path: Path) -> None:
+    """``HOME=/tmp``, ``XDG_CACHE_HOME=/tmp/x``: usual in containers and in CI. What is made there nobody else can exchange."""
     home = tmp_path / "tmp"
     home.mkdir()
     home.chmod(0o1777)
-    assert not remembers({"HOME": str(home)})
-    assert find_problem({"HOME": str(home)}).startswith(f"{home}: others can write to it")
-    assert list(home.iterdir()) == []
+    for environ in ({"HOME": str(home)}, {"XDG_CACHE_HOME": str(home / "cache")}):
+        assert find_problem(environ) == ""
+        assert remembers(environ)
+    assert {path.stat().st_mode & 0o777 for path in home.iterdir()} == {0o700}
+    home.chmod(0o777)
+    assert find_problem({"XDG_CACHE_HOME": str(home / "other")}).startswith(f"{home}: others can write to it")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a folder of another user")
