@@ -227,12 +227,9 @@ class LedgerJudge:
             path, text = next(iter(differs.items()))
             more = f" (and {len(differs) - 1} more)" if len(differs) > 1 else ""
             message = f"{text}{more}, but is older than what was synced from it, so no build will sync it"
-            # Kbuild goes by time, so what it goes by has to be gone.
             kept.append(
-                Finding(
-                    ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE, (auto_conf,), Remedy.CONFIGURE
-                )
-            )  # fmt: skip
+                Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE, remedy=Remedy.SYNC)
+            )
         return tuple(kept)
 
 

@@ -316,14 +316,6 @@ class _Recall:
     def _unsynced(self, differs: list[str]) -> Finding:
         more = f" (and {len(differs) - 1} more)" if len(differs) > 1 else ""
         message = f"has other content than when the configuration was synced{more}, and an older time: no make syncs it"
-        auto_conf = configuration_target(self.result.tree)
-        # Kbuild goes by time, so what it goes by has to be gone.
         return Finding(
-            ReasonKind.CONFIG_NOT_SYNCED,
-            differs[0],
-            message,
-            "",
-            Status.STALE,
-            (auto_conf,),
-            Remedy.CONFIGURE,
+            ReasonKind.CONFIG_NOT_SYNCED, differs[0], message, "", Status.STALE, remedy=Remedy.SYNC
         )

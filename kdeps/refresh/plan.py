@@ -76,7 +76,7 @@ def plan_refresh(result: CheckResult) -> Plan:
     for finding in findings:
         remove += finding.remove
     goals: list[str] = []
-    if any(finding.remedy is Remedy.CONFIGURE for finding in findings):
+    if any(finding.remedy in (Remedy.CONFIGURE, Remedy.SYNC) for finding in findings):
         goals.append(CONFIGURE_GOAL)
     if any(finding.remedy is Remedy.SYNC for finding in findings):
         goals.append(SYNC_GOAL)

@@ -104,7 +104,7 @@ def conclude(
             reason.kbuild for reason in reasons if rule.action is not Action.FILECHK or _is_missing(reason)
         }
         unsure = False
-        moved = True in seen
+        moved = surely_moved = True in seen
         for feed in graph.feeds[at]:
             producer = states[feed.producer]
             if producer is None:
@@ -115,18 +115,20 @@ def conclude(
             replaces = (
                 feed.path not in producer.rule.replaced_if_changed and rule.action is not Action.FILECHK
             )
+            moves = compared and feed.producer in pending
             if replaces and producer.certainty is Certainty.CERTAIN:
                 seen.add(visible)
+                surely_moved = surely_moved or moves
             else:
                 unsure = unsure or visible
-            moved = moved or (compared and feed.producer in pending)
+            moved = moved or moves
         certain = True in seen or (bool(seen) and not unsure)
         if not reasons:
             continue
         unseen = any(
             not reason.kbuild and reason.kind is not ReasonKind.MISSING_PREREQUISITE for reason in direct[at]
         )
-        if rule.owner is Owner.MODULE and (True in seen if unseen else moved):
+        if rule.owner is Owner.MODULE and (surely_moved if unseen else moved):
             pending.add(at)  # what modpost may write as it was cures nothing that make does not see
         states[at] = Stale(
             rule,

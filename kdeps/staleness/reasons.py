@@ -107,7 +107,8 @@ class Remedy(Enum):
     CONFIGURE = "configure"
     """A refresh after new symbols got their defaults; syncconfig would ask about them on the terminal."""
     SYNC = "sync"
-    """A refresh that begins with syncconfig, for Kbuild does not notice by itself."""
+    """The same, and then syncconfig, for Kbuild goes by time and does not notice by itself. It compares the new
+    values with the old ones; without ``auto.conf`` it would not see that a symbol is no longer set."""
     MANUAL = "by hand"
     """Only the user can; a refresh would fail, or do what the user did not ask for."""
 

@@ -51,7 +51,7 @@ def test_another_bindgen_needs_the_configuration_synced(tree: Miniature) -> None
     """Kbuild compares bindgen nowhere: what it made goes, and Kconfig reads its version anew."""
     tree.set_version("bindgen", "0.99.0")
     plan = plan_refresh(look(tree))
-    assert plan.goals == ("syncconfig", "modules_prepare")
+    assert plan.goals == ("olddefconfig", "syncconfig", "modules_prepare")
     assert f"{tree.objtree}/rust/bindings/bindings_generated.rs" in plan.remove
 
 
