@@ -80,6 +80,8 @@ class LoadedReport(NamedTuple):
     """The other machine, as the user named it; empty for this one."""
     origins: dict[str, Origin]
     """What is remembered of build ids."""
+    sysroot: str = ""
+    """The root of the machine that was looked at; empty for one that runs."""
     is_whole: bool = False
     """All modules of a tree are compared: a module without a break gets one line."""
 
@@ -185,21 +187,24 @@ def mend(report: LoadedReport, answer: ModuleAnswer, cwd: str) -> tuple[str, str
     tree, name = answer.module.result.tree, shell_quoted(answer.module.name)
     on = f", on {report.where}" if report.where else ""
     release = shell_quoted(report.facts.installed_release)
+    base = f"-b {shell_quoted(report.sysroot)} " if report.sysroot else ""
+    depmod = f"sudo depmod {base}{release}"
     if link.kind in (Kind.SOURCES_CHANGED, Kind.NOT_BUILT):
         return "to build it", f"kdeps {_make_command(tree, cwd)}"
     if link.status is Status.UNKNOWN:
         return None
     if link.kind in (Kind.NOT_INDEXED, Kind.FILE_GONE, Kind.INDEX_OLDER):
-        return f"to let modprobe find it{on}", f"sudo depmod {release}"
+        return f"to let modprobe find it{on}", depmod
     if link.kind is Kind.LEFT_OVER:
-        return f"to remove it{on}", f"sudo rm {shell_quoted(link.path)} && sudo depmod {release}"
+        return f"to remove it{on}", f"sudo rm {shell_quoted(link.path)} && {depmod}"
     if link.kind is Kind.OTHER_LINK and link.stage is Stage.INSTALLED:
-        return f"to install it{on}", f"sudo {_make_command(tree, cwd, INSTALL_GOAL)} && sudo depmod {release}"
+        to = f" INSTALL_MOD_PATH={shell_quoted(report.sysroot)}" if report.sysroot else ""
+        return f"to install it{on}", f"sudo {_make_command(tree, cwd, INSTALL_GOAL)}{to} && {depmod}"
     if link.stage is Stage.INITRAMFS:
         return f"to renew the initramfs{on}", _initramfs_command(link.others[0], release)
     if link.stage is Stage.LOADED and link.kind is not Kind.BUILT_IN:
         return _reload(report, answer, name, on, is_loaded=link.kind is not Kind.NOT_LOADED)
-    if link.stage is Stage.BOOTED:
+    if link.stage is Stage.BOOTED and report.facts.has_modules_folder:
         return f"to boot the kernel that it is for{on}", "sudo reboot"
     return None
 

@@ -60,6 +60,7 @@ class Machine:
         self.root = root
         self.release = release
         self.modules = root / "lib/modules" / release
+        self.depmod = f"sudo depmod -b {root} {release}"
         (root / "sys/module").mkdir(parents=True)
         (root / "boot").mkdir()
         self._write("proc/sys/kernel/osrelease", f"{release}\n")

@@ -62,9 +62,9 @@ def run_loaded(request: Request) -> int:
         for build_id in {link.build_id for link in answer.links if link.build_id}:
             if origin := origins.get(build_id) or known.find(build_id, with_edits=is_old):
                 origins[build_id] = origin
-    report = LoadedReport(
-        facts, answers, request.host or request.facts or "", origins, is_whole=builds.is_whole
-    )
+    where = request.host or request.facts or ""
+    sysroot = "" if request.sysroot == "/" else os.path.abspath(request.sysroot)
+    report = LoadedReport(facts, answers, where, origins, sysroot, is_whole=builds.is_whole)
     pen = make_text_output(cwd, request.colour)
     if request.output is Format.JSON:
         from kdeps.report.loaded_json import loaded_document
