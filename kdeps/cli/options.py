@@ -167,5 +167,5 @@ def cli() -> None:
     """
 
 
-make_command = cli.command(cls=_MakeCommand, context_settings=_MAKE_ARGS)
+make_args_command = cli.command(cls=_MakeCommand, context_settings=_MAKE_ARGS)
 """Registers a command whose words are make's."""

@@ -12,7 +12,7 @@ import os
 import re
 from enum import Enum
 
-from kdeps.formats.makeargs import MakeArgs, parse_make_args, working_directory
+from kdeps.formats.makeargs import MakeArgs, find_unknown_option, parse_make_args, working_directory
 from kdeps.kbuild.kernel_makefile import read_kernel_makefile
 from kdeps.kbuild.makefile_words import VARIABLES, find_goal_meant, find_variable_meant
 from kdeps.kbuild.module_folder import builds_objects
@@ -67,6 +67,9 @@ def find_slip_of_make(words: tuple[str, ...], cwd: str) -> str | None:
     """
     args = parse_make_args(words)
     folder = working_directory(args, cwd)
+    unknown = find_unknown_option(words)
+    if unknown is not None:
+        return f"{unknown}: neither make nor kdeps has this option; its own are --on-stale and --with"
     slip = find_variable_slip(args)
     if slip is None and read_kernel_makefile(folder) is not None:
         slip = _find_source_slip(args, folder)

@@ -104,6 +104,13 @@ def test_make_says_that_a_variable_is_misspelled(word: str, meant: str, tree: Mi
     assert f"did you mean `{meant}`?" in done.stderr
 
 
+def test_make_says_that_an_option_is_misspelled(tree: Miniature) -> None:
+    """Before make prints its own fifty lines."""
+    done = _kdeps(tree, "make", f"O={tree.objtree}", M, "--on-stael=fail")
+    assert done.returncode == 2
+    assert "--on-stael=fail: neither make nor kdeps has this option" in done.stderr
+
+
 def test_a_variable_that_the_modules_makefile_reads_is_no_slip(tree: Miniature) -> None:
     """It is spelled nearly as one of Kbuild's, but it is the module's own."""
     assert find_slip((M, "LLVMX=1"), str(tree.srctree)) is not None

@@ -280,6 +280,12 @@ def test_a_file_to_keep_builds_the_module_and_renews_itself(
     assert run(tree, ninja, file).returncode == 0
     tree.append("rust/kernel/fresh.rs", "// four\n")
     assert "rust/kernel.o" in steps(run(tree, ninja, file))
+    # What ninja cannot do is said, not passed over.
+    tree.set_config(LOG_BUF_SHIFT="19")
+    done = run(tree, ninja, file)
+    assert (done.returncode, "run make first" in done.stdout + done.stderr) == (1, True), done
+    tree.make("modules_prepare")
+    assert run(tree, ninja, file).returncode == 0
 
 
 def test_make_with_ninja(tree: Miniature, kdeps: RunKdeps, ninja: Program) -> None:

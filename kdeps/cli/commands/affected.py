@@ -14,7 +14,7 @@ from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     colour_option,
     format_option,
-    make_command,
+    make_args_command,
     refuse_slips,
     words_argument,
 )
@@ -130,7 +130,7 @@ def _print(
     print_lines(pen.lines, colour)
 
 
-@make_command
+@make_args_command
 @click.option(
     "--since",
     shell_complete=complete_revision,

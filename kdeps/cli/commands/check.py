@@ -10,13 +10,13 @@ from kdeps.cli.choices import By
 from kdeps.cli.options import (
     colour_option,
     format_option,
-    make_command,
+    make_args_command,
     refuse_slips,
     words_argument,
 )
 
 
-@make_command
+@make_args_command
 @format_option("How to print the verdict.")
 @click.option(
     "--exact",

@@ -15,7 +15,7 @@ from kdeps.artifacts.inspect import inspect_artifacts
 from kdeps.cli.choices import CiFormat, Colour
 from kdeps.cli.completers import complete_revision
 from kdeps.cli.exits import exit_of
-from kdeps.cli.options import colour_option, make_command, refuse_slips, words_argument
+from kdeps.cli.options import colour_option, make_args_command, refuse_slips, words_argument
 from kdeps.cli.output import is_unicode, make_text_output
 from kdeps.cli.terminal import current_folder, find_width
 from kdeps.contents.scope import check_for_contents, judge_scope_contents
@@ -208,7 +208,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
     return gitlab
 
 
-@make_command
+@make_args_command
 @click.option(
     "--scope", type=click.Choice([e.value for e in Scope]), default="module", show_default=True,
     help="Judge what the make arguments name; also every module below the source tree that was built with M=; or the whole object tree: vmlinux and every module of its configuration.",

@@ -15,7 +15,7 @@ import click
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     ledger_option,
-    make_command,
+    make_args_command,
     refuse_unknown_options,
     words_argument,
 )
@@ -178,7 +178,7 @@ class _Examiner:
         return known
 
 
-@make_command
+@make_args_command
 @ledger_option
 @click.option("--no-replay", is_flag=True, help="Compile nothing again to find file and line of a module.")
 @words_argument("words", "[LOG] [MAKE_ARGS]...")

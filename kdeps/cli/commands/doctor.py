@@ -11,7 +11,7 @@ from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     colour_option,
     format_option,
-    make_command,
+    make_args_command,
     refuse_slips,
     words_argument,
 )
@@ -70,7 +70,7 @@ def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: 
     return Exit.ERROR if blocked else Exit.FRESH
 
 
-@make_command
+@make_args_command
 @format_option("How to print what was found.")
 @colour_option
 @words_argument("make_args")

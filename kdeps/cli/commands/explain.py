@@ -24,7 +24,7 @@ from kdeps.cli.explaining import (
 from kdeps.cli.options import (
     colour_option,
     format_option,
-    make_command,
+    make_args_command,
     refuse_slips,
     words_argument,
 )
@@ -123,7 +123,7 @@ def _is_page_name(words: tuple[str, ...]) -> bool:
     return _CODE.fullmatch(words[0]) is not None or read_page(words[0]) is not None
 
 
-@make_command
+@make_args_command
 @click.option(
     "--frames", is_flag=True, help="List the Rust functions whose stack frame is above CONFIG_FRAME_WARN."
 )

@@ -9,7 +9,7 @@ import sys
 import click
 
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import make_command, refuse_slips, words_argument
+from kdeps.cli.options import make_args_command, refuse_slips, words_argument
 from kdeps.cli.terminal import current_folder
 from kdeps.contents.recall import judge_contents
 from kdeps.staleness.check import CheckResult, check_build
@@ -87,7 +87,7 @@ GRAPH_FORMATS = ("html", "dot", "svg", "mermaid", "graphml", "json")
 GRAPH_DETAILS = ("groups", "steps", "files")
 
 
-@make_command
+@make_args_command
 @click.option(
     "--format", "output_format", type=click.Choice(GRAPH_FORMATS),
     help="What to write; by default the suffix of the --output file decides, else html.",

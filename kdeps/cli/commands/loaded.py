@@ -17,7 +17,7 @@ from kdeps.cli.options import (
     colour_option,
     format_option,
     ledger_option,
-    make_command,
+    make_args_command,
     refuse_slips,
     words_argument,
 )
@@ -106,7 +106,7 @@ def print_script(words: tuple[str, ...]) -> int:
     return Exit.FRESH
 
 
-@make_command
+@make_args_command
 @click.option("--host", metavar="HOST", help="Look at another machine, by your own ssh, in one round trip.")
 @click.option(
     "--script",

@@ -7,10 +7,10 @@ import click
 
 from kdeps.cli.choices import OnStale, With
 from kdeps.cli.make import run_make
-from kdeps.cli.options import make_command, words_argument
+from kdeps.cli.options import make_args_command, words_argument
 
 
-@make_command
+@make_args_command
 @click.option(
     "--on-stale", type=click.Choice([choice.value for choice in OnStale]),
     help="What to do about stale kernel artifacts: rebuild them first (the default), only warn, or fail.",

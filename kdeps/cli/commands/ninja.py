@@ -9,11 +9,13 @@ import sys
 import click
 
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import make_command, refuse_slips, words_argument
+from kdeps.cli.options import make_args_command, refuse_slips, words_argument
 from kdeps.cli.terminal import current_folder
 from kdeps.refresh.ninja.manifest import Place, write_manifest
 from kdeps.refresh.ninja.replay import plan_replay
 from kdeps.refresh.ninja.run import build_folder, clear_folder, confirm_commands
+from kdeps.refresh.plan import REFRESH_GOAL
+from kdeps.report.refresh_commands import make_command
 from kdeps.staleness.check import check_build
 from kdeps.system.errors import UsageError
 from kdeps.system.files import write_file
@@ -53,7 +55,9 @@ def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str |
         more = len(replay.for_make) - MAX_REASONS
         if more > 0:
             sys.stderr.write(f"kdeps: left to make: {more} more step{'s' if more > 1 else ''}\n")
-        sys.stderr.write("kdeps: run make first: `kdeps make` does, or `make … modules_prepare`\n")
+        sys.stderr.write(
+            f"kdeps: run make first: `kdeps make` does, or `{make_command(result.tree, cwd, REFRESH_GOAL)}`\n"
+        )
         return Exit.STALE
     if not everything:
         count = len(replay.steps)
@@ -61,7 +65,7 @@ def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str |
     return Exit.FRESH
 
 
-@make_command
+@make_args_command
 @click.option(
     "--all", "everything", is_flag=True,
     help="Write every step of the kernel's part and of the module, stale or not: a file to keep, which regenerates itself.",

@@ -10,7 +10,7 @@ import time
 import click
 
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import make_command, refuse_slips, words_argument
+from kdeps.cli.options import make_args_command, refuse_slips, words_argument
 from kdeps.cli.remembering import remember_later
 from kdeps.cli.settling import check_scope
 from kdeps.cli.settling import settle as settle_build
@@ -42,7 +42,7 @@ def run_settle(words: tuple[str, ...], *, dry_run: bool = False, whole: bool = F
     return Exit.FRESH
 
 
-@make_command
+@make_args_command
 @click.option("--dry-run", is_flag=True, help="List the steps that would be settled, and change nothing.")
 @click.option(
     "--scope", type=click.Choice(["module", "tree"]), default="module", show_default=True,

@@ -15,7 +15,7 @@ from kdeps.cli.exits import Exit
 from kdeps.cli.options import (
     colour_option,
     format_option,
-    make_command,
+    make_args_command,
     refuse_slips,
     words_argument,
 )
@@ -101,7 +101,7 @@ def print_unit(options: list[str], words: tuple[str, ...]) -> int:
     return Exit.FRESH
 
 
-@make_command
+@make_args_command
 @click.option(
     "--on-stale", type=click.Choice(["warn", "rebuild", "fail"]), default="warn", show_default=True,
     help="When something is stale: warn, refresh it once the tree is quiet, or exit with status 1.",

@@ -13,7 +13,7 @@ from kdeps.cli.exits import Exit, exit_of
 from kdeps.cli.options import (
     colour_option,
     format_option,
-    make_command,
+    make_args_command,
     refuse_slips,
     words_argument,
 )
@@ -221,7 +221,7 @@ def _answer_users(asked: _Asked) -> int:
     return Exit.FRESH
 
 
-@make_command
+@make_args_command
 @click.option("--used-by", is_flag=True, help="The reverse: everything that is made from the file.")
 @click.option(
     "--all",

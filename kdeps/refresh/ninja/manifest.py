@@ -70,7 +70,7 @@ def write_manifest(replay: Replay, tree: Tree, place: Place) -> str:
     inputs = [step.inputs for step in replay.steps] + [handover.inputs for handover in replay.handovers]
     for paths in inputs:
         read.update(dict.fromkeys(path for path in paths if path not in made))
-    _write_end(ninja, replay, place, made, list(read))
+    _write_end(ninja, replay, place, made, list(read), f"{tree.objtree}/.config")
     return text.getvalue()
 
 
@@ -172,7 +172,9 @@ def describe(step: Step) -> str:
     return f"{kind:7} {step.rule.name}"
 
 
-def _write_end(ninja: Writer, replay: Replay, place: Place, made: set[str], read: list[str]) -> None:
+def _write_end(
+    ninja: Writer, replay: Replay, place: Place, made: set[str], read: list[str], dot_config: str
+) -> None:
     if not replay.steps and not replay.handovers:
         ninja.build(["all"], "phony")
         ninja.default(["all"])
@@ -184,7 +186,8 @@ def _write_end(ninja: Writer, replay: Replay, place: Place, made: set[str], read
     if place.file:
         records = [step.rule.record for step in replay.steps if step.rule.record]
         ninja.newline()
-        ninja.build([place.file], "renew", implicit=records)
+        # What make has to sync first is told, by failing to renew the file.
+        ninja.build([place.file], "renew", implicit=[*records, dot_config])
     ninja.newline()
     ninja.output.write(
         "# A file that is gone counts as changed, as the empty rules of the records have it.\n"
