@@ -60,9 +60,13 @@ def say_helps(result: CheckResult) -> None:
 
 def say_left(result: CheckResult, cwd: str, *, refreshed: bool) -> None:
     """Say what a refresh has not cured, or cannot."""
+    from kdeps.refresh.plan import find_gone_sources
+
     if refreshed:
         say_all("error: refreshed, but still stale", find_headlines(result, cwd))
     say_helps(result)
+    for path in find_gone_sources(result):
+        say(f"help: put {path} back, or take it out of the Makefile")
     what = (
         "the module was not built" if refreshed else "a refresh cannot help here, so the module was not built"
     )

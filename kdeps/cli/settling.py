@@ -73,7 +73,7 @@ def _locked(environ: dict[str, str], result: CheckResult, otherwise: str) -> Ite
     try:
         yield
     except OSError as error:
-        say(f"note: {error.filename}: {error.strerror}: {otherwise}")
+        say(f"note: {error.filename or objtree}: {error.strerror}: {otherwise}")
     finally:
         lock.release()
 

@@ -26,9 +26,9 @@ REFRESH_GOAL = "modules_prepare"
 WHOLE_GOAL = "all"
 CONFIGURE_GOAL = "olddefconfig"
 SYNC_GOAL = "syncconfig"
-_NOT_FOR_THE_KERNEL = frozenset(
-    ("-B", "--always-make", "-n", "--just-print", "--dry-run", "--recon", "-q", "--question", "-t", "--touch")
-)
+RUNS_NOTHING = frozenset(("-n", "--just-print", "--dry-run", "--recon", "-q", "--question", "-t", "--touch"))
+"""Options with which make runs no recipe."""
+_NOT_FOR_THE_KERNEL = RUNS_NOTHING | {"-B", "--always-make"}
 _FLAG_VARIABLES = {"KRUSTFLAGS": (".rmeta",), "KCFLAGS": ("-D__BINDGEN__",)}
 """Make variables with flags of the user's own → what tells a command of rust/ that takes them."""
 
@@ -118,6 +118,15 @@ def _needs_removal(state: Stale) -> bool:
     # Without its source nothing could make it again.
     gone = ReasonKind.MISSING_PREREQUISITE
     return not any(reason.kind is gone and reason.path == state.rule.source for reason in direct)
+
+
+def find_gone_sources(result: CheckResult) -> list[str]:
+    """Sources that are gone, without which nothing can make what was built from them."""
+    gone = ReasonKind.MISSING_PREREQUISITE
+    silent = [state for state in result.verdict.stale if state.silent]
+    return [
+        r.path for state in silent for r in state.reasons if r.kind is gone and r.path == state.rule.source
+    ]
 
 
 def _find_dead_stamps(state: Stale, objtree: str) -> list[str]:

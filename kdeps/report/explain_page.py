@@ -48,13 +48,17 @@ def page_names() -> tuple[str, ...]:
 
 
 def read_page(name: str) -> Page | None:
-    """Read a page; None if there is no page of that name. Letters may be of either case."""
-    known = {page.lower(): page for page in page_names()}
-    found = known.get(name.lower())
+    """Read a page; None if there is no page of that name. A name may be as a message has it, ``stale[new-file]``."""
+    known = {_plain(page): page for page in page_names()}
+    found = known.get(_plain(name.rpartition("[")[2].removesuffix("]")))
     if found is None:
         return None
     text = (FOLDER / f"{found}{_SUFFIX}").read_text(encoding="utf-8")
     return Page(found, text.partition("\n")[0].partition(": ")[2], text)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def page_of(name: str) -> Page:

@@ -7,7 +7,7 @@ import os
 
 from kdeps.formats.makeargs import MODULE_LINKING
 from kdeps.kbuild.tree import Tree, module_argument
-from kdeps.refresh.plan import plan_refresh, shown_command, stands_there
+from kdeps.refresh.plan import RUNS_NOTHING, plan_refresh, shown_command, stands_there
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Source
 from kdeps.system.text import shell_quoted
@@ -43,7 +43,7 @@ def _own_words(tree: Tree, cwd: str) -> list[str]:
     """The module build itself, as the user called it; spelled out where M= or the kernel was inferred."""
     if not {"M", "KBUILD_EXTMOD"} & tree.args.variables.keys() or not stands_there(tree, cwd):
         return module_command(tree, tree, cwd)
-    left_out = {"clean", "help", "modules_install", "modules_prepare"}
+    left_out = {"clean", "help", "modules_install", "modules_prepare", *RUNS_NOTHING}
     words = ("make", *tree.args.words, *tree.inherited)
     return [word for word in words if word not in left_out]
 

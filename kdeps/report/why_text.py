@@ -10,7 +10,7 @@ from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.query.names import Named
 from kdeps.query.why import Chain, Step, User, choose, is_taken, judge_target
-from kdeps.refresh.plan import plan_refresh
+from kdeps.refresh.plan import find_gone_sources, plan_refresh
 from kdeps.report.sentences import (
     SENTENCES,
     ResultText,
@@ -303,11 +303,16 @@ def _write_consequence(writer: ResultText, state: Stale, *, missed: bool) -> Non
 
 def _write_cure(writer: ResultText) -> None:
     """Write what brings the build to fresh."""
-    manual = plan_refresh(writer.result).manual
-    if manual:  # before that a refresh does harm
-        writer.lines += [f"{writer.mark('help', 'help')}: {found.help}" for found in manual if found.help]
-        return
-    writer.lines += cure_lines(writer)
+    plan = plan_refresh(writer.result)
+    helps = [found.help for found in plan.manual if found.help]  # before that a refresh does harm
+    if plan.empty:
+        helps += [
+            f"put {writer.path(p)} back, or take it out of the Makefile"
+            for p in find_gone_sources(writer.result)
+        ]
+    writer.lines += [f"{writer.mark('help', 'help')}: {text}" for text in helps]
+    if not helps and not plan.empty:
+        writer.lines += cure_lines(writer)
 
 
 def _write_use(writer: ResultText, state: Stale, *, missed: bool) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from kdeps.artifacts.failure import Failure
 
 _NAME = re.compile(r"[a-z][a-z-]+")
-_CODE = re.compile(r"E[0-9]{4}", re.IGNORECASE)
+_CODE = re.compile(r"E[0-9]{2,5}", re.IGNORECASE)
 
 
 def run_explain(
@@ -86,7 +87,10 @@ def run_page(name: str) -> int:
 
     page = read_page(name)
     if page is None:
-        raise UnknownTarget(f"{name}: no page has that name; there are {', '.join(page_names())}")
+        near = difflib.get_close_matches(name, page_names(), 3)
+        raise UnknownTarget(
+            f"{name}: no page has that name; {'did you mean' if near else 'there are'} {', '.join(near or page_names())}"
+        )
     print_lines(page.text.splitlines(), Colour.NEVER)
     return Exit.FRESH
 
