@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -331,3 +332,30 @@ def test_the_one_command_is_named_and_does_it_all(
     words = shown.split()
     assert kdeps(tree, words[0], *words[1:], cwd=tree.srctree).returncode == 0
     assert kdeps(tree, "check", NOVA).returncode == 0
+
+
+def test_of_two_modules_of_one_name_none_is_taken(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A wrong guess would look like an answer."""
+    other = "drivers/x/nova-core"
+    shutil.copytree(tree.srctree / MODULE, tree.srctree / other)
+    tree.make(f"M={other}")
+    done = kdeps(tree, "why", "nova-core.ko")
+    assert (done.returncode, "name the module with M=" in done.stderr) == (2, True), done
+    assert kdeps(tree, "why", "nova-core.ko", f"M={other}").returncode == 0
+
+
+def test_a_source_to_put_back_is_all_that_helps(tree: Miniature, kdeps: RunKdeps) -> None:
+    """kdeps make would refuse, so it is not advised."""
+    (tree.module / "nova_core.rs").unlink()
+    done = kdeps(tree, "why", "nova-core.ko", f"M={MODULE}")
+    assert (done.returncode, "kdeps make" in done.stdout) == (1, False), done.stdout
+    assert "nova_core.rs back, or take it out of the Makefile" in done.stdout
+
+
+def test_an_unsynced_configuration_leaves_one_verdict(tree: Miniature, kdeps: RunKdeps) -> None:
+    """The target is older than nothing, but it is not fresh, and the cure is the one that check has."""
+    tree.set_config(LOG_BUF_SHIFT="19")
+    done = kdeps(tree, "why", "nova-core.ko", f"M={MODULE}")
+    assert (done.returncode, "fresh:" in done.stdout, "olddefconfig" in done.stdout) == (1, False, True), (
+        done.stdout
+    )

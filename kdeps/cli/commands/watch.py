@@ -117,7 +117,7 @@ def print_unit(options: list[str], words: tuple[str, ...]) -> int:
     "--on-fresh",
     default="",
     metavar="CMD",
-    help="Run CMD after each refresh or build that ends fresh, for example to reload the module.",
+    help="Run CMD after each refresh or build that ends fresh. A refresh makes the kernel's part, not the module.",
 )
 @click.option("--all-modules", is_flag=True, help="Watch every module of this tree that was built with M=.")
 @format_option("How to print a verdict; json is one object a line.")

@@ -25,7 +25,8 @@ from kdeps.query.names import Named, Names
 from kdeps.query.why import Chain, User, choose, explain, find_chain, find_state, find_users, judge_target
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.reasons import ReasonKind, Source
-from kdeps.system.errors import UnknownTarget, UsageError
+from kdeps.system.errors import AmbiguousName, UnknownTarget, UsageError
+from kdeps.system.text import list_some
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,11 +120,13 @@ def _find_build(
         from kdeps.kbuild.rule import Owner
         from kdeps.kbuild.tree import module_argument
 
-        for folder in find_modules(result.tree):
+        folders = find_modules(result.tree)
+        for folder in folders:
             other = check_build((*words, f"M={module_argument(result.tree, folder)}"), cwd, environ)
             own = [rule for rule in other.graph.rules if rule.owner is Owner.MODULE]
             names = Names(other.tree, other.graph)
             if is_built_against(other.tree.objtree, own) and names.find(name, cwd) is not None:
+                _refuse_namesakes(name, [f for f in folders if os.path.exists(f"{f}/{name}")])
                 return other, names
     # A name that none of them has may have its neighbours in any.
     from kdeps.kbuild.modules import read_whole
@@ -132,6 +135,12 @@ def _find_build(
     whole = read_whole(words, cwd, environ)
     everything = check_modules(whole, environ)._replace(tree=result.tree)
     return everything, Names(result.tree, whole.graph, whole.folders)
+
+
+def _refuse_namesakes(name: str, folders: list[str]) -> None:
+    """Raise if several modules have a file of that name."""
+    if len(folders) > 1:
+        raise AmbiguousName(f"{name}: may be of {list_some(folders, 3)}; name the module with M=")
 
 
 def _answer_why(asked: _Asked) -> int:
