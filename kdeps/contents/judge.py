@@ -19,6 +19,7 @@ not run, and is called stale: a build has to be followed by a new ledger.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHash, FileHasher
@@ -34,9 +35,10 @@ from kdeps.contents.ledger import (
 )
 from kdeps.contents.roots import Roots
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule
-from kdeps.kbuild.tree import Tree
+from kdeps.kbuild.tree import Tree, roots_of
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.judge import conclude
+from kdeps.staleness.racy_edits import short_name
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status
 from kdeps.system.text import list_some
 
@@ -272,10 +274,11 @@ def judge_by_content(
 
 def _discover(result: CheckResult, judge: LedgerJudge) -> list[Finding]:
     found: list[Finding] = []
+    shown_name = partial(short_name, roots=roots_of((result.tree,)))
     if judge.touched:
         targets = list(dict.fromkeys(target for target, _ in judge.touched))
         paths = list(dict.fromkeys(path for _, path in judge.touched))
-        touched = list_some(paths, 1, judge.roots.name)
+        touched = list_some(paths, 1, shown_name)
         steps = f"{len(targets)} step{'s' if len(targets) > 1 else ''}"
         message = f"touched only: {touched} newer, with the content of the ledger; make would run {steps} for nothing"
         found.append(Finding(ReasonKind.TOUCHED_ONLY, paths[0], message, "", Status.FRESH))
@@ -286,8 +289,8 @@ def _discover(result: CheckResult, judge: LedgerJudge) -> list[Finding]:
     unknown = [target for target in judge.uncovered if target in matter]
     if judge.uncovered:
         shown = unknown or judge.uncovered
-        names = list_some(shown, 3, judge.roots.name)
-        message = f"the ledger has nothing about {names}, which were not fresh when it was written or were made since"
+        names = list_some(shown, 3, shown_name)
+        message = f"the ledger has nothing about {names}: not fresh when it was written, or made since"
         status = Status.UNKNOWN if unknown else Status.FRESH
         found.append(
             Finding(

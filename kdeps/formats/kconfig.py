@@ -48,10 +48,16 @@ def parse_value(text: str, symbol: str) -> str | None:
 def parse_symbols(text: str) -> dict[str, str]:
     """Every symbol that an ``auto.conf`` or ``.config`` gives a value, by its whole name (``CONFIG_PCI``).
 
-    Without the quotes of strings: they stand in .config and (since 5.14) not in auto.conf.
+    Without the quotes and backslashes of strings: they stand in .config and (since 5.14) not in auto.conf.
     """
     pairs = (line.partition("=") for line in text.split("\n") if line.startswith("CONFIG_"))
-    return {name: value.strip('"') for name, _, value in pairs}
+    return {name: _unescaped(value).strip('"') for name, _, value in pairs}
+
+
+def _unescaped(value: str) -> str:
+    if value[:1] != '"' or "\\" not in value:
+        return value
+    return re.sub(r"\\(.)", r"\1", value)
 
 
 def parse_config_inputs(text: str) -> ConfigInputs:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdeps.formats.kconfig import ConfigInputs, parse_config_inputs, parse_value
+from kdeps.formats.kconfig import ConfigInputs, parse_config_inputs, parse_symbols, parse_value
 from tests.conftest import CHECKOUT
 from tests.support.gnu_make import MAKE, REASON
 
@@ -145,3 +145,10 @@ def test_reading_never_raises(text: str) -> None:
     """Whatever the text is."""
     assert all(parse_config_inputs(text).files)
     parse_value(text, "A")
+
+
+@pytest.mark.parametrize("value", ["", "a b", 'x"y', "back\\slash", '"quoted"', "a # b", "0x10"])
+def test_a_string_is_the_same_in_both_files(value: str) -> None:
+    """.config has it escaped and quoted, auto.conf as it is."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    assert parse_symbols(f'CONFIG_A="{escaped}"\n') == parse_symbols(f"CONFIG_A={value}\n")
