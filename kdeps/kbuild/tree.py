@@ -38,6 +38,10 @@ _MACHINES = {
 }  # fmt: skip
 
 
+CORE_SOURCES = ("init/main.c", "rust/kernel/lib.rs", "rust/kernel/device.rs", "rust/kernel/io.rs")
+"""Sources of a kernel, none of which a package of headers has. One that was deleted makes no package of a tree."""
+
+
 class Tree(NamedTuple):
     """Where one build lies. All paths are absolute and without a slash at the end."""
 
@@ -123,7 +127,7 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
         version=version,
         release=release,
         srcarch=_find_srcarch(make.args, environ, objtree),
-        prebuilt=not _has_core_sources(srctree),
+        prebuilt=not any(os.path.exists(f"{srctree}/{name}") for name in CORE_SOURCES),
         args=make.args,
         # In the folder of MO= every make is one of the module.
         make_directory=objtree if "KBUILD_EXTMOD" in makefile.settings else stand,
@@ -138,17 +142,6 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
         makefiles=make.makefiles,
         steady=make.steady,
     )
-
-
-def _has_core_sources(srctree: str) -> bool:
-    """Whether any source of the core is there; that one was deleted makes no package of headers."""
-    if os.path.exists(f"{srctree}/init/main.c"):
-        return True
-    try:
-        names = os.listdir(f"{srctree}/rust/kernel")
-    except OSError:
-        return False
-    return any(name.endswith(".rs") and not name.startswith("generated_") for name in names)
 
 
 def read_vermagic_release(tree: Tree) -> str:

@@ -24,7 +24,7 @@ from kdeps.kbuild.other_modules import list_searched_records
 from kdeps.kbuild.records import path_of_target
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.kbuild.toolchain import rustc_folders, toolchain_files
-from kdeps.kbuild.tree import Tree
+from kdeps.kbuild.tree import CORE_SOURCES, Tree
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.release_checks import find_localversions, list_git_files
 
@@ -36,11 +36,9 @@ _FINDINGS = (
 """What of the object tree ``kdeps.staleness.build_checks`` and ``kdeps.kbuild.tree`` look at."""
 _SOURCES = (
     "Makefile",
-    "rust/kernel/lib.rs",
-    "init/main.c",
+    *CORE_SOURCES,
+    *makefile_rules.MODULE_MAKEFILES,
     "scripts",
-    "scripts/Kbuild.include",
-    "scripts/Makefile.build",
     "rust/Makefile",
     "Kconfig",
 )
