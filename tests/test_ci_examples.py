@@ -55,7 +55,8 @@ def inside(tree: Miniature, run: Run) -> Miniature:
     moved = Miniature(tree.root, tree.srctree / "build")
     shutil.rmtree(moved.objtree)
     moved.objtree.mkdir()
-    (moved.objtree / "Module.symvers").write_text("")  # the miniature links no vmlinux, which would make it
+    # The miniature links no vmlinux, which would make it.
+    (moved.objtree / "Module.symvers").write_text("0x00000000\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n")
     moved.build()
     commit_all(moved, run)
     return moved

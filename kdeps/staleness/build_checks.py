@@ -146,7 +146,8 @@ def _check_config_synced(
     dot_config = os.path.join(tree.objtree, tree.args.variables.get("KCONFIG_CONFIG", config))
     status = status_of(dot_config)
     newer = _find_newer(tree.srctree, configuration.inputs.files, synced, stats)
-    ahead = _find_ahead([dot_config, *newer])
+    is_newer = status is not None and status.st_mtime_ns > synced
+    ahead = _find_ahead([*((dot_config,) if is_newer else ()), *newer])
     if ahead:
         message = "is dated in the future: syncconfig runs again and again, and make never ends"
         help_text = f"`touch` it{' and the others like it' if len(ahead) > 1 else ''}, and see that the clock is right"

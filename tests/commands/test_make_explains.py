@@ -209,8 +209,10 @@ def test_an_assertion_that_panics_at_run_time_is_a_warning(tree: Miniature, tmp_
     _replace(tree.module / "nova-core.o", OBJECTS / "driver-x86.o")
     (tree.objtree / "Module.symvers").write_text("0x00000000\trust_build_error\tvmlinux\tEXPORT_SYMBOL\t\n")
     for name, line in (
+        (".config", "CONFIG_RUST_BUILD_ASSERT_ALLOW=y\n"),
         ("include/config/auto.conf", "CONFIG_RUST_BUILD_ASSERT_ALLOW=y\n"),
         ("include/generated/autoconf.h", "#define CONFIG_RUST_BUILD_ASSERT_ALLOW 1\n"),
+        ("include/generated/rustc_cfg", '--cfg=CONFIG_RUST_BUILD_ASSERT_ALLOW="y"\n'),
     ):
         path = tree.objtree / name
         stamp = path.stat().st_mtime_ns

@@ -48,7 +48,8 @@ def test_a_module_folder_of_any_name(tree: Miniature, name: bytes) -> None:
     folder = Path(os.fsdecode(os.fsencode(tree.root) + b"/" + name))
     shutil.copytree(tree.external, folder)
     given_as = f"M={folder}"
-    tree.edit(tree.objtree / "Module.symvers", "")  # or the lack of it is told, where nothing was built
+    # Or the lack of it is told, where nothing was built.
+    tree.edit(tree.objtree / "Module.symvers", "0x00000000\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n")
     # Not Miniature.make: what make says of such a folder may be no UTF-8.
     made = subprocess.run(
         [gnu_make()[0], *tree.tree_args, given_as],

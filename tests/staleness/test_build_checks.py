@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -317,103 +315,3 @@ def test_pasting_the_help_cures_another_bindgen(tree: Miniature, kdeps: RunKdeps
     done = kdeps(tree, "check", M)
     paste_help(tree, done.stdout)
     assert kdeps(tree, "check", M).returncode == 0
-
-
-def _keep_time(path: Path, data: bytes) -> None:
-    st = path.stat()
-    path.write_bytes(data)
-    os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
-
-
-def _unset(tree: Miniature) -> None:
-    """The symbol of the module, by an edit of .config that was synced."""
-    for name, line in (
-        (".config", b"CONFIG_NOVA_CORE=m\n"),
-        ("include/config/auto.conf", b"CONFIG_NOVA_CORE=m\n"),
-        ("include/generated/autoconf.h", b"#define CONFIG_NOVA_CORE_MODULE 1\n"),
-        ("include/generated/rustc_cfg", b'--cfg=CONFIG_NOVA_CORE="m"\n'),
-    ):
-        path = tree.objtree / name
-        assert line in path.read_bytes()
-        _keep_time(path, path.read_bytes().replace(line, b""))
-
-
-def _build_in(tree: Miniature) -> None:
-    tree.set_config(NOVA_CORE="y")
-    tree.make("modules_prepare")
-
-
-def _date_ahead(tree: Miniature) -> None:
-    os.utime(tree.objtree / ".config", (2**32, 2**32))
-
-
-def _put_back(tree: Miniature) -> None:
-    """As by ``cp -p saved .config``."""
-    path = tree.objtree / ".config"
-    text = path.read_bytes()
-    assert b"CONFIG_64BIT=y\n" in text
-    _keep_time(path, text.replace(b"CONFIG_64BIT=y\n", b"# CONFIG_64BIT is not set\n"))
-
-
-UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
-    "an emptied Makefile": (lambda tree: (tree.module / "Makefile").write_text(""), 2, "has no obj-m"),
-    "a Kbuild of comments before it": (lambda tree: (tree.module / "Kbuild").write_text("# none\n"), 2, "Kbuild has no obj-m"),
-    "no Makefile": (lambda tree: (tree.module / "Makefile").unlink(), 2, "there is no Kbuild and no Makefile"),
-    "a symbol that is not set": (_unset, 2, "asks for CONFIG_NOVA_CORE, not set in this kernel"),
-    "a symbol that is built in": (_build_in, 2, "its objects are part of the kernel"),
-    "no root of the core crate": (lambda tree: (tree.srctree / "rust/kernel/lib.rs").unlink(), 1, "rust/kernel/lib.rs is gone"),
-    "no Makefile for the last step": (lambda tree: (tree.srctree / "scripts/Makefile.modfinal").unlink(), 2, "it is gone or empty"),
-    "an empty Makefile of Kbuild": (lambda tree: (tree.srctree / "scripts/Makefile.build").write_text(""), 2, "it is gone or empty"),
-    "a configuration of the future": (_date_ahead, 1, "make never ends"),
-    "a configuration that was cut off": (
-        lambda tree: os.truncate(tree.objtree / "include/config/auto.conf", 95), 1, "is damaged or cut off",
-    ),
-    "a configuration without its last bytes": (
-        lambda tree: os.truncate(tree.objtree / "include/config/auto.conf", (tree.objtree / "include/config/auto.conf").stat().st_size - 3),
-        1, "is damaged or cut off",
-    ),
-    "an emptied header of the configuration": (
-        lambda tree: _keep_time(tree.objtree / "include/generated/autoconf.h", b""), 1, "0 in autoconf.h",
-    ),
-    "an emptied list for rustc": (
-        lambda tree: _keep_time(tree.objtree / "include/generated/rustc_cfg", b""), 1, "0 in rustc_cfg",
-    ),
-    "a list for rustc that lost its end": (
-        lambda tree: os.truncate(tree.objtree / "include/generated/rustc_cfg", 200), 1, "is damaged or cut off",
-    ),
-    "an empty release": (
-        lambda tree: _keep_time(tree.objtree / "include/generated/utsrelease.h", b""), 1, "is empty and does not name",
-    ),
-    "a list of symbols of zeros": (
-        lambda tree: (tree.objtree / "Module.symvers").write_bytes(bytes(50)), 2, "is no list of symbols",
-    ),
-    "a configuration that was put back with its time": (_put_back, 1, "CONFIG_64BIT: y → n"),
-    "a linker script of zeros": (
-        lambda tree: _keep_time(tree.objtree / "scripts/module.lds", bytes(50)), 1, "links with rubbish",
-    ),
-    "an empty linker script": (
-        lambda tree: _keep_time(tree.objtree / "scripts/module.lds", b""), 1, "it is empty",
-    ),
-    "an empty target": (
-        lambda tree: _keep_time(tree.objtree / "scripts/target.json", b""), 1, "it is empty",
-    ),
-    "a tool that may not be run": (lambda tree: (tree.objtree / "scripts/basic/fixdep").chmod(0o644), 1, "nobody may run it"),
-    "a tool of zeros": (
-        lambda tree: _keep_time(tree.objtree / "scripts/mod/modpost", bytes(500)), 1, "is damaged",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", UNUSABLE)
-def test_what_is_there_and_cannot_be_used_is_not_fresh(case: str, tree: Miniature, kdeps: RunKdeps) -> None:
-    """A folder where make builds nothing, files that a crash or a full disk left: make fails, or says nothing."""
-    change, status, words = UNUSABLE[case]
-    change(tree)
-    done = kdeps(tree, "check", M)
-    assert (done.returncode, words in done.stdout) == (status, True), done.stdout
-
-
-def test_a_symbol_on_the_command_line_is_set(tree: Miniature, kdeps: RunKdeps) -> None:
-    """An external module's own symbol is in no configuration."""
-    _unset(tree)
-    assert kdeps(tree, "check", M, "CONFIG_NOVA_CORE=m").returncode == 0
