@@ -126,7 +126,7 @@ def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:
         return result
     by_time = direct_reasons(result.verdict)
     by_content = direct_reasons(recalled.result.verdict)
-    # Where contents name the cause, what was only touched, by settling for one, is none.
+    # Contents name the cause better: settling gives outputs new times, and such an output is no cause.
     direct = [by_content.get(rule.target) or by_time.get(rule.target, ()) for rule in result.graph.rules]
     return result._replace(verdict=_conclude(result, direct, (*result.verdict.findings, *more)))
 

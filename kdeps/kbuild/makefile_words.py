@@ -20,7 +20,7 @@ _SPELLED = (
     "KRUSTFLAGS", "KAFLAGS", "KBUILD_EXTRA_SYMBOLS", "KBUILD_MODPOST_WARN", "LOCALVERSION", "HOSTCC", "HOSTRUSTC",
     "BINDGEN", "PAHOLE", "CLIPPY", "RUST_LIB_SRC", "INSTALL_MOD_PATH",
 )  # fmt: skip
-"""Variables of Kbuild whose names are long enough for a slip to be told from another name."""
+"""Variables of Kbuild with long names; a short name has too many other names one letter away."""
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+|override\s+)*([\w.-]+)\s*(?:[:?+]|::)?=(.*)")
 _RULE = re.compile(r"([^\t#:=][^#:=]*)::?(?!=)")
 _REFERENCE = re.compile(r"\$[({]([\w.-]+)[)}]")
@@ -53,7 +53,7 @@ def read_goals(srctree: str) -> set[str]:
 
 
 def find_goal_meant(word: str, srctree: str) -> str | None:
-    """Find which goal was meant by a word that is none; empty if none is like it. Returns None for a goal."""
+    """Find the goal that a misspelled word resembles; empty if there is none. Returns None if the word is a goal."""
     import difflib
 
     goals = read_goals(srctree)

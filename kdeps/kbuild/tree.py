@@ -39,7 +39,7 @@ _MACHINES = {
 
 
 CORE_SOURCES = ("init/main.c", "rust/kernel/lib.rs", "rust/kernel/device.rs", "rust/kernel/io.rs")
-"""Sources of a kernel, none of which a package of headers has. One that was deleted makes no package of a tree."""
+"""Sources of a kernel. A package of headers has none of them; a tree that lost one still has the others."""
 
 
 class Tree(NamedTuple):

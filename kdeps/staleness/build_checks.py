@@ -22,7 +22,7 @@ from kdeps.staleness.presence_checks import check_presence
 from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status
 from kdeps.staleness.release_checks import check_release_name
 from kdeps.staleness.rustc_errors import WRONG_COMPILER
-from kdeps.staleness.snapshot import SLACK_NS, find_mtime_ns
+from kdeps.staleness.snapshot import BEFORE_EPOCH, SLACK_NS, find_mtime_ns
 from kdeps.staleness.vmlinux_checks import check_linked_kernel
 from kdeps.system.files import read_text
 from kdeps.system.stat import status_of
@@ -146,10 +146,13 @@ def _check_config_synced(
     dot_config = os.path.join(tree.objtree, tree.args.variables.get("KCONFIG_CONFIG", config))
     status = status_of(dot_config)
     newer = _find_newer(tree.srctree, configuration.inputs.files, synced, stats)
-    is_newer = status is not None and status.st_mtime_ns > synced
-    ahead = _find_ahead([*((dot_config,) if is_newer else ()), *newer])
+    edited = find_mtime_ns(dot_config) or 0
+    ahead = _find_ahead([*((dot_config,) if edited > synced else ()), *newer])
     if ahead:
-        message = "is dated in the future: syncconfig runs again and again, and make never ends"
+        when = "in the future"
+        if find_mtime_ns(ahead[0]) == BEFORE_EPOCH:
+            when = "before 1970, which make takes for the far future"
+        message = f"is dated {when}: syncconfig runs again and again, and make never ends"
         help_text = f"`touch` it{' and the others like it' if len(ahead) > 1 else ''}, and see that the clock is right"
         return [
             Finding(
@@ -160,7 +163,7 @@ def _check_config_synced(
         message = "is gone, so Kbuild cannot bring this tree up to date; M= builds do not notice"
         help_text = "restore it; .config.old is the one before the last change"
         found.append(Finding(ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, help_text, Status.UNKNOWN))
-    elif status.st_mtime_ns > synced:
+    elif edited > synced:
         changes = _changes(dot_config, configuration)
         message = (
             f"changed after it was last synced; M= builds never sync it ({changes or 'no value differs'})"

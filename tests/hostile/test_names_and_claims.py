@@ -48,7 +48,7 @@ def test_a_module_folder_of_any_name(tree: Miniature, name: bytes) -> None:
     folder = Path(os.fsdecode(os.fsencode(tree.root) + b"/" + name))
     shutil.copytree(tree.external, folder)
     given_as = f"M={folder}"
-    # Or the lack of it is told, where nothing was built.
+    # Without this list kdeps prints a note, where nothing was built.
     tree.edit(tree.objtree / "Module.symvers", "0x00000000\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n")
     # Not Miniature.make: what make says of such a folder may be no UTF-8.
     made = subprocess.run(

@@ -59,7 +59,10 @@ UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
     "no root of the core crate": (lambda tree: (tree.srctree / "rust/kernel/lib.rs").unlink(), 1, "rust/kernel/lib.rs is gone"),
     "no Makefile for the last step": (lambda tree: (tree.srctree / "scripts/Makefile.modfinal").unlink(), 2, "it is gone or empty"),
     "an empty Makefile of Kbuild": (lambda tree: (tree.srctree / "scripts/Makefile.build").write_text(""), 2, "it is gone or empty"),
-    "a configuration of the future": (_date_ahead, 1, "make never ends"),
+    "a configuration of the future": (_date_ahead, 1, "in the future: syncconfig runs again and again, and make never ends"),
+    "a configuration from before 1970": (
+        lambda tree: os.utime(tree.objtree / ".config", (-(10**8), -(10**8))), 1, "before 1970, which make takes for the far future",
+    ),
     "a configuration that was cut off": (
         lambda tree: os.truncate(tree.objtree / "include/config/auto.conf", 95), 1, "is damaged or cut off",
     ),

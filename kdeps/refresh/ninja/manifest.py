@@ -186,7 +186,7 @@ def _write_end(
     if place.file:
         records = [step.rule.record for step in replay.steps if step.rule.record]
         ninja.newline()
-        # What make has to sync first is told, by failing to renew the file.
+        # After an edit of .config only make can go on: the file cannot be renewed, and ninja stops.
         ninja.build([place.file], "renew", implicit=[*records, dot_config])
     ninja.newline()
     ninja.output.write(
