@@ -53,7 +53,7 @@ def read_goals(srctree: str) -> set[str]:
 
 
 def find_goal_meant(word: str, srctree: str) -> str | None:
-    """Find the goal that a misspelled word resembles; empty if there is none. Returns None if the word is a goal."""
+    """Return the goal that a misspelled word resembles; None if the word is a goal, empty if no goal is like it."""
     import difflib
 
     goals = read_goals(srctree)

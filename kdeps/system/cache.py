@@ -149,7 +149,8 @@ def make_folder(environ: dict[str, str], kind: str, name: str) -> str:
 def _check_around(folder: str) -> None:
     """Refuse a place in which others could exchange the cache's folder: a home under ``sudo -E``.
 
-    Root may: it can write everywhere. In ``/tmp`` nobody can exchange a folder that is made there.
+    A folder of root passes, because root can write everywhere anyway. The sticky bit of ``/tmp``
+    keeps other users from exchanging a folder that is made there.
 
     Raises:
         NotPrivate: It is such a place.

@@ -132,7 +132,7 @@ def test_other_words_name_no_kernel(tmp_path: Path) -> None:
 def test_a_kernel_that_is_none_is_named_as_it_was_meant(
     kernel: str, tree: Miniature, kdeps: RunKdeps
 ) -> None:
-    """Relative to where the user stands; the module's own folder would call itself for ever."""
+    """The path is relative to the user's folder. The module's own Makefile would call itself for ever."""
     done = kdeps(tree, "check", f"KDIR={kernel}", cwd=tree.external)
     assert done.returncode == 2
     assert f"{(tree.external / kernel).resolve()}: not a kernel tree" in done.stderr

@@ -280,7 +280,7 @@ def test_a_file_to_keep_builds_the_module_and_renews_itself(
     assert run(tree, ninja, file).returncode == 0
     tree.append("rust/kernel/fresh.rs", "// four\n")
     assert "rust/kernel.o" in steps(run(tree, ninja, file))
-    # What ninja cannot do is said, not passed over.
+    # Ninja cannot sync the configuration, so it stops and asks for make.
     tree.set_config(LOG_BUF_SHIFT="19")
     done = run(tree, ninja, file)
     assert (done.returncode, "run make first" in done.stdout + done.stderr) == (1, True), done

@@ -150,7 +150,7 @@ def test_a_folder_that_others_can_write_to_is_not_used(environ: dict[str, str]) 
 
 
 def test_a_home_like_tmp_has_a_private_folder(tmp_path: Path) -> None:
-    """``HOME=/tmp``, ``XDG_CACHE_HOME=/tmp/x``: usual in containers and in CI. What is made there nobody else can exchange."""
+    """``HOME=/tmp``, ``XDG_CACHE_HOME=/tmp/x``: usual in containers and in CI. The sticky bit protects what kdeps makes there."""
     home = tmp_path / "tmp"
     home.mkdir()
     home.chmod(0o1777)
