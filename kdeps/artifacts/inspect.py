@@ -21,7 +21,7 @@ from kdeps.kbuild.rule import Owner, Problem, Rule
 from kdeps.kbuild.tree import Tree, read_vermagic_release, roots_of
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.inspection import Inspection
-from kdeps.staleness.module_checks import compare_vermagic
+from kdeps.staleness.module_checks import compare_vermagic, report_compiler
 from kdeps.staleness.racy_edits import find_racy_edits, report_edits
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.system.demangle import readable_names
@@ -40,9 +40,11 @@ def inspect_artifacts(result: CheckResult) -> Inspection:
     configuration = read_configuration(tree).auto_conf
     symbols = parse_symbols(configuration)
     whole = result.rules.whole
+    told = {path for finding in result.verdict.findings for path in finding.remove}
     artifacts = [
         (rule, output)
         for at, rule in enumerate(result.graph.rules)
+        if rule.target not in told
         if rule.owner is Owner.MODULE or at in result.graph.used
         for output in rule.outputs
         if output.endswith((".o", ".ko", ".rmeta")) or (whole and rule.name == "vmlinux")
@@ -92,14 +94,12 @@ def _judge_compilers(
                 others.setdefault((language, said), {})[output] = rule.target
     found = []
     for (language, said), made in others.items():
-        outputs = list(made)
-        rust = language == "rustc"
-        expected = symbols.get("CONFIG_RUSTC_VERSION_TEXT" if rust else "CONFIG_CC_VERSION_TEXT", "")
-        message = f"{list_some(outputs, 1, os.path.basename)} made by {language} {said}, the configuration has {expected}"
-        # With another rustc no crate can be loaded; with another C compiler Kbuild only warns.
-        status = Status.STALE if rust else Status.FRESH
-        remove = tuple(dict.fromkeys(made.values())) if rust else ()
-        found.append(Finding(ReasonKind.OTHER_COMPILER, outputs[0], message, "", status, remove))
+        if language == "rustc":
+            found.append(report_compiler(made, f"rustc {said}", f"rustc {rustc}"))
+        else:  # Kbuild only warns
+            found.append(
+                report_compiler(made, f"{language} {said}", cc)._replace(status=Status.FRESH, remove=())
+            )
     return found
 
 

@@ -13,12 +13,14 @@ import os
 import time
 from collections.abc import Mapping
 
+from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.rule import Owner
 from kdeps.kbuild.tree import Tree, read_vermagic_release
 from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status, Verdict
-from kdeps.staleness.snapshot import BEFORE_EPOCH, SLACK_NS, find_mtime_ns
+from kdeps.staleness.snapshot import BEFORE_EPOCH, SLACK_NS, Snapshot, find_mtime_ns
 from kdeps.system.files import open_to_read, read_text
+from kdeps.system.text import list_some
 
 _MARK = b"vermagic="
 _MAX_VERMAGIC = 512
@@ -92,6 +94,39 @@ def check_release(tree: Tree, verdict: Verdict, graph: Graph) -> tuple[Finding, 
         help_text = "build the whole kernel once, or copy the Module.symvers of the kernel that will run to this place"
         found.append(Finding(ReasonKind.MISSING_SYMVERS, symvers, message, help_text, Status.FRESH))
     return tuple(found)
+
+
+def check_compilers(tree: Tree, verdict: Verdict, graph: Graph, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """Find crates that another rustc made than that of the configuration: rustc takes none of them, and no make looks."""
+    if not snapshot.compilers:
+        return ()
+    text = read_text(f"{tree.objtree}/include/config/auto.conf")
+    expected = (parse_value(text, "RUSTC_VERSION_TEXT") or "").strip()
+    known = {state.rule.target for state in (*verdict.stale, *verdict.pending)}
+    others: dict[str, dict[str, str]] = {}
+    for rule in graph.rules:
+        if rule.target not in known:
+            for output in rule.outputs:
+                compiler = snapshot.compilers.get(output, expected)
+                if compiler != expected:
+                    others.setdefault(compiler, {})[output] = rule.target
+    return tuple(report_compiler(made, compiler, expected) for compiler, made in others.items() if expected)
+
+
+def report_compiler(made: Mapping[str, str], compiler: str, expected: str) -> Finding:
+    """Report what another rustc made.
+
+    Args:
+        made: Artifact → the target whose step makes it.
+        compiler: Who made it, in the words of ``rustc --version``.
+        expected: The rustc of the configuration, in the same words.
+    """
+    outputs = list(made)
+    message = (
+        f"{list_some(outputs, 1, os.path.basename)} made by {compiler}, the configuration has {expected}"
+    )
+    remove = tuple(dict.fromkeys(made.values()))
+    return Finding(ReasonKind.OTHER_COMPILER, outputs[0], message, "", Status.STALE, remove)
 
 
 def compare_vermagic(said: list[str], release: str, configuration: str) -> list[str]:

@@ -41,7 +41,7 @@ _ARCHIVE = b"!<arch>\n"
 _ELF, _ELF64 = b"\x7fELF", b"\x7fELF\x02\x01"
 """64 bits, little endian: every machine that kernels with Rust are built on."""
 _HEAD_BYTES = 128
-_RUSTC = re.compile(rb"rustc 1\.(\d+)\.")
+_RUSTC = re.compile(rb"rustc 1\.(\d+)[\x20-\x7e]*")
 _FOOTER_SINCE = 80
 """rustc writes the footer from 1.80 on. Source: rust ``compiler/rustc_metadata``, ``rustc_serialize``."""
 
@@ -64,6 +64,8 @@ class Snapshot(NamedTuple):
     """Path → all that stat said, of Kconfig files too; for what compares more than times."""
     damaged: frozenset[str] = frozenset()
     """Those of ``empty`` that have content: metadata of crates that rustc cannot read."""
+    compilers: dict[str, str] = {}  # noqa: RUF012 (the default is never changed)
+    """Metadata of a crate → the rustc that wrote it, in the words of ``rustc --version``."""
 
 
 def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[str, ...] = ()) -> Snapshot:
@@ -93,6 +95,7 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
     mtime_ns: dict[str, int] = {}
     empty: set[str] = set()
     damaged: set[str] = set()
+    compilers: dict[str, str] = {}
     problems: list[Problem] = []
     unreadable: set[str] = set()
     paths.difference_update(outputs)
@@ -129,8 +132,12 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
             empty.add(path)
         elif path.endswith(CRATES) and not os.access(path, os.R_OK):
             problems.append(Problem(path, "Permission denied: rustc cannot read it, nor can kdeps"))
-        elif path.endswith(CRATES) and is_damaged(path):
-            damaged.add(path)
+        elif path.endswith(CRATES):
+            is_whole, compiler = _look_into_crate(path)
+            if not is_whole:
+                damaged.add(path)
+            elif compiler:
+                compilers[path] = compiler
     _replace_negative(mtime_ns)
     config = {
         folder: _config_stamps(f"{folder}/include/config", names, problems)
@@ -145,26 +152,32 @@ def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[s
         frozenset(unreadable),
         stats,
         frozenset(damaged),
+        compilers,
     )
 
 
 def is_damaged(path: str) -> bool:
-    """Whether a crate's file was zeroed by a crash, or cut off. An unreadable file counts as whole.
+    """Whether a crate's file was zeroed by a crash, or cut off. An unreadable file counts as whole."""
+    return not _look_into_crate(path)[0]
+
+
+def _look_into_crate(path: str) -> tuple[bool, str]:
+    """Whether a crate's file is whole, and the rustc that wrote it if it is metadata.
 
     Its first bytes and its last ones are looked at, which costs less than what stat costs elsewhere.
     """
     ends = read_ends(path, _HEAD_BYTES, len(_FOOTER))
     if ends is None:
-        return False
+        return True, ""
     head, tail = ends
     if path.endswith(".rlib"):
-        return not head.startswith(_ARCHIVE)
+        return head.startswith(_ARCHIVE), ""
     if path.endswith(".so"):
-        return not head.startswith(_ELF) or (head.startswith(_ELF64) and _is_cut(path, head))
-    if not head.startswith(_MAGIC):
-        return True
-    version = _RUSTC.search(head)
-    return version is not None and int(version[1]) >= _FOOTER_SINCE and tail != _FOOTER
+        return head.startswith(_ELF) and not (head.startswith(_ELF64) and _is_cut(path, head)), ""
+    version = _RUSTC.search(head) if head.startswith(_MAGIC) else None
+    if version is None:
+        return head.startswith(_MAGIC), ""
+    return int(version[1]) < _FOOTER_SINCE or tail == _FOOTER, version[0].decode("ascii")
 
 
 def _is_cut(path: str, head: bytes) -> bool:

@@ -122,6 +122,8 @@ def test_artifacts_that_do_not_fit(tree: Miniature, kdeps: RunKdeps, tmp_path: P
     if case == "symbol":
         assert any("<kernel::error::Error>::from_errno" in issue["message"] for issue in issues)
     if case == "crate":
+        said = kdeps(tree, "check", f"M={MODULE}")
+        assert (said.returncode, said.stdout.count("libkernel.rmeta made by rustc 1.0 (other)")) == (1, 1)
         for line in read_json(done.stdout)["cure"]:
             subprocess.run(line, shell=True, cwd=tree.srctree, env=tree.environment(), check=True)
         assert kdeps(tree, "ci", f"M={MODULE}").returncode == 0
