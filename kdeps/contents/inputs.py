@@ -13,13 +13,18 @@ from __future__ import annotations
 import os
 import re
 
+from kdeps import TYPE_CHECKING
 from kdeps.contents.memory import CONFIGURATION
+from kdeps.contents.tools import Tools
 from kdeps.formats.kconfig import parse_symbols
-from kdeps.kbuild.configuration import make_variables, read_configuration
+from kdeps.kbuild.command_files import find_command_files
+from kdeps.kbuild.configuration import read_configuration
+from kdeps.kbuild.makefile_rules import sees_command
 from kdeps.kbuild.rule import Action, Owner, Rule
-from kdeps.kbuild.toolchain import version_text
 from kdeps.kbuild.tree import Tree
-from kdeps.system.files import open_to_read
+
+if TYPE_CHECKING:
+    from kdeps.contents.digest import Hasher
 
 TOOLS = "tools"
 """The row that stands for the compilers and linkers."""
@@ -28,10 +33,6 @@ _READ_BY_COMMAND = (".json", "rustc_cfg", ".lds", ".sh", ".pl", ".py", ".awk", "
 _CONFIGURED = (
     "include/config/auto.conf", "include/config/auto.conf.cmd", "include/generated/autoconf.h",
     "include/generated/rustc_cfg",
-)  # fmt: skip
-_TOOLS = (
-    "CC", "LD", "AR", "NM", "OBJCOPY", "STRIP", "READELF", "PYTHON3", "HOSTCC", "HOSTRUSTC", "PAHOLE",
-    "RUSTC", "BINDGEN", "gcc", "cc", "clang", "ld.lld", "pahole", "awk", "sh",
 )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ class Surroundings:
     def __init__(self, tree: Tree, environ: dict[str, str]) -> None:
         self.tree = tree
         self._environ = environ
-        self._tools: bytes | None = None
+        self.tools = Tools(tree, environ)
         self._symbols: dict[str, str] | None = None
         self._programs: dict[str, str | None] = {}
 
@@ -72,70 +73,25 @@ class Surroundings:
             self._symbols = parse_symbols(read_configuration(self.tree).auto_conf)
         return self._symbols.get(f"CONFIG_{name}", "n").encode("utf-8", "surrogateescape")
 
-    def tools(self) -> bytes:
-        """The compilers and linkers: how they name themselves, and which files they are."""
-        if self._tools is None:
-            values = make_variables(self.tree, self._environ)
-            parts = [
-                version_text(values[name], self._environ, self.tree.make_directory)
-                for name in ("RUSTC", "BINDGEN", "CC")
-            ]
-            for name in _TOOLS:
-                parts.append(self._identity(self._given(name, values)))
-            self._tools = "\n".join(parts).encode("utf-8", "surrogateescape")
-        return self._tools
-
-    def portable_tools(self) -> str:
-        """The compilers and linkers as another machine would know them: versions, and hashes of the programs."""
+    def commands(self, hasher: Hasher) -> tuple[bytes, int]:
+        """What commands are made from, Makefiles, scripts and the synced configuration: their hash, and when one last changed."""
         import hashlib
 
-        values = make_variables(self.tree, self._environ)
-        parts = [
-            version_text(values[name], self._environ, self.tree.make_directory)
-            for name in ("RUSTC", "BINDGEN", "CC")
-        ]
-        for name, path in self.tool_files().items():
-            parts.append(f"{name} {_hash_file(path)}")
-            if name == "RUSTC":
-                parts += _list_libraries(path)
-        return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
-
-    def tool_files(self) -> dict[str, str]:
-        """Map each tool to the file that it starts; of ``ccache clang`` both."""
-        values = make_variables(self.tree, self._environ)
-        found: dict[str, str] = {}
-        for name in _TOOLS:
-            for at, word in enumerate(self._given(name, values).split()):
-                path = next(filter(os.path.isfile, self._places(word)), None)
-                if path:
-                    found[f"{name} {at}" if at else name] = path
-        return found
-
-    def tool_places(self) -> list[str]:
-        """List every path at which a tool is looked for."""
-        values = make_variables(self.tree, self._environ)
-        return [place for name in _TOOLS for place in self._places(self._given(name, values))]
-
-    def _given(self, name: str, values: dict[str, str]) -> str:
-        return self.tree.args.variables.get(name) or self._environ.get(name) or values.get(name, name)
-
-    def _places(self, command: str) -> list[str]:
-        name = (command.split() or [""])[0]
-        folders = [""] if "/" in name else self._environ.get("PATH", os.defpath).split(":")
-        return [os.path.join(self.tree.make_directory, folder, name) for folder in folders]
-
-    def _identity(self, command: str) -> str:
-        """Which file a command is; a tool that was replaced in place has another ctime."""
-        for path in map(os.path.realpath, self._places(command)):
-            try:
-                found = os.stat(path)
-            except OSError:
-                continue
-            return f"{path} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
-        return ""
+        digest = hashlib.sha256()
+        newest_ns = 0
+        synced = configuration_outputs(self.tree)
+        for path in find_command_files(self.tree, self._environ):
+            stamp, content = hasher.look(path)
+            digest.update(path.encode("utf-8", "surrogateescape") + b"\0" + (content or b"?"))
+            if stamp is not None:
+                newest_ns = max(newest_ns, stamp[3] if path in synced else stamp[4])
+        return digest.digest()[:16], newest_ns
 
     def also_read(self, rule: Rule) -> list[str]:
-        """List the files that a command starts or reads and that make does not compare."""
+        """List the files that a command starts or reads and that make does not compare.
+
+        A command that Kbuild does not compare may be another one now: the files that it is made from count as well.
+        """
         base = base_of(rule, self.tree)
         found: dict[str, None] = {}
         for word in _WORD.findall(rule.command):
@@ -147,6 +103,8 @@ class Surroundings:
             path = self._program(os.path.normpath(os.path.join(base, name)))
             if path:
                 found[path] = None
+        if not sees_command(rule.name, self.tree.version):
+            found.update(dict.fromkeys(find_command_files(self.tree, self._environ)))
         for output in rule.outputs:
             found.pop(output, None)
         return list(found)
@@ -161,30 +119,6 @@ class Surroundings:
             read = path.endswith(_READ_BY_COMMAND) or os.access(path, os.X_OK)
             self._programs[path] = path if inside and read and os.path.isfile(path) else None
         return self._programs[path]
-
-
-def _hash_file(path: str) -> str:
-    import hashlib
-
-    digest = hashlib.sha256()
-    with open_to_read(path) as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()
-
-
-def _list_libraries(program: str) -> list[str]:
-    """Names and sizes of a toolchain's libraries: rustc itself is a small program before them."""
-    folder = os.path.join(os.path.dirname(os.path.realpath(program)), os.pardir, "lib")
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                f"{entry.name} {entry.stat().st_size}"
-                for entry in entries
-                if ".so" in entry.name and entry.is_file()
-            )
-    except OSError:
-        return []
 
 
 def configuration_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:

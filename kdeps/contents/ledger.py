@@ -26,7 +26,7 @@ from kdeps.contents.inputs import Surroundings, configuration_outputs
 from kdeps.contents.roots import Roots
 from kdeps.contents.shadows import Shadows, searched_folders
 from kdeps.formats.kconfig import parse_symbols
-from kdeps.kbuild.configuration import make_variables, read_configuration
+from kdeps.kbuild.configuration import find_flags, make_variables, read_configuration
 from kdeps.kbuild.rule import Action, Problem, Rule
 from kdeps.kbuild.toolchain import version_text
 from kdeps.kbuild.tree import Tree
@@ -77,7 +77,7 @@ class Ledger(NamedTuple):
     """Where the roots were: ``objtree`` → an absolute path."""
     release: str
     toolchain: dict[str, str]
-    """``RUSTC`` → the first line of its ``--version``."""
+    """``RUSTC`` → the first line of its ``--version``; ``KCFLAGS`` → its value, if it has one."""
     config: dict[str, str]
     """Every symbol that is set, with its value."""
     files: dict[str, FileHash]
@@ -128,18 +128,20 @@ def configuration_inputs(tree: Tree) -> list[str]:
 
 
 def tool_texts(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
+    """How the compilers name themselves, and the flags that they are given by hand."""
     variables = make_variables(tree, environ)
-    return {
+    texts = {
         name: version_text(variables[name], environ, tree.make_directory)
         for name in ("RUSTC", "BINDGEN", "CC")
         if name in variables
     }
+    return texts | find_flags(tree, environ)
 
 
 def tool_digests(around: Surroundings, environ: dict[str, str]) -> dict[str, str]:
     """Hash the programs that build: another compiler may have the same name and the same version."""
     contents = FileHasher(("/",), environ, "tools")
-    digests = {name: contents.read(path).digest for name, path in around.tool_files().items()}
+    digests = {name: contents.read(path).digest for name, path in around.tools.files().items()}
     contents.store()
     return digests
 

@@ -115,7 +115,7 @@ def list_recalled(recalled: Recollection | None, result: CheckResult, environ: d
     if recalled is None:
         return []
     paths = [path for path in recalled.memory.paths if path[:1] == "/"]
-    return paths + Surroundings(result.tree, environ).tool_places()
+    return paths + Surroundings(result.tree, environ).tools.places()
 
 
 def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:
@@ -163,7 +163,7 @@ class _Recall:
     def _compare(self, at: int) -> bool:
         path, digest, stamp = self.memory.paths[at], self.memory.digests[at], self.memory.stamps[at]
         if path == TOOLS:
-            return self.around.tools() == digest
+            return self.around.tools.identity() == digest
         if path.startswith("CONFIG_"):
             return self.around.symbol(path[7:]) == digest
         st = self.result.snapshot.stats.get(path)

@@ -38,6 +38,7 @@ from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild.rule import Action, Rule
 from kdeps.staleness.racy_edits import find_racy_edits
 from kdeps.staleness.reasons import ReasonKind
+from kdeps.system.stat import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,7 +145,11 @@ class _Taker:
         if any(times.get(path, 0) > built + _LATER_NS for path in rule.outputs):
             return None  # touched or edited after its step
         deciding, also = deciding_inputs(rule), self.around.also_read(rule)
-        if not all(self.was_read(path, rule, built) for path in (*deciding, *also)):
+        folders = searched_folders(rule.command, base_of(rule, self.result.tree))
+        others = self.shadows.find(folders, deciding)
+        if not all(self.was_read(path, rule, built) for path in (*deciding, *also, *others)):
+            return None
+        if not self.is_old_enough(self.around.tools.newest_ns(), rule.record, built):
             return None
         decides, more = self.rows(deciding), self.rows(also)
         outputs = self.rows(rule.outputs)
@@ -155,13 +160,12 @@ class _Taker:
             memory.add(f"CONFIG_{name}", self.around.symbol(name), None)
             for name in dict.fromkeys(rule.config)
         ]
-        more.append(memory.add(TOOLS, self.around.tools(), None))
-        folders = searched_folders(rule.command, base_of(rule, self.result.tree))
+        more.append(memory.add(TOOLS, self.around.tools.identity(), None))
         shadows = self.shadows.digest(folders, deciding)
         return Entry(command_digest(rule), built, pack(decides), pack(more), pack(outputs), shadows)
 
     def was_read(self, path: str, rule: Rule, built: int) -> bool:
-        """Whether what a file has now is what a step read when it ran."""
+        """Whether what a file has now is what a step read, or passed over, when it ran."""
         producer = self.result.graph.producers.get(path)
         if producer is not None:
             # An artifact: its own step ran before this one, and it is as that step left it.
@@ -170,25 +174,22 @@ class _Taker:
             # An artifact as well: syncconfig writes these before anything is built.
             synced = self.hasher.look(path)[0]
             return synced is None or synced[3] <= built
-        st = self.result.snapshot.stats.get(path)
-        if st is None:
-            stamp = self.hasher.look(path)[0]
-            if stamp is None:
-                return True
-            ctime_ns = stamp[4]
-        else:
-            ctime_ns = st.st_ctime_ns
+        st = self.result.snapshot.stats.get(path) or status_of(path)
+        return st is None or self.is_old_enough(st.st_ctime_ns, rule.record, built)
+
+    def is_old_enough(self, ctime_ns: int, record: str | None, built: int) -> bool:
+        """Whether a file has not changed since a step ran."""
         if ctime_ns >= self.since_ns:
             return False
         # Built by the make that was just run; or untouched since; or in a tree that was copied.
-        return built >= self.since_ns or ctime_ns <= built or self.was_copied(rule)
+        return built >= self.since_ns or ctime_ns <= built or self.was_copied(record)
 
-    def was_copied(self, rule: Rule) -> bool:
-        if rule.record is None:
+    def was_copied(self, record: str | None) -> bool:
+        if record is None:
             return True  # make has nothing but the times, and they are as they should be
-        copied = self.copied.get(rule.record)
+        copied = self.copied.get(record)
         if copied is None:
-            copied = self.copied[rule.record] = is_copied(rule.record)
+            copied = self.copied[record] = is_copied(record)
         return copied
 
     def rows(self, paths: Iterable[str]) -> list[int] | None:
@@ -220,6 +221,8 @@ class _Taker:
         if known is not None and known.built_ns == built:
             self.refresh_stamps(known)
             return
-        also = [self.memory.add(TOOLS, self.around.tools(), None)]
+        if not self.is_old_enough(self.around.tools.newest_ns(), target, built):
+            return
+        also = [self.memory.add(TOOLS, self.around.tools.identity(), None)]
         self.memory.entries[target] = Entry(b"", built, pack(inputs), pack(also), pack(outputs), b"")
         self.changed = True

@@ -126,11 +126,17 @@ class _Restorer:
         }
         self._rules = {rule.target: rule for rule in result.graph.rules}
         verdict = recalled.result.verdict
-        self._stale = {state.rule.target for state in (*verdict.stale, *verdict.pending)}
+        states = (*verdict.stale, *verdict.pending)
+        self._stale = {state.rule.target for state in states}
+        self._other_command = {
+            state.rule.target
+            for state in states
+            if any(reason.kind is ReasonKind.COMMAND_CHANGED for reason in state.reasons)
+        }
         self._hasher = Hasher(self._memory.known_hashes())
         self._around = Surroundings(result.tree, environ)
         self._shadows = Shadows()
-        self._configuration = self._hasher.look(configuration_target(result.tree))[1]
+        self._commands, _ = self._around.commands(self._hasher)
         self._consumers_ns = self._find_consumers()
         self._placed: dict[str, tuple[bytes, int]] = {}
         """Path → hash and time of what was put in place."""
@@ -153,7 +159,7 @@ class _Restorer:
 
     def _content(self, path: str) -> bytes | None:
         if path == TOOLS:
-            return self._around.tools()
+            return self._around.tools.identity()
         if path.startswith("CONFIG_"):
             return self._around.symbol(path[7:])
         if path in self._left:
@@ -167,15 +173,17 @@ class _Restorer:
     def _find(self, target: str) -> Step | None:
         """Find the build of a target that was made from what is there.
 
-        Those of this configuration come first, because the command depends on it; then the one that was used last.
+        Those of these Makefiles and this configuration come first, because the command is made from them; then the
+        one that was used last. Where Kbuild would run another command, only the first will do.
         """
         index = self._index
         builds = index.steps.get(target, [])[::-1]
-        builds.sort(key=lambda step: step.configuration != self._configuration)
+        builds.sort(key=lambda step: step.commands != self._commands)
         for step in builds:
             decides = index.contents(step.entry.decides)
             if (
                 step.entry.outputs
+                and (step.commands == self._commands or target not in self._other_command)
                 and self._is_there(decides)
                 and self._is_there(index.contents(step.entry.also))
                 and (
@@ -250,13 +258,13 @@ class _Restorer:
         return any(path in self._placed or path in self._left for path in read) or self._is_of_another(target)
 
     def _is_of_another(self, target: str) -> bool:
-        """Whether what is there was built in another configuration, and there is a build of this one."""
+        """Whether what is there was built with other Makefiles or in another configuration, and there is a build with these."""
         entry = self._memory.entries.get(target)
         builds = self._index.steps.get(target, ())
         now = [step for step in builds if entry and step.entry.built_ns == entry.built_ns]
         return (
-            any(step.configuration != self._configuration for step in now)
-            and any(step.configuration == self._configuration for step in builds)
+            any(step.commands != self._commands for step in now)
+            and any(step.commands == self._commands for step in builds)
         )  # fmt: skip
 
     # -- putting in place ----------------------------------------------------------------

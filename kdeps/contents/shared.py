@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from kdeps.kbuild.tree import Tree
     from kdeps.staleness.check import CheckResult
 
-_FORMAT = "kdeps steps 1"
+_FORMAT = "kdeps steps 2"
 _MAX_UNPACKED = 512 << 20
 _ARTIFACTS = (".o", ".rmeta", ".so", ".cmd")
 """Suffixes of new files that a shared step may write where the build has no step, as in a module that was cleaned."""
@@ -59,7 +59,7 @@ class SharedSteps:
             return []
         if not steps:
             return []
-        here, identity = self._around.tools(), self._around.portable_tools()
+        here, identity = self._around.tools.identity(), self._around.tools.portable()
         added = []
         for step, tools in steps:
             if tools != identity:
@@ -138,7 +138,7 @@ def publish_steps(result: CheckResult, place: SharedPlace, environ: dict[str, st
     if index is None:
         return Published(0, 0)
     around = Surroundings(tree, environ)
-    steps = _current_steps(index, result, around.tools())
+    steps = _current_steps(index, result, around.tools.identity())
     new_bytes = 0
     with Blobs(environ) as blobs:
         wanted = {digest for step in steps for _, digest in _contents(index, step)}
@@ -152,7 +152,7 @@ def publish_steps(result: CheckResult, place: SharedPlace, environ: dict[str, st
             with copy:
                 place.put(digest, copy)
                 new_bytes += os.fstat(copy.fileno()).st_size
-    identity = around.portable_tools()
+    identity = around.tools.portable()
     mine = [_describe(index, step, identity) for step in steps]
     place.update(_key(tree), lambda old: _merge(old, mine))
     return Published(len(steps), new_bytes)
@@ -202,7 +202,7 @@ def _describe(index: Index, step: Step, tools: str) -> dict[str, Any]:
         "target": step.target, "command": entry.command.hex(), "shadows": entry.shadows.hex(), "tools": tools,
         "decides": rows(entry.decides), "also": rows(entry.also), "outputs": rows(entry.outputs),
         "record": [step.record[0], step.record[1].hex()], "modes": step.modes, "folders": step.folders,
-        "configuration": step.configuration.hex(),
+        "commands": step.commands.hex(),
     }  # fmt: skip
 
 
@@ -289,7 +289,7 @@ def _read_step(said: dict[str, Any], index: Index) -> _Read:
     path, digest = said["record"]
     step = Step(
         _text(said["target"]), entry, (_text(path), bytes.fromhex(digest)), modes,
-        tuple(map(_text, said["folders"])), bytes.fromhex(said["configuration"]),
+        tuple(map(_text, said["folders"])), bytes.fromhex(said["commands"]),
     )  # fmt: skip
     return _Read(step, also)
 

@@ -17,8 +17,8 @@ import marshal
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdeps.contents.digest import Hasher
-from kdeps.contents.inputs import base_of, built_ns, command_digest, configuration_target
+from kdeps.contents.digest import Hasher, is_copied
+from kdeps.contents.inputs import Surroundings, base_of, built_ns, command_digest, configuration_target
 from kdeps.contents.memory import GONE, Entry, Memory, Table, unpack
 from kdeps.contents.remember import remember
 from kdeps.contents.shadows import searched_folders
@@ -49,8 +49,8 @@ class Step(NamedTuple):
     """Permissions of the outputs, in their order."""
     folders: tuple[str, ...]
     """Where its command looks for headers and crates."""
-    configuration: bytes
-    """Hash of the synced configuration, on which the command depends."""
+    commands: bytes
+    """Hash of what commands were made from (``Surroundings.commands``); empty: it has changed since."""
 
 
 class Index(Table):
@@ -141,7 +141,7 @@ def keep_steps(result: CheckResult, memory: Memory, environ: dict[str, str]) -> 
     Args:
         result: The verdict by time that the memory was taken from.
         memory: Of the same moment.
-        environ: For the place of the cache.
+        environ: The environment make would get.
     """
     try:
         blobs = Blobs(environ, create=True)
@@ -150,18 +150,20 @@ def keep_steps(result: CheckResult, memory: Memory, environ: dict[str, str]) -> 
 
     def keep(value: bytes | None) -> bytes | None:
         index = Index() if value is None else _decode(value)
-        return _encode(index) if _keep_in(index, result, memory, blobs) else None
+        return _encode(index) if _keep_in(index, result, memory, blobs, environ) else None
 
     with blobs:
         if _store(environ).update(result.tree.objtree, keep):
             blobs.drop_old()
 
 
-def _keep_in(index: Index, result: CheckResult, memory: Memory, blobs: Blobs) -> bool:
+def _keep_in(
+    index: Index, result: CheckResult, memory: Memory, blobs: Blobs, environ: dict[str, str]
+) -> bool:
     """Keep the steps in an index; tell whether one was new."""
-    configuration = configuration_target(result.tree)
-    keeper = _Keeper(memory, index, blobs, configuration)
-    keeper.keep(configuration, "", ())
+    hasher = Hasher(memory.known_hashes())
+    keeper = _Keeper(memory, index, blobs, hasher, *Surroundings(result.tree, environ).commands(hasher))
+    keeper.keep(configuration_target(result.tree), "", ())
     for rule in result.graph.rules:
         entry = memory.entries.get(rule.target)
         if (
@@ -176,11 +178,12 @@ def _keep_in(index: Index, result: CheckResult, memory: Memory, blobs: Blobs) ->
 
 
 class _Keeper:
-    def __init__(self, memory: Memory, index: Index, blobs: Blobs, configuration: str) -> None:
+    def __init__(
+        self, memory: Memory, index: Index, blobs: Blobs, hasher: Hasher, commands: bytes, changed_ns: int
+    ) -> None:
         self.memory, self.index, self.blobs = memory, index, blobs
         self.changed = False
-        self._hasher = Hasher(memory.known_hashes())
-        self._configuration = self._hasher.look(configuration)[1] or GONE
+        self._hasher, self._commands, self._changed_ns = hasher, commands, changed_ns
         self._copied: dict[int, int] = {}
 
     def keep(self, target: str, record: str, folders: tuple[str, ...]) -> None:
@@ -190,7 +193,9 @@ class _Keeper:
         if known is None or any(step.entry.built_ns == known.built_ns for step in builds):
             return
         entry = self.memory.copy_rows(known, self.index, self._copied)
-        step = self._describe(Step(target, entry, (record, GONE), (), folders, self._configuration))
+        is_theirs = self._changed_ns <= known.built_ns or (record and is_copied(record))
+        commands = self._commands if is_theirs else b""
+        step = self._describe(Step(target, entry, (record, GONE), (), folders, commands))
         if step is None:
             return
         self.changed = True

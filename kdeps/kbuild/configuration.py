@@ -13,6 +13,11 @@ from kdeps.system.files import read_text
 COMPARED_BY_ANSWER = ("CC", "RUSTC", "BINDGEN", "LD", "AR", "NM", "OBJCOPY")
 """Variables of tools that are the same if they say so: ``clang`` and ``ccache clang``."""
 
+_FLAGS = (
+    "KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "CFLAGS_MODULE", "AFLAGS_MODULE", "RUSTFLAGS_MODULE", "LDFLAGS_MODULE",
+    "CFLAGS_KERNEL", "AFLAGS_KERNEL", "RUSTFLAGS_KERNEL", "KBUILD_EXTRA_WARN",
+)  # fmt: skip
+
 
 class Configuration(NamedTuple):
     """What the object tree was configured with."""
@@ -79,6 +84,17 @@ def _read_kernel_variables(
         if name in values and value and "$" not in value:
             found[name] = value
     return found
+
+
+def find_flags(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
+    """The flags that Kbuild adds to its commands on request: name → value, of those that have one.
+
+    Args:
+        tree: Whose arguments of make to look at.
+        environ: The environment make would get.
+    """
+    given = {name: tree.args.variables.get(name, environ.get(name, "")) for name in _FLAGS}
+    return {name: value for name, value in given.items() if value}
 
 
 def list_asked(tree: Tree, environ: dict[str, str]) -> tuple[str, ...]:

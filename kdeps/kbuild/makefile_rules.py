@@ -135,6 +135,13 @@ IGNORES_COMMAND_CHANGE: dict[str, tuple[int, int]] = {"rust/helpers/helpers.o": 
 ``$(cmd-check)`` always empty (7.2, 7.3; not 6.12).
 """
 
+
+def sees_command(name: str, version: tuple[int, int]) -> bool:
+    """Whether Kbuild runs a rule again when its command changes."""
+    blind_since = IGNORES_COMMAND_CHANGE.get(name)
+    return blind_since is None or version < blind_since
+
+
 EXPLICIT_SOURCES = ("rust/", "scripts/", "arch/", ".")
 """Where Makefiles name the source of a target, so that a missing one stops make.
 

@@ -107,6 +107,21 @@ def toolchain_files(home: str) -> list[str]:
     return [os.path.join(home, "toolchains", name, part) for name in names for part in ("bin/rustc", "lib")]
 
 
+def linked_compilers(path: str, environ: dict[str, str]) -> list[str]:
+    """The compilers behind a program of rustup that may be built again under the same version: in linked toolchains."""
+    if not _is_rustup(path):
+        return []
+    return [
+        name
+        for name in toolchain_files(_rustup_home(environ))
+        if name.endswith("/bin/rustc") and os.path.islink(name[:-10])
+    ]
+
+
+def _rustup_home(environ: dict[str, str]) -> str:
+    return environ.get("RUSTUP_HOME") or os.path.join(environ.get("HOME", ""), ".rustup")
+
+
 def notices_deleted(srctree: str, environ: dict[str, str], directory: str) -> bool:
     """Tell whether Kbuild notices a prerequisite that was deleted.
 
@@ -145,7 +160,7 @@ def _identity(path: str, environ: dict[str, str], directory: str) -> str | None:
     parts = [path, real, find_stamp(real)]
     if is_rustup:
         # rustup's rustc is a switch: the toolchain behind it follows from these.
-        home = environ.get("RUSTUP_HOME") or os.path.join(environ.get("HOME", ""), ".rustup")
+        home = _rustup_home(environ)
         parts.append(environ.get("RUSTUP_TOOLCHAIN", ""))
         parts += [
             find_stamp(os.path.join(home, name)) for name in ("settings.toml", "update-hashes", "toolchains")

@@ -11,11 +11,7 @@ A command of ``rust/`` or ``scripts/`` is made from
 
 * make's arguments, ``MAKEFLAGS`` and the environment (``environment``);
 * ``auto.conf``, which every Makefile includes, with ``auto.conf.cmd``;
-* the Makefiles and the scripts that ``modules_prepare`` reads: those at the top of the
-  source tree, everything like one under ``scripts/``, ``rust/``, ``arch/<srcarch>/``,
-  ``tools/build``, ``tools/scripts``, ``tools/objtool`` and ``tools/lib/subcmd``,
-  and ``rust/bindgen_parameters``, which is read into a command. More files than it
-  really reads: a change of one of the others costs one question;
+* the Makefiles and the scripts that ``modules_prepare`` reads (``kbuild.command_files``);
 * the tools, as ``PATH`` finds them: options are probed for by running them;
 * the places of the trees, and the folder that make stands in.
 
@@ -34,6 +30,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kdeps import __version__
+from kdeps.kbuild.command_files import find_command_files
 from kdeps.kbuild.configuration import make_variables
 from kdeps.kbuild.environment import fingerprint_environment, inherited_flags, says_what, settings
 from kdeps.kbuild.rule import Action, Owner
@@ -45,17 +42,6 @@ from kdeps.system.stat import FINE_NS, find_stamp
 
 KEPT = 32
 """How many confirmations are kept; the oldest go first."""
-_FOLDERS = (
-    "scripts",
-    "rust",
-    "arch/{srcarch}",
-    "tools/build",
-    "tools/scripts",
-    "tools/objtool",
-    "tools/lib/subcmd",
-)
-_MAKEFILES = ("Makefile", "Kbuild", "GNUmakefile", "Build", "Platform")
-_SUFFIXES = (".include", ".mk", ".sh", "bindgen_parameters")
 _PROBED = (
     "READELF",
     "STRIP",
@@ -90,7 +76,7 @@ def take_inputs(result: CheckResult, environ: dict[str, str]) -> Confirmation:
         result: Of the build.
         environ: The environment for a make of the kernel (``request.kernel_environment``).
     """
-    files = {path: find_stamp(path) for path in _find_makefiles(result.tree, environ)}
+    files = {path: find_stamp(path) for path in find_command_files(result.tree, environ)}
     return Confirmation(_key(result.tree, environ), _commands(result), files)
 
 
@@ -143,7 +129,7 @@ def _key(tree: Tree, environ: dict[str, str]) -> str:
 
 def find_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:
     """List every file that a command may be made from, there or not."""
-    return [*_find_makefiles(tree, environ), *(path for path, _ in _find_tools(tree, environ))]
+    return [*find_command_files(tree, environ), *(path for path, _ in _find_tools(tree, environ))]
 
 
 def _tools(tree: Tree, environ: dict[str, str]) -> Iterator[str]:
@@ -174,31 +160,6 @@ def _commands(result: CheckResult) -> str:
         for rule in result.graph.rules
         if rule.owner is Owner.KERNEL and rule.action is Action.IF_CHANGED
     ).replace("\0", "")
-
-
-def _find_makefiles(tree: Tree, environ: dict[str, str]) -> list[str]:
-    """List the files that commands are made from; those that would count if they appeared, too."""
-    srctree = tree.srctree
-    found = [f"{tree.objtree}/include/config/{name}" for name in ("auto.conf", "auto.conf.cmd")]
-    found += [f"{srctree}/{name}" for name in ("Makefile", "GNUmakefile", "Kbuild")]
-    # make reads these before any other, in every folder that it works in.
-    found += [os.path.join(tree.make_directory, name) for name in environ.get("MAKEFILES", "").split()]
-    waiting = [f"{srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        if entry.name[0] != ".":
-                            waiting.append(entry.path)
-                    elif entry.name.startswith(_MAKEFILES) or entry.name.endswith(_SUFFIXES):
-                        found.append(entry.path)
-                        if entry.name == "Makefile":
-                            found.append(f"{folder}/Kbuild")  # would be read instead
-        except OSError:
-            continue
-    return sorted(set(found))
 
 
 def _load(key: str, environ: dict[str, str]) -> Confirmation | None:

@@ -52,6 +52,10 @@ def check_with_kbuild_once(
         return result
     before = take_inputs(result, kernel)
     answered = _ask(result, kernel)
+    if answered.verdict.status is not Status.FRESH and contents is not None:
+        # What was built by these commands before may have been put back.
+        reused = contents(answered)
+        answered = _ask(reused, kernel) if reused.verdict.status is Status.FRESH else reused
     if answered.verdict.status is Status.FRESH:
         confirm(result, before, kernel)
     return answered

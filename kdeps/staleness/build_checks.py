@@ -12,7 +12,13 @@ import re
 import time
 
 from kdeps.formats.kconfig import parse_symbols, parse_value
-from kdeps.kbuild.configuration import COMPARED_BY_ANSWER, Configuration, make_variables, read_configuration
+from kdeps.kbuild.configuration import (
+    COMPARED_BY_ANSWER,
+    Configuration,
+    find_flags,
+    make_variables,
+    read_configuration,
+)
 from kdeps.kbuild.module_folder import find_why_nothing_is_built
 from kdeps.kbuild.named_kernel import GUESSED
 from kdeps.kbuild.rule import Rules
@@ -35,11 +41,6 @@ _FLAGS = re.compile(
 _ASSIGNED = re.compile(r"^CONFIG_", re.MULTILINE)
 _DEFINED = re.compile(r"^#define CONFIG_", re.MULTILINE)
 _PASSED = re.compile(r"^--cfg=CONFIG_\w+=", re.MULTILINE)
-_FLAGS_OF_ENVIRONMENT = (
-    "KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "CFLAGS_MODULE", "AFLAGS_MODULE", "RUSTFLAGS_MODULE", "LDFLAGS_MODULE",
-    "CFLAGS_KERNEL", "AFLAGS_KERNEL", "RUSTFLAGS_KERNEL", "KBUILD_EXTRA_WARN",
-)  # fmt: skip
-"""Those that Kbuild takes from the environment as well."""
 
 
 def check_build_as_a_whole(
@@ -77,7 +78,7 @@ def check_build_as_a_whole(
 
 def _check_flags(tree: Tree, environ: dict[str, str]) -> list[Finding]:
     """Words for make that change commands: records alone cannot tell what they lead to."""
-    given = {name: environ[name] for name in _FLAGS_OF_ENVIRONMENT if environ.get(name)}
+    given = find_flags(tree, environ)
     given.update({name: value for name, value in tree.args.variables.items() if _FLAGS.fullmatch(name)})
     words = [f"{name}={value}" for name, value in given.items() if value]
     if not words:

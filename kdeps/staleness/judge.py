@@ -250,8 +250,7 @@ def judge_record(rule: Rule, target: int, version: tuple[int, int]) -> list[Reas
     """What the state of its record means for a rule whose target exists; empty where it is whole."""
     if rule.action is not Action.IF_CHANGED or rule.state in (RecordState.COMPLETE, RecordState.COMMAND_ONLY):
         return []
-    blind_since = makefile_rules.IGNORES_COMMAND_CHANGE.get(rule.name)
-    sees_command = blind_since is None or version < blind_since
+    sees_command = makefile_rules.sees_command(rule.name, version)
     if rule.state is None:
         detail = rule.record_problem or "its .cmd file is gone"
         return [Reason(ReasonKind.MISSING_RECORD, sees_command, rule.target, None, target, detail)]

@@ -83,6 +83,22 @@ def test_a_branch_that_was_built_before_compiles_nothing(kept: Miniature, kdeps:
     assert kdeps(kept, "check", "--by=time", M).returncode == 0
 
 
+def test_a_flag_of_a_makefile_there_and_back_compiles_nothing(kept: Miniature, kdeps: RunKdeps) -> None:
+    """No time shows it: Kbuild is asked for the commands, then what was built by them comes back."""
+    makefile = kept.srctree / "Makefile"
+    here = makefile.read_text()
+    there = here.replace("-Cpanic=abort", "-Cpanic=abort -Cforce-frame-pointers=y")
+    kept.append(SOURCE, "// built here\n")
+    assert [bool(build(kept, kdeps)) for text in (here, there) if makefile.write_text(text)] == [True, True]
+    by_there = digests(kept)
+    makefile.write_text(here)
+    assert build(kept, kdeps) == []
+    assert digests(kept) != by_there
+    makefile.write_text(there)
+    assert build(kept, kdeps) == []
+    assert digests(kept) == by_there
+
+
 def test_a_configuration_that_was_built_before_compiles_nothing(kept: Miniature, kdeps: RunKdeps) -> None:
     """A symbol there and back: neither syncconfig nor a compiler runs."""
     first = digests(kept)

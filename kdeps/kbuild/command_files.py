@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The files that the commands of ``rust/`` and ``scripts/`` are made from: Makefiles and scripts.
+
+Those at the top of the source tree, everything like one under the folders that
+``modules_prepare`` works in, and ``rust/bindgen_parameters``, which is read into a command.
+More files than it really reads: a change of one of the others costs one question to Kbuild.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kdeps import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kdeps.kbuild.tree import Tree
+
+_FOLDERS = (
+    "scripts",
+    "rust",
+    "arch/{srcarch}",
+    "tools/build",
+    "tools/scripts",
+    "tools/objtool",
+    "tools/lib/subcmd",
+)
+_MAKEFILES = ("Makefile", "Kbuild", "GNUmakefile", "Build", "Platform")
+_SUFFIXES = (".include", ".mk", ".sh", "bindgen_parameters")
+
+
+def find_command_files(tree: Tree, environ: dict[str, str]) -> list[str]:
+    """List the files that commands are made from; those that would count if they appeared, too.
+
+    Args:
+        tree: Of the kernel.
+        environ: The environment make would get.
+    """
+    srctree = tree.srctree
+    found = [f"{tree.objtree}/include/config/{name}" for name in ("auto.conf", "auto.conf.cmd")]
+    found += [f"{srctree}/{name}" for name in ("Makefile", "GNUmakefile", "Kbuild")]
+    # make reads these before any other, in every folder that it works in.
+    found += [os.path.join(tree.make_directory, name) for name in environ.get("MAKEFILES", "").split()]
+    waiting = [f"{srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if entry.name[0] != ".":
+                            waiting.append(entry.path)
+                    elif entry.name.startswith(_MAKEFILES) or entry.name.endswith(_SUFFIXES):
+                        found.append(entry.path)
+                        if entry.name == "Makefile":
+                            found.append(f"{folder}/Kbuild")  # would be read instead
+        except OSError:
+            continue
+    return sorted(set(found))

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What came after a step ran is not remembered as what it was built from: sources that stand in, tools, commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kdeps.demo.miniature import Miniature
+from tests.conftest import RunKdeps
+from tests.support.memory import SOURCE, M, take
+
+HELPER = "rust/helpers/device.c"
+RUST = "rust/kernel.o"
+
+
+@pytest.fixture
+def built(tree: Miniature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Miniature:
+    """A tree in which the sources under test were built in place: nothing is known of a copy."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tree.append(SOURCE, "// built here\n")
+    tree.append(HELPER, "#ifdef FEATURE\nint rust_helper_feature(void);\n#endif\n")
+    tree.build()
+    return tree
+
+
+def replace_tool(tree: Miniature, name: str, old: str, new: str) -> None:
+    """Put another program of the same version in the place of a tool."""
+    path = tree.toolchain / "bin" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def other_rustc(tree: Miniature, name: str = "rustc") -> None:
+    replace_tool(tree, name, 'f"object of ', 'f"object by another rustc of ')
+
+
+def wrap_rustc(tree: Miniature) -> None:
+    """A script in PATH starts the compiler, as those of distributions, Nix and Yocto do."""
+    compiler = tree.toolchain / "bin/rustc"
+    compiler.rename(compiler.with_name("rustc.real"))
+    compiler.write_text('#!/bin/sh\nexec "$(dirname "$0")"/rustc.real "$@"\n')
+    compiler.chmod(0o755)
+
+
+def stand_in(tree: Miniature) -> None:
+    """A second file of one Rust module: rustc refuses, or takes the other one."""
+    (tree.srctree / "rust/kernel/io/mod.rs").write_text("pub fn stands_in() {}\n")
+
+
+@pytest.mark.parametrize("change", [other_rustc, stand_in])
+def test_what_came_between_the_build_and_the_memory_is_not_remembered(
+    built: Miniature, kdeps: RunKdeps, change: Callable[[Miniature], None]
+) -> None:
+    """make would compile what is touched with the new tool, or from the new file; so it is left to make."""
+    change(built)
+    take(built)
+    built.touch(SOURCE)
+    assert kdeps(built, "check", M).returncode == 1
+    assert kdeps(built, "settle", "--dry-run", M).stdout.count(RUST) == 0
+
+
+def test_a_compiler_behind_a_script_is_another_one(built: Miniature, kdeps: RunKdeps) -> None:
+    """Its version and the script are the same; a touched source is compiled by the new one."""
+    wrap_rustc(built)
+    built.append(SOURCE, "// built by it\n")
+    built.build()
+    take(built)
+    built.touch(SOURCE)
+    assert kdeps(built, "check", M).returncode == 0
+    other_rustc(built, "rustc.real")
+    assert kdeps(built, "check", M).returncode == 1
+    kdeps(built, "make", M)
+    assert "by another rustc" in (built.objtree / RUST).read_text()
+
+
+@pytest.mark.parametrize("words", [(), ("KCFLAGS=-DFEATURE",)])
+def test_a_command_that_kbuild_does_not_compare(
+    built: Miniature, kdeps: RunKdeps, words: tuple[str, ...]
+) -> None:
+    """helpers.o is only compiled again for its inputs; if those were touched, its flags may be others now."""
+    take(built)
+    if not words:
+        makefile = built.srctree / "Makefile"
+        makefile.write_text(makefile.read_text().replace("-D__KERNEL__", "-D__KERNEL__ -DFEATURE"))
+    built.touch(HELPER)
+    assert kdeps(built, "make", M, *words).returncode == 0
+    assert "rust_helper_feature" in (built.objtree / "rust/helpers/helpers.o").read_text()
