@@ -2,6 +2,9 @@
 """Tell when ``make M=…`` would silently use stale kernel artifacts.
 
 What ``kdeps check`` imports takes ``NamedTuple`` from here: ``typing`` is slow to import, and slow to make a class.
+
+Everywhere ``words`` are make's arguments, verbatim, ``cwd`` is the folder that the user stands in and ``environ`` the
+environment that make would get. A ``result`` is the verdict by time unless its name tells another.
 """
 
 __version__ = "0.1.0"

@@ -67,18 +67,10 @@ class Assertion(NamedTuple):
 def find_assertions(
     rust: RustObject, environ: dict[str, str], *, run_again: bool = True
 ) -> tuple[tuple[Assertion, ...], str]:
-    """Find the assertions that are left in one object.
+    """Find the assertions that are left in one object, and why the driver's lines could not be found (empty if they
+    could).
 
-    Args:
-        rust: The object and its record.
-        environ: The environment that make would get.
-        run_again: Whether to run the recorded command again, for the driver's line.
-
-    Returns:
-        The assertions, and why the driver's lines could not be found; empty if they could.
-
-    Raises:
-        ObjectError: The object cannot be read.
+    Those lines take running the recorded command again. Raises ObjectError if the object cannot be read.
     """
     data = read_bytes(rust.path)
     found = parse_object(data, rust.path)
@@ -102,12 +94,7 @@ def find_assertions(
 
 
 def _prove(apart: list[Assertion], first: list[Assertion]) -> list[Assertion]:
-    """Decide which lines of the second replay are certain.
-
-    Args:
-        apart: What it has in the functions that are in doubt.
-        first: What the first replay has.
-    """
+    """Decide which lines of the second replay, of the functions that are in doubt, are certain beside the first one."""
     lines: dict[tuple[object, ...], set[tuple[object, ...]]] = {}
     for each in apart:
         place = each.driver[1:3] if each.driver is not None and each.is_certain else ()
@@ -146,12 +133,7 @@ def _match(
 ) -> list[Assertion]:
     """Give the chain of each call in the replay whose assertion the same function of the object has.
 
-    Args:
-        rust: The object.
-        sites: Its calls.
-        shared: Every function of these with every location that it refers to.
-        again: The calls of the replay.
-        chains: The debug information of the replay.
+    ``shared`` has every function of the object and of the replay with every location that it refers to.
     """
     functions = {site.function for site in sites}
     found = [

@@ -31,14 +31,9 @@ class Failure(NamedTuple):
 
 
 def examine_failure(result: CheckResult, environ: dict[str, str], *, run_again: bool = True) -> Failure:
-    """Look into the objects of a build.
+    """Look into the objects of a build that was judged after it failed.
 
     An object that make would build again is left out: it is older than its source, and says nothing about it.
-
-    Args:
-        result: The build, judged after it failed.
-        environ: The environment that make would get.
-        run_again: Whether recorded commands may run again.
     """
     assertions: list[Assertion] = []
     problems: list[str] = []
@@ -84,12 +79,7 @@ class Measured(NamedTuple):
 
 
 def measure_all_frames(result: CheckResult, environ: dict[str, str]) -> Measured:
-    """Measure every Rust object of a build.
-
-    Args:
-        result: The build.
-        environ: The environment that make would get.
-    """
+    """Measure every Rust object of a build."""
     frames: list[StackFrame] = []
     problems: list[str] = []
     for rule in rust_rules(result):
@@ -139,13 +129,7 @@ def _is_built_in(rule: Rule, result: CheckResult) -> bool:
 
 
 def find_places(result: CheckResult, environ: dict[str, str], old: Collection[str] = ()) -> Places:
-    """Find the files that decide why a symbol is undefined.
-
-    Args:
-        result: The build.
-        environ: The environment that make would get.
-        old: Targets that are older than what they are made from.
-    """
+    """Find the files that decide why a symbol is undefined; ``old`` targets are older than what they are made from."""
     tree = result.tree
     own = f"{tree.module_output}/Module.symvers"
     named = {

@@ -61,18 +61,10 @@ class InlineChains:
         self._lines: dict[int, list[tuple[int, int, str, int, int]]] = {}
 
     def find_chain(self, function: str, section: int, offset: int) -> tuple[Frame, ...]:
-        """Find the frames of one instruction, innermost first.
+        """Find the frames of one instruction, innermost first; the offset is from the start of the function.
 
-        Args:
-            function: The mangled name of the function that has it.
-            section: Its section.
-            offset: Of the instruction, from the start of the function.
-
-        Returns:
-            An empty chain if the debug information does not cover the instruction.
-
-        Raises:
-            ObjectError: The debug information is damaged.
+        Returns an empty chain if the debug information does not cover the instruction, and raises ObjectError if it
+        is damaged.
         """
         start = self._starts.get((function, section))
         if start is None:

@@ -30,13 +30,7 @@ _MAX_LINKED = 256 << 20
 
 
 def check_linked(result: CheckResult, fence: AllowedRoots, symbols: dict[str, str]) -> list[Finding]:
-    """Compare each module with its objects and with ``Module.symvers``.
-
-    Args:
-        result: With its verdict.
-        fence: The folders below which files may be read.
-        symbols: The synced configuration.
-    """
+    """Compare each module with its objects and with ``Module.symvers``."""
     stale = {s.rule.target for s in (*result.verdict.stale, *result.verdict.pending)}
     rules = [rule for rule in result.graph.rules if rule.owner is Owner.MODULE and rule.target not in stale]
     findings: list[Finding] = []

@@ -20,12 +20,7 @@ _SUFFIXES = (".rmeta", ".rlib", ".so")
 
 
 def check_stray_crates(result: CheckResult, roots: tuple[str, ...]) -> list[Finding]:
-    """Find files beside the crates of a build that no rule writes and that bear a crate's name.
-
-    Args:
-        result: With its verdict.
-        roots: The folders that names in messages are relative to.
-    """
+    """Find files beside the crates of a build that no rule writes and that bear a crate's name."""
     used = {
         state.rule.target
         for state in (*result.verdict.stale, *result.verdict.pending)

@@ -129,13 +129,7 @@ def find_undefined(
 ) -> tuple[Undefined, ...]:
     """Find what modpost or the linker would call undefined, ``rust_build_error`` apart, each with its cause.
 
-    Args:
-        objects: The modules' objects, as modpost reads them.
-        places: Where to look.
-        built_in: Objects that are linked into the kernel.
-
-    Raises:
-        ObjectError: An object cannot be read.
+    Raises ObjectError if an object cannot be read.
     """
     kernel = read_symbols(places.kernel) if places.kernel else ()
     defined = frozenset(symbol.name for symbol in kernel if symbol.section)

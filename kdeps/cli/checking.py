@@ -78,13 +78,7 @@ def judge(question: Question, *, exact: bool = False) -> Answer:
 
 
 def render(question: Question, answer: Answer, time_mark: str = "") -> str:
-    """Return what is printed.
-
-    Args:
-        question: Says how to print it.
-        answer: What to print.
-        time_mark: As ``kdeps.report.verdict_text.render`` has it.
-    """
+    """Return what is printed; ``time_mark`` is as ``kdeps.report.verdict_text.render`` has it."""
     _, output, _, style, encoding, every = question.manner
     if output == Format.JSON:
         from kdeps.report.verdict_json import verdict_json
@@ -114,11 +108,7 @@ def keep(question: Question, answer: Answer, started_ns: int) -> None:
 def keep_value(question: Question, answer: Answer, value: object, started_ns: int) -> None:
     """Keep something that follows from an answer until something changes that the answer rests on.
 
-    Args:
-        question: Gives the value back as long as that holds.
-        answer: One that is keepable.
-        value: What ``marshal`` can write.
-        started_ns: When the first file was read for the answer, in nanoseconds since the epoch.
+    ``started_ns`` is when the first file was read for the answer. The value is what ``marshal`` can write.
     """
     from kdeps.staleness.dependencies import list_dependencies
 

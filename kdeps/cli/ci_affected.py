@@ -24,17 +24,10 @@ def run_ci_affected(
     output: CiFormat,
     colour: Colour,
 ) -> int:
-    """List the crates and modules that a range of commits affects, or one part of the modules.
+    """List the crates and modules that a range of commits affects, or the folders of one part of the modules
+    (``I/N``).
 
-    Args:
-        words: make's arguments.
-        since: A revision, or a range.
-        shard: ``I/N``: print the folders of the I-th of N parts alone.
-        output: Text or JSON.
-        colour: When to use colour.
-
-    Raises:
-        UsageError: The options contradict each other.
+    Raises UsageError if the options contradict each other.
     """
     if since is None:
         raise UsageError("--shard: needs --since REV or --since A..B beside it")

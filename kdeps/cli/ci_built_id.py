@@ -24,11 +24,9 @@ from kdeps.system.files import open_to_read
 def run_built_id(words: tuple[str, ...], facts_file: str, ledger: str | None) -> int:
     """Judge the machine that the tests ran on, print the line, and return the exit status.
 
-    Args:
-        words: make's arguments; several M= are several modules.
-        facts_file: What the script of ``kdeps loaded --script`` printed there.
-        ledger: Of the build; its hash becomes a part of the line. Where it has the build ids of other modules, it is
-            of another build, and the verdict is stale.
+    ``facts_file`` is what the script of ``kdeps loaded --script`` printed there. The hash of the ledger becomes a
+    part of the line. Where the ledger has the build ids of other modules, it is of another build, and the verdict is
+    stale.
     """
     cwd = current_folder()
     facts = parse_facts(read_facts(facts_file), facts_file)

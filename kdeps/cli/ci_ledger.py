@@ -34,9 +34,8 @@ def use_ledgers(
 ) -> tuple[ScopeResults, list[str]]:
     """Judge every part against a ledger, and write a new one of what is fresh then.
 
-    Returns:
-        What is known then, and why a ledger could not be read or written. Without the one that was
-        to decide nothing is fresh.
+    Returns what is known then, and why a ledger could not be read or written. Without the one that was to decide
+    nothing is fresh.
     """
     failures: list[str] = []
     ledger = None
@@ -99,15 +98,8 @@ def _compare_contents(
 def _read_builds(
     ledger: Ledger, results: tuple[CheckResult, ...], environ: dict[str, str]
 ) -> dict[str, Build]:
-    """Read the build ids of the modules and of the vmlinux that a ledger describes.
-
-    Args:
-        ledger: Of the results.
-        results: The builds, of one object tree.
-        environ: For git.
-
-    Returns:
-        Build id → the file, and the commit of its sources.
+    """Read the build ids of the modules and of the vmlinux that a ledger describes: id → file, and commit of its
+    sources.
     """
     roots = Roots(tuple(result.tree for result in results))
     commits: dict[str, str] = {}

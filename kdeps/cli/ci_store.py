@@ -14,16 +14,9 @@ if TYPE_CHECKING:
 
 
 def add_to_store(inspection: ScopeResults, name: str, environ: dict[str, str]) -> list[str]:
-    """Add the fresh steps of every module that was judged; return why some of them were not.
+    """Add the fresh steps of every module that was judged to a folder or URL; return why some of them were not.
 
-    Args:
-        inspection: What was judged.
-        name: A folder or a URL.
-        environ: The environment make would get.
-
-    Raises:
-        UsageError: It can be no store.
-        KdepsError: It cannot be used.
+    Raises UsageError where the name can be no store, another KdepsError where it cannot be used.
     """
     from kdeps.cli.make_messages import say
     from kdeps.contents.shared import publish_steps

@@ -37,11 +37,7 @@ def run_completion(words: list[str]) -> int:
 
 
 def complete(words: list[str]) -> list[Candidate]:
-    """Find what can stand at the cursor.
-
-    Args:
-        words: Everything behind ``kdeps`` up to the cursor; the last one is being typed.
-    """
+    """Find what can stand at the cursor; the last word is being typed."""
     from click.shell_completion import ShellComplete
 
     from kdeps.cli.dispatch import all_commands

@@ -29,10 +29,8 @@ def given_environment() -> dict[str, str]:
 
 
 def finish_with_make(words: tuple[str, ...], environ: dict[str, str]) -> int:
-    """Run make, and end as it ends. After a failure say what explains it.
-
-    Returns:
-        make's exit status, or the shell's own if make cannot be started.
+    """Run make, and end as it ends, or as the shell does if make cannot be started. After a failure say what explains
+    it.
     """
     from kdeps.cli.make_child import run_make_child
 

@@ -54,12 +54,7 @@ class Builds(NamedTuple):
 
 
 def find_builds(words: tuple[str, ...], cwd: str) -> Builds:
-    """Judge the builds that make's words name, and read their modules.
-
-    Args:
-        words: make's arguments; several M= are several modules, and without one all modules of the tree are meant.
-        cwd: The folder the user stands in.
-    """
+    """Judge the builds that make's words name, and read their modules: without ``M=`` all modules of the tree."""
     from kdeps.contents.scope import judge_scope_contents
     from kdeps.kbuild.modules import split_modules
     from kdeps.kbuild.tree import find_tree

@@ -63,9 +63,7 @@ def _dispatch(words: list[str]) -> int:
 def guard(action: Callable[[], int]) -> int:
     """Run one command and decide, once, whose mistake an exception is.
 
-    Returns:
-        The exit status: the action's own, 2 for a mistake a person can fix, 130
-        for an interrupt, 3 for a bug of ours.
+    Returns the action's own status, 2 for a mistake a person can fix, 130 for an interrupt, 3 for a bug of ours.
     """
     try:
         status = action()

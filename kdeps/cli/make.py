@@ -28,16 +28,7 @@ VARIABLE = "KDEPS_ON_STALE"
 
 
 def run_make(words: tuple[str, ...], *, on_stale: OnStale | None = None, with_: With = With.MAKE) -> int:
-    """Bring the module's build to fresh, then run ``make WORDS…``.
-
-    Args:
-        words: make's arguments, verbatim.
-        on_stale: The user's choice on the command line, if there is one.
-        with_: What shall carry a refresh out.
-
-    Returns:
-        The exit status: make's own, or that of a refusal.
-    """
+    """Bring the module's build to fresh, then run ``make WORDS…``. Returns make's exit status, or that of a refusal."""
     environ = given_environment()
     since_ns = time.time_ns()
     judged = False
@@ -72,8 +63,7 @@ def _make_sure(
 ) -> bool:
     """Return once nothing stale would be used, or the user wants make to run all the same.
 
-    Returns:
-        Whether the build is worth remembering once make has ended.
+    Returns whether the build is worth remembering once make has ended.
     """
     cwd = os.getcwd()
     if Question(BUILD, words, cwd, environ).recall():

@@ -96,9 +96,7 @@ def say_all(label: str, lines: list[str]) -> None:
 def say(text: str, *, folded: bool = True) -> None:
     """Write one line to standard error; a terminal that is gone does not stop the build.
 
-    Args:
-        text: Without line breaks.
-        folded: Whether to break it where the terminal ends; not where it is a command to paste.
+    The line is broken where the terminal ends, but not where it is a command to paste.
     """
     from kdeps.cli.terminal import find_width
     from kdeps.system.text import break_line, printable

@@ -95,15 +95,9 @@ class _MakeCommand(click.Command):
 
 
 def refuse_slips(make_args: tuple[str, ...], goals: Goals = Goals.OF_MAKE) -> None:
-    """Raise for make's words that were surely meant in another way.
+    """Raise for make's words, and names that the command takes besides, that were surely meant in another way.
 
-    Args:
-        make_args: make's words, and names that the command takes besides.
-        goals: What the words are that are no option and no assignment.
-
-    Raises:
-        click.NoSuchOption: A long option that neither kdeps nor make has; neighbours are suggested.
-        UsageError: Any other slip of the hand.
+    For a long option that neither kdeps nor make has that is click.NoSuchOption, with neighbours; else UsageError.
     """
     slip = find_slip(make_args, current_folder(), Goals.NAMES)
     if slip is None:

@@ -13,15 +13,7 @@ class Origins:
     """From what builds were made, by build id."""
 
     def __init__(self, ledgers: tuple[str, ...], environ: dict[str, str]) -> None:
-        """Read the ledgers.
-
-        Args:
-            ledgers: Their paths.
-            environ: For the place of the cache.
-
-        Raises:
-            LedgerError: One cannot be read.
-        """
+        """Read the ledgers. Raises LedgerError if one cannot be read."""
         self._environ = environ
         self._recorded: dict[str, Origin] = {}
         for path in ledgers:
@@ -40,9 +32,7 @@ class Origins:
     def find(self, build_id: str, *, with_edits: bool) -> Origin | None:
         """Return what is known of a build id, first of all what is remembered here.
 
-        Args:
-            build_id: In hexadecimal.
-            with_edits: Also find which of its sources have another content now.
+        With edits, also find which of its sources have another content now.
         """
         origin = find_origin(build_id, self._environ)
         if origin is None:

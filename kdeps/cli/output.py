@@ -57,13 +57,7 @@ def is_unicode() -> bool:
 
 
 def print_lines(lines: list[str], colour: Colour, *, folded: bool = True) -> None:
-    """Write lines to standard output, with nothing in them that a terminal would obey.
-
-    Args:
-        lines: Without line breaks.
-        colour: When to use colour.
-        folded: Whether to break what is wider than the terminal.
-    """
+    """Write lines to standard output, with nothing in them that a terminal would obey; fold what is wider than it."""
     from kdeps.report.sentences import sanitise_line
     from kdeps.system.text import break_line
 

@@ -21,12 +21,7 @@ def remember_later(
 ) -> None:
     """Remember a build once this process, and the make it becomes, has ended.
 
-    Args:
-        words: make's arguments.
-        cwd: Where they mean what they say.
-        environ: The environment make would get.
-        since_ns: When kdeps began; what changed later is not remembered.
-        whole: All that plain ``make`` builds, not what ``make M=…`` uses.
+    What changed after ``since_ns``, when kdeps began, is not remembered. ``whole`` is all that plain ``make`` builds.
     """
     run_in_background(lambda: _remember(words, cwd, environ, since_ns, whole=whole), environ)
 
@@ -51,12 +46,10 @@ def _remember(
 
 
 def remember_modules(result: CheckResult, memory: Memory | None, environ: dict[str, str]) -> None:
-    """Remember by its build id from what each module was built that is up to date: an older one is not of this commit.
+    """Remember by its build id from what each module was built that is up to date: an older one is not of this
+    commit.
 
-    Args:
-        result: The verdict by time on the build.
-        memory: Of the same build, if there is one.
-        environ: For the place of the cache.
+    The verdict is by time, and the memory of the same build, if there is one.
     """
     from kdeps.contents.memory import find_built_from
     from kdeps.kbuild.rule import Owner
@@ -85,11 +78,7 @@ def remember_modules(result: CheckResult, memory: Memory | None, environ: dict[s
 def remember_kernel(words: tuple[str, ...], cwd: str, environ: dict[str, str], since_ns: int) -> None:
     """Remember by build id from which commit vmlinux and its modules are that a make of the whole tree linked.
 
-    Args:
-        words: Of the kernel's make.
-        cwd: Where they mean what they say.
-        environ: For the place of the cache.
-        since_ns: When that make began; what is older may be of another commit.
+    What is older than ``since_ns``, when that make began, may be of another commit.
     """
     from kdeps.kbuild.modules import list_modules
     from kdeps.kbuild.tree import find_tree

@@ -29,12 +29,7 @@ def reuse_contents(
 ) -> CheckResult:
     """Settle what contents prove, then say what is stale by time or by content.
 
-    Args:
-        request: What make is asked for.
-        restored: Whether to put back what was built before from the same contents.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-        result: The verdict by time.
+    With ``restored`` what was built before from the same contents is put back as well.
     """
     check = partial(check_build, request.words, cwd, environ)
     return _make_reuser(check, environ).reuse(result, restored=restored)

@@ -26,11 +26,7 @@ def current_folder() -> str:
 
 
 def wants_colour(colour: str) -> bool:
-    """Decide whether standard output gets colour.
-
-    Args:
-        colour: A value of ``Colour``.
-    """
+    """Decide by a value of ``Colour`` whether standard output gets colour."""
     if colour != "auto":
         return colour == "always"
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

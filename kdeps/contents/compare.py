@@ -12,11 +12,7 @@ from kdeps.system.text import list_some
 
 
 def compare_ledgers(old: Ledger, new: Ledger) -> list[str]:
-    """Say how two ledgers differ, one difference a line, causes before what follows from them.
-
-    Returns:
-        Nothing where every rule was built from the same.
-    """
+    """Say how two ledgers differ, one difference a line, causes before what follows from them."""
     lines: list[str] = []
     if old.release != new.release:
         lines.append(f"kernel release: {old.release or 'none'} → {new.release or 'none'}")

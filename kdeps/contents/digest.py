@@ -61,15 +61,9 @@ class Hasher:
         self.bytes_read = 0
 
     def look(self, path: str, st: os.stat_result | None = None) -> tuple[Stamp | None, bytes | None]:
-        """Return stamp and hash of a file.
+        """Return stamp and hash of a file; ``st`` is what stat said of it a moment ago, if the caller has it.
 
-        Args:
-            path: Absolute.
-            st: What stat said of it a moment ago, if the caller has it.
-
-        Returns:
-            Its stamp and hash. ``(None, GONE)`` if there is no such file, ``(None, None)`` if its
-            content cannot be known.
+        ``(None, GONE)`` means that there is no such file, ``(None, None)`` that its content cannot be known.
         """
         seen = self._seen.get(path)
         if seen is None:

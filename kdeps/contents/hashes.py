@@ -59,13 +59,8 @@ class FileHasher:
     def __init__(
         self, roots: tuple[str, ...], environ: dict[str, str], key: str, progress: Progress | None = None
     ) -> None:
-        """Remember what an earlier run knew.
-
-        Args:
-            roots: Folders below which files may be read; symbolic links resolved.
-            environ: For the user's cache directory.
-            key: What the memory is kept for: the object tree.
-            progress: Whom to tell how far it is.
+        """Remember what an earlier run knew of the object tree ``key``; files are read below the real folders
+        ``roots`` alone.
         """
         self._fence = AllowedRoots(roots)
         self._known: dict[str, FileHash] = {}

@@ -239,14 +239,10 @@ def judge_by_content(
     result: CheckResult, ledger: Ledger, contents: FileHasher, trees: tuple[Tree, ...] = (),
     told: tuple[Finding, ...] = (),
 ) -> Judgement:  # fmt: skip
-    """Judge a build against a ledger.
+    """Judge a build against a ledger of this build, made here or elsewhere.
 
-    Args:
-        result: The verdict by time.
-        ledger: Of this build, here or elsewhere.
-        contents: To hash with.
-        trees: Of all modules that the ledger is read for; their folders are named by all of them.
-        told: What was found already; what the ledger refutes is left out of the answer.
+    Module folders are named by all ``trees`` that the ledger is read for. ``told`` was found already; what the ledger
+    refutes of it is left out of the answer.
     """
     judge = LedgerJudge(result, ledger, contents, trees or (result.tree,))
     states = {state.rule.target: state for state in (*result.verdict.stale, *result.verdict.pending)}

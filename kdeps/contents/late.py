@@ -22,19 +22,15 @@ _SOURCES = (".rs", ".c", ".h", ".S", "Makefile", "Kbuild", "Kconfig")
 
 
 def find_late(result: CheckResult, is_known: Callable[[Rule], bool]) -> dict[str, Rule]:
-    """Find the inputs that were put in place late, with an old time, and are not remembered.
+    """Find the inputs that were put in place late, with an old time, and are not remembered: path → step that read
+    another.
 
-    Such a file has a later ctime than what was made from it, and no later mtime. After ``chmod -R``,
-    hard links or a restored backup most files look like that; then there is none. Nor is there one where the
-    artifact itself was copied or unpacked, because its ctime does not tell when it was made, or where
-    something else was found about the file.
+    Such a file has a later ctime than what was made from it, and no later mtime. After ``chmod -R``, hard links or a
+    restored backup most files look like that; then there is none. Nor is there one where the artifact itself was
+    copied or unpacked, because its ctime does not tell when it was made, or where something else was found about the
+    file.
 
-    Args:
-        result: The verdict on the build.
-        is_known: Whether the memory has what an artifact was built from, as it is there now.
-
-    Returns:
-        Path → the step that read something else.
+    ``is_known`` tells whether the memory has what an artifact was built from, as it is there now.
     """
     stats, producers = result.snapshot.stats, result.graph.producers
     stale = direct_reasons(result.verdict)

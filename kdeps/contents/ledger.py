@@ -160,17 +160,10 @@ def take_ledger(
     but: frozenset[str] = frozenset(),
     unsynced: frozenset[str] = frozenset(),
 ) -> tuple[Ledger, tuple[Problem, ...]]:
-    """Write down what every fresh rule of some builds was built from.
+    """Write down what every fresh rule of some builds of one object tree was built from.
 
-    Args:
-        results: The builds, of one object tree.
-        contents: To hash with.
-        environ: For the compilers' versions.
-        but: Further targets of which it is not known what they were built from.
-        unsynced: What the configuration was not synced with by time, when that was judged.
-
-    Returns:
-        The ledger, and the files whose content cannot be known.
+    ``but`` are further targets of which that is not known. ``unsynced`` is what the configuration was not synced with
+    by time. Returns the files whose content cannot be known as well.
     """
     trees = tuple(result.tree for result in results)
     roots = Roots(trees)

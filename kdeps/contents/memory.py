@@ -87,15 +87,9 @@ class Table:
         return known
 
     def copy_rows(self, entry: Entry, other: Table, copied: dict[int, int]) -> Entry:
-        """Add the rows of an entry of this table to another one.
+        """Add the rows of an entry to another table, and return the entry that it has there.
 
-        Args:
-            entry: Of this table.
-            other: Where its rows are added.
-            copied: Which row is which there; one for all calls with the same tables.
-
-        Returns:
-            The entry of the other table.
+        ``copied`` says which row is which there; it is one for all calls with the same tables.
         """
 
         def row(at: int) -> int:
@@ -126,10 +120,9 @@ class Memory(Table):
 
 
 def find_built_from(memory: Memory, target: str) -> dict[str, bytes] | None:
-    """Find every file that an artifact was built from, through all steps between.
+    """Find every file that an artifact was built from, through all steps between, and its hash.
 
-    Returns:
-        Path → hash, of files that no step writes; None if a step is not remembered.
+    Only files that no step writes are in it. Returns None if a step is not remembered.
     """
     writers = {
         memory.paths[at]: name for name, entry in memory.entries.items() for at in unpack(entry.outputs)
@@ -191,14 +184,10 @@ def save_memory(memory: Memory, objtree: str, environ: dict[str, str], *, whole:
 def update_memory(
     change: Callable[[Memory], bool], objtree: str, environ: dict[str, str], *, whole: bool = False
 ) -> None:
-    """Change a memory.
+    """Change the memory of an object tree (``whole``: that of plain ``make``).
 
-    Args:
-        change: Changes the memory that it is given, and tells whether it did. It is called again, with another
-            memory, where another process saved one meanwhile.
-        objtree: Whose memory.
-        environ: For the place of the cache.
-        whole: That of plain ``make``.
+    ``change`` tells whether it changed the memory that it was given. It is called again, with another memory, where
+    another process saved one meanwhile.
     """
 
     def change_value(value: bytes | None) -> bytes | None:

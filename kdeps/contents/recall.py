@@ -64,15 +64,9 @@ class Recollection(NamedTuple):
 def recall(
     result: CheckResult, environ: dict[str, str], *, without_memory: bool = False
 ) -> Recollection | None:
-    """Judge by content.
+    """Judge by content, after the verdict by time.
 
-    Args:
-        result: The verdict by time.
-        environ: The environment make would get.
-        without_memory: Whether to answer as well where nothing is remembered: as the times do.
-
-    Returns:
-        None where nothing is remembered of this object tree.
+    Where nothing is remembered of this object tree it returns None, or without memory answers as the times do.
     """
     memory = load_memory(result.tree.objtree, environ, whole=result.rules.whole) or Memory()
     if result.tree.prebuilt or not (memory.entries or without_memory):
@@ -91,12 +85,7 @@ class ContentVerdict(NamedTuple):
 
 
 def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdict:
-    """Let contents decide where they are known.
-
-    Args:
-        result: The verdict by time.
-        environ: The environment make would get.
-    """
+    """Let contents decide where they are known."""
     recalled = recall(result, environ)
     by_content = result if recalled is None else recalled.result
     known = recalled.memory.entries if recalled is not None else {}

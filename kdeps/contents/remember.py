@@ -53,13 +53,10 @@ _WHOLE = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
 def remember(
     result: CheckResult, environ: dict[str, str], since_ns: int, but: frozenset[str] = frozenset()
 ) -> Memory:
-    """Bring the memory of an object tree up to date and save it.
+    """Bring the memory of an object tree up to date with a verdict by time, just taken, and save it.
 
-    Args:
-        result: The verdict by time, just taken.
-        environ: The environment make would get.
-        since_ns: When kdeps began; what changed later is not remembered.
-        but: Targets against which something else speaks.
+    What changed after ``since_ns``, when kdeps began, is not remembered, nor are the targets ``but``, against which
+    something else speaks.
     """
     edits = find_racy_edits(result.graph.rules, result.snapshot.mtime_ns)
     doubtful = but.union(edit.rule.target for edit in edits)

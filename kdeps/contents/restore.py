@@ -46,14 +46,7 @@ def restore_configuration(
 ) -> bool:
     """Put back the synced configuration that belongs to ``.config`` and all Kconfig files; tell whether it was.
 
-    Args:
-        result: The verdict by time.
-        recalled: What the memory says of the same build.
-        environ: The environment make would get.
-        shared: The steps of others.
-
-    Raises:
-        OSError: A file cannot be written.
+    Raises OSError where a file cannot be written.
     """
     findings = (*result.verdict.findings, *recalled.result.verdict.findings)
     if recalled.configuration_proven or all(f.kind is not ReasonKind.CONFIG_NOT_SYNCED for f in findings):
@@ -68,19 +61,10 @@ def restore_configuration(
 def restore_steps(
     result: CheckResult, recalled: Recollection, environ: dict[str, str], shared: SharedSteps | None = None
 ) -> tuple[str, ...]:
-    """Put back what was built before from the contents that are there now.
+    """Put back what was built before from the contents that are there now; return the targets that were.
 
-    Args:
-        result: The verdict by time.
-        recalled: What the memory says of the same build.
-        environ: The environment make would get.
-        shared: The steps of others.
-
-    Returns:
-        The targets that were put back.
-
-    Raises:
-        OSError: A file cannot be written.
+    ``recalled`` is what the memory says of the same build, ``shared`` has the steps of others. Raises OSError where a
+    file cannot be written.
     """
     restorer = _open(result, recalled, environ, shared)
     if restorer is None:

@@ -35,7 +35,6 @@ class Reuser:
 
         Args:
             check: Judges it by time.
-            environ: The environment make would get.
             locked: Keeps other refreshes of the tree out, and says what a file means that cannot be written.
             tell: Is told what was done, a sentence at a time.
             shared: Opens the steps of others.
@@ -49,14 +48,9 @@ class Reuser:
         )
 
     def reuse(self, result: CheckResult, *, restored: bool) -> CheckResult:
-        """Leave to make only what it has to build.
+        """Leave to make only what it has to build, and return what is stale then, by time or by content.
 
-        Args:
-            result: The verdict by time, just taken.
-            restored: Whether to put back what was built before from the same contents.
-
-        Returns:
-            What is stale then, by time or by content.
+        With ``restored`` what was built before from the same contents is put back.
         """
         shared = self._open_shared(result) if restored else None
         recalled = recall(result, self._environ, without_memory=shared is not None)

@@ -13,12 +13,10 @@ class Roots:
     """Turns paths into names that hold for a moved tree, and back."""
 
     def __init__(self, trees: tuple[Tree, ...], former: dict[str, str] | None = None) -> None:
-        """Name the roots of some trees.
+        """Name the roots of some trees, which share one object tree.
 
-        Args:
-            trees: Of one object tree.
-            former: Where the same roots lay once. Where nothing lies any more the tree was moved from,
-                and paths below it mean the present ones.
+        ``former`` has where the same roots lay once. Where nothing lies any more the tree was moved from, and paths
+        below it mean the present ones.
         """
         self.paths: dict[str, str] = {"srctree": trees[0].srctree, "objtree": trees[0].objtree}
         modules = [

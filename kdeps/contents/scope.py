@@ -18,12 +18,8 @@ def check_for_contents(
 ) -> ScopeResults:
     """Judge by time in a way that lets contents decide afterwards.
 
-    An answer that was kept for a whole tree is one by time, and has no rules to compare contents for.
-
-    Args:
-        check: Calls ``check_scope``; it is told whether every result must have its rules.
-        environ: The environment make would get.
-        rules_needed: Whether they are needed anyway.
+    An answer that was kept for a whole tree is one by time, and has no rules to compare contents for. So ``check``
+    calls ``check_scope`` and is told whether every result must have its rules.
     """
     results = check(rules_needed)
     kept = [part.result for part in results.parts if part.looked_at is not None and part.result is not None]
@@ -33,12 +29,7 @@ def check_for_contents(
 
 
 def judge_scope_contents(results: ScopeResults, environ: dict[str, str]) -> ScopeResults:
-    """Let contents decide every part where they are known.
-
-    Args:
-        results: As ``check_for_contents`` returns them.
-        environ: The environment make would get.
-    """
+    """Let contents decide every part of what ``check_for_contents`` returned, where they are known."""
     return ScopeResults(
         tuple(
             part if part.result is None else part._replace(result=judge_contents(part.result, environ).result)

@@ -45,13 +45,7 @@ class Settling(NamedTuple):
 def plan_settling(
     result: CheckResult, recalled: Recollection, environ: dict[str, str]
 ) -> tuple[Settling, ...]:
-    """Decide which outputs get which time.
-
-    Args:
-        result: The verdict by time.
-        recalled: What the memory says of the same build.
-        environ: The environment make would get.
-    """
+    """Decide which outputs get which time, by the verdict by time and what the memory says of the same build."""
     now_ns = time.time_ns()
     first = _plan_configuration(result, recalled, environ)
     given = {path: one.mtime_ns for one in first for path in one.paths}

@@ -22,12 +22,7 @@ _LIBRARY = re.compile(r"lib(.+)\.(?:rmeta|rlib|so)")
 
 
 def searched_folders(command: str, base: str) -> tuple[str, ...]:
-    """List the folders in which a command looks for headers and crates.
-
-    Args:
-        command: Of the step.
-        base: The folder that names in it are relative to.
-    """
+    """List the folders in which a command looks for headers and crates; its names are relative to ``base``."""
     return tuple(
         dict.fromkeys(os.path.normpath(os.path.join(base, name)) for name in _FOLDER.findall(command))
     )
@@ -46,12 +41,7 @@ class Shadows:
         return hashlib.sha256(names).digest()[:16]
 
     def find(self, folders: tuple[str, ...], inputs: Iterable[str]) -> set[str]:
-        """Find the names that exist now.
-
-        Args:
-            folders: Where the step looks (``searched_folders``).
-            inputs: What it read.
-        """
+        """Find the names that exist now in the ``searched_folders`` of a step that read these inputs."""
         read = set(inputs)
         found: set[str] = set()
         for path in read:

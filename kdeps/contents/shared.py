@@ -123,15 +123,10 @@ def open_shared(name: str, result: CheckResult, environ: dict[str, str]) -> Shar
 
 
 def publish_steps(result: CheckResult, place: SharedPlace, environ: dict[str, str]) -> Published:
-    """Add the steps that are kept here of a build, as it is now, to a shared place.
+    """Add the steps of a build, as it is now, that ``keep_steps`` has kept here to a shared place that is open to
+    write.
 
-    Args:
-        result: Of the build; its steps are kept (``kdeps.contents.steps.keep_steps``).
-        place: Opened to write.
-        environ: The environment make would get.
-
-    Raises:
-        KdepsError: It cannot be written.
+    Raises KdepsError if it cannot be written.
     """
     tree = result.tree
     index = load_index(tree.objtree, environ)

@@ -120,12 +120,10 @@ def is_kept(rule: Rule) -> bool:
 
 
 def remember_build(result: CheckResult, environ: dict[str, str], since_ns: int) -> Memory | None:
-    """Remember a build and keep its steps; return the memory, or None where nothing is remembered.
+    """Remember a build by its verdict by time, and keep its steps; return the memory, or None where nothing is
+    remembered.
 
-    Args:
-        result: The verdict by time, just taken.
-        environ: The environment make would get.
-        since_ns: When kdeps began; what changed later is not remembered.
+    What changed after ``since_ns``, when kdeps began, is not remembered.
     """
     if result.tree.prebuilt:
         return None
@@ -136,13 +134,7 @@ def remember_build(result: CheckResult, environ: dict[str, str], since_ns: int) 
 
 
 def keep_steps(result: CheckResult, memory: Memory, environ: dict[str, str]) -> None:
-    """Keep every step that the memory describes and that is not kept yet.
-
-    Args:
-        result: The verdict by time that the memory was taken from.
-        memory: Of the same moment.
-        environ: The environment make would get.
-    """
+    """Keep every step that the memory, taken from this verdict by time, describes and that is not kept yet."""
     try:
         blobs = Blobs(environ, create=True)
     except OSError:

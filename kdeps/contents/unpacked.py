@@ -74,15 +74,9 @@ def plan_unpacked(
 ) -> UnpackedPlan:
     """Decide what of an unpacked tree is right, and what has to go.
 
-    Args:
-        result: The verdict by time, of which only rules and stamps are used.
-        ledger: Of the build that is in the cache.
-        contents: To hash with.
-        trees: Of all modules that the ledger is read for; their folders are named by all of them.
-        environ: The environment make would get.
-
-    Raises:
-        KdepsError: Something cannot be read, or a step has an output outside of the trees.
+    Of the result only rules and stamps are used; the ledger is of the build that is in the cache. Module folders are
+    named by all ``trees`` that the ledger is read for. Raises KdepsError where something cannot be read, or a step
+    has an output outside of the trees.
     """
     return _UnpackedJudge(result, ledger, contents, trees, environ).plan()
 

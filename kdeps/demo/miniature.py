@@ -109,12 +109,10 @@ def gnu_make() -> tuple[str, tuple[int, ...]]:
 
 
 def create(root: Path, *, objtree: Path | None = None) -> Miniature:
-    """Lay a miniature out under `root`; nothing is built yet.
+    """Lay a miniature out under `root`, which is made if need be; nothing is built yet.
 
-    Args:
-        root: Folder for ``linux/``, ``toolchain/`` and ``hello/``; made if need be.
-            Blanks and colons in its path are as impossible as they are for Kbuild.
-        objtree: Where to build; the source tree itself if not given.
+    `root` gets ``linux/``, ``toolchain/`` and ``hello/``. Blanks and colons in its path are as impossible as they are
+    for Kbuild. Without `objtree` the source tree is built in.
     """
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
@@ -191,20 +189,11 @@ class Miniature:
     def make(
         self, *args: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run make.
+        """Run make as a user would. Raises MakeFailed, with the first line of what went wrong, where ``check`` says
+        so.
 
-        Args:
-            args: As a user gives them. Called in the source tree, `tree_args` come
-                first, so that an ``O=`` in `args` wins.
-            cwd: Where to call it, the source tree if not given. Elsewhere nothing is added.
-            env: Added to the environment, which is otherwise that of `environment`.
-            check: Whether to raise if make fails.
-
-        Returns:
-            What make did, standard error in ``stderr``.
-
-        Raises:
-            MakeFailed: With the first line of what went wrong.
+        Without `cwd` it is called in the source tree, where `tree_args` come first, so that an ``O=`` in `args` wins.
+        `env` is added to `environment`.
         """
         told = self._told(args, cwd)
         done = subprocess.run(
@@ -232,19 +221,12 @@ class Miniature:
             self.make(f"M={module}")
 
     def kernel_reasons(self, *args: str, cwd: Path | None = None) -> tuple[Direct, ...]:
-        """Ask the build itself what it would do, and have it do nothing.
+        """Ask the build itself what it would do, and have it do nothing: the targets stale for a reason of their own,
+        in order.
 
-        The macros that decide are overridden on make's command line by one that
-        prints. As with Kbuild there is one exception to "nothing": when ``.config``
-        is newer than ``auto.conf`` (or a value in ``auto.conf.cmd`` differs),
-        make remakes ``auto.conf`` before it does anything else.
-
-        Args:
-            args: What a user gives make: ``modules_prepare``, or ``M=…``.
-            cwd: As for `make`.
-
-        Returns:
-            The targets that are stale for a reason of their own, in make's order.
+        The macros that decide are overridden on make's command line by one that prints. As with Kbuild there is one
+        exception to "nothing": when ``.config`` is newer than ``auto.conf`` (or a value in ``auto.conf.cmd``
+        differs), make remakes ``auto.conf`` before it does anything else.
         """
         said = self.make(*args, "-s", *OVERRIDES, cwd=cwd).stdout
         found: dict[str, Direct] = {}

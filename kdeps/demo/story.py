@@ -52,19 +52,10 @@ class Output:
 
 
 def run(*, keep: Path | None = None, colour: bool = False, out: TextIO | None = None) -> int:
-    """Tell the story.
+    """Tell the story; return 0.
 
-    Args:
-        keep: Where to build and leave the miniature, a new or empty folder. A
-            temporary folder if not given, gone at the end however it ends.
-        colour: Whether to use colour; whether it is wanted is for the caller to know.
-        out: Where to tell it, standard output if not given.
-
-    Returns:
-        0. A story that cannot be told to its end is an exception.
-
-    Raises:
-        KdepsError: No make, no room, or `keep` is not empty.
+    `keep` is where to build and leave the miniature, a new or empty folder. Without it a temporary folder is gone at
+    the end, however it ends. Raises KdepsError: no make, no room, or `keep` is not empty.
     """
     make = os.path.basename(gnu_make()[0])
     with _place(keep) as root:

@@ -114,14 +114,10 @@ class Entries(dict[str, "str | tuple[str] | None"]):
 
 
 def parse_record(data: bytes, entries: Entries | None = None) -> Record:
-    """Parse the contents of one ``.cmd`` file.
+    """Parse the contents of one ``.cmd`` file. Never raises: ``state`` of the record says whether it is whole.
 
-    Args:
-        data: The whole file. Decoded with ``surrogateescape``, for a path is bytes.
-        entries: What is known from the records before; grows.
-
-    Returns:
-        The record; ``state`` says whether it is whole. Never raises.
+    Decoded with ``surrogateescape``, because a path is bytes. ``entries`` is what is known from the records before;
+    grows.
     """
     text = data.decode("utf-8", "surrogateescape")
     if not text.strip("\n\0 \t"):

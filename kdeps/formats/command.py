@@ -130,11 +130,8 @@ def _move(step: Step, folder: str) -> Step:
 
 
 def parse_command(command: str, target: str) -> CommandFiles:
-    """Find the files that a command names.
-
-    Args:
-        command: As recorded, still escaped for make.
-        target: The name it is recorded for; neither an input nor an output of itself.
+    """Find the files that a command names, as recorded, still escaped for make; the target is neither input nor
+    output.
     """
     inputs: dict[str, None] = {}
     unlisted: dict[str, None] = {}

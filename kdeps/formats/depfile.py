@@ -43,14 +43,10 @@ class DepFile(NamedTuple):
 
 
 def parse_depfile(data: bytes) -> DepFile:
-    """Parse the contents of one ``.d`` file.
+    """Parse the contents of one ``.d`` file. Never raises: text that is no rule gives no targets, and is not
+    ``complete``.
 
-    Args:
-        data: The whole file. Decoded with ``surrogateescape``, for a path is bytes.
-
-    Returns:
-        Targets and prerequisites. Never raises: text that is no rule gives no
-        targets, and ``complete`` is then False.
+    Decoded with ``surrogateescape``, because a path is bytes.
     """
     text = data.decode("utf-8", "surrogateescape")
     targets: dict[str, None] = {}

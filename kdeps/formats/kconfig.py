@@ -25,10 +25,8 @@ class ConfigInputs(NamedTuple):
 
 
 def parse_value(text: str, symbol: str) -> str | None:
-    """Find the value of ``CONFIG_<symbol>`` in the text of an ``auto.conf`` or ``.config``.
-
-    Returns:
-        The value without its quotes, ``None`` where the symbol is not set.
+    """Find the value of ``CONFIG_<symbol>``, without its quotes, in an ``auto.conf`` or ``.config``; None if it is
+    not set.
     """
     key = f"CONFIG_{symbol}="
     if text.startswith(key):

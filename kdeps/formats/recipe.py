@@ -66,13 +66,9 @@ class Command(NamedTuple):
 def read_commands(
     recipe: str, folder: str, environ: dict[str, str], *, one_shell: bool = False
 ) -> list[Command]:
-    """Find the commands of a recipe.
+    """Find the commands of a recipe, the text after make's own expansion, that runs in a folder.
 
-    Args:
-        recipe: The text after make's own expansion.
-        folder: Where make stands.
-        environ: The environment of the recipe.
-        one_shell: All lines have one shell (``.ONESHELL``), else each has its own.
+    With ``one_shell`` (``.ONESHELL``) all lines have one shell, else each has its own.
     """
     found: list[Command] = []
     shell = _Shell(folder, environ)

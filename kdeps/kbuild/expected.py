@@ -70,12 +70,7 @@ class _Level(NamedTuple):
 
 
 def find_always(makefile: str, configuration: str) -> Iterator[tuple[str, str]]:
-    """Yield what the lists of a Makefile name, each with its list, as far as configuration symbols decide it.
-
-    Args:
-        makefile: Its text.
-        configuration: The text of ``auto.conf``.
-    """
+    """Yield what the lists of a Makefile name, each with its list, as far as the text of ``auto.conf`` decides it."""
 
     def is_set(symbol: str) -> bool:
         return symbol in _set_symbols(configuration)

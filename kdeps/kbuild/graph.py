@@ -37,12 +37,7 @@ class Graph(NamedTuple):
 
 
 def build_graph(rules: Rules, objtree: str) -> Graph:
-    """Join rules at their files.
-
-    Args:
-        rules: As read; where they say ``any_crate``, ``used`` is what any Rust module would read.
-        objtree: Absolute path of the object tree.
-    """
+    """Join rules at their files; where they say ``any_crate``, ``used`` is what any Rust module would read."""
     ordered = tuple(sorted(rules.rules, key=lambda rule: (rule.owner is Owner.MODULE, rule.name)))
     producers: dict[str, int] = {}
     for at, rule in enumerate(ordered):

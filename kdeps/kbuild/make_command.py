@@ -74,19 +74,10 @@ class NotUnderstood(UsageError):
 
 
 def read_requests(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> tuple[Request, ...]:
-    """Tell which modules make would compile.
+    """Tell which modules make would compile: a request for each make of a kernel that would.
 
-    Args:
-        words: make's arguments, verbatim.
-        cwd: Where it is called.
-        environ: The environment it gets.
-
-    Returns:
-        A request for each make of a kernel that would compile a module; none for a make that builds
-        no module, or that only asks (``-q``), where everything is to be left alone.
-
-    Raises:
-        NotUnderstood: make reads a Makefile first that does not say what it would do.
+    There is none for a make that builds no module, or that only asks (``-q``): everything is to be left alone then.
+    Raises NotUnderstood where make reads a Makefile first that does not say what it would do.
     """
     flags = split_flags(f"{environ.get('GNUMAKEFLAGS', '')} {environ.get('MAKEFLAGS', '')}")
     if _has_option((*flags, *words), _ASKS_ONLY, _ASKS_ONLY_LONG):

@@ -67,10 +67,7 @@ def find_goal_meant(word: str, srctree: str) -> str | None:
 def find_variable_meant(name: str, srctree: str, module: str) -> str:
     """Find which variable was meant by one that nothing reads; empty if something does, or none is spelled nearly so.
 
-    Args:
-        name: As the user wrote it.
-        srctree: The kernel's source tree.
-        module: The folder of the module whose Makefiles may read it as well.
+    The Makefiles of the module may read it as well as the kernel's.
     """
     meant = next((known for known in _SPELLED if _is_slip_of(name, known)), "")
     if not meant or name in _SPELLED:

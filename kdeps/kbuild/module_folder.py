@@ -36,10 +36,7 @@ _MORE = re.compile(r"^[ \t]*[-s]?include\b|\$[({](?:eval|call)\b", re.MULTILINE)
 def find_why_nothing_is_built(folder: str, auto_conf: str, variables: Mapping[str, str]) -> str:
     """Find why ``make M=…`` builds nothing in a folder. Returns an empty text if it builds something, or may.
 
-    Args:
-        folder: The module's source folder.
-        auto_conf: The text of the synced configuration.
-        variables: make's variables, those of the environment among them.
+    ``variables`` are make's, those of the environment among them.
     """
     names = [name for name in ("Kbuild", "Makefile") if os.path.exists(os.path.join(folder, name))]
     if not names:
@@ -88,10 +85,7 @@ def holds_rust(folder: str) -> bool:
 def read_object_names(folder: str, objtree: str, variables: dict[str, str]) -> set[str]:
     """Read the objects that a module folder's Kbuild or Makefile names, without those that are not configured.
 
-    Args:
-        folder: The module's source folder.
-        objtree: The object tree, whose configuration counts.
-        variables: The assignments on make's command line, which win over the configuration.
+    The assignments on make's command line, ``variables``, win over the configuration of the object tree.
     """
     for name in ("Kbuild", "Makefile"):
         text = read_text(os.path.join(folder, name), missing="")

@@ -41,13 +41,8 @@ class KernelWithModules(NamedTuple):
 def read_whole(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> KernelWithModules:
     """Read a kernel with the modules that are named, or all that can be found.
 
-    Args:
-        words: make's arguments; ``M=`` may stand there several times, each with its ``MO=`` behind it.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-
-    Raises:
-        KdepsError: There is no tree, or ``M=`` does not name a module folder.
+    ``M=`` may stand in the words several times, each with its ``MO=`` behind it. Raises KdepsError: there is no tree,
+    or ``M=`` does not name a module folder.
     """
     rest, named = split_modules(words)
     trees = [find_tree((*rest, *module), cwd, environ) for module in named]

@@ -28,15 +28,9 @@ GUESSED = "is of the running kernel: it is judged because neither the arguments 
 
 
 def find_named_kernel(variables: Mapping[str, str], environ: Mapping[str, str], start: str) -> str | None:
-    """Find the folder of the kernel that is named; None if none is.
+    """Find the folder of the kernel that is named; None if none is. Names are relative to ``start``.
 
-    Args:
-        variables: The assignments among make's arguments.
-        environ: The environment make would get.
-        start: The folder that names are relative to.
-
-    Raises:
-        NoTree: A word that can mean nothing else names no kernel.
+    Raises NoTree if a word that can mean nothing else names no kernel.
     """
     named = {name: variables.get(name) or environ.get(name) or "" for name in KDIR_NAMES}
     named.update({name: value for name, value in variables.items() if name not in _OTHERS})

@@ -48,18 +48,7 @@ class NormalMake(NamedTuple):
 
 
 def normalise(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> NormalMake:
-    """Find the make of a kernel that the user means.
-
-    Args:
-        words: make's arguments, verbatim.
-        cwd: The folder the user stands in, absolute.
-        environ: The environment make would get.
-
-    Raises:
-        NoTree: No kernel tree there.
-        UsageError: ``M=`` names several folders; an option lacks its value.
-        Unreadable: A Makefile on the way cannot be read.
-    """
+    """Find the make of a kernel that the user means. Raises as ``find_tree`` does."""
     args = parse_make_args((*inherited_words(words, environ), *words))
     if args.incomplete:
         raise UsageError(f"{args.incomplete}: make wants a value behind it")
@@ -93,11 +82,8 @@ def _find_own_make(
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...], bool]:
     """Find the make of a kernel that a module's own Makefile calls; None if it calls none.
 
-    Returns:
-        The make, the Makefiles that say so, and whether they always say the same.
-
-    Raises:
-        UsageError: It calls one for each of several modules, or only running it tells which.
+    Returns the make, the Makefiles that say so, and whether they always say the same. Raises UsageError if it calls
+    one for each of several modules, or if only running it tells which.
     """
     makefile = next(filter(os.path.isfile, find_own_makefiles(args, cwd)), "")
     if not makefile or not _CALLS_MAKE.search(read_text(makefile, missing="")):

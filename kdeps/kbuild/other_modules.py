@@ -28,10 +28,7 @@ def add_other_modules(
 ) -> None:
     """Add the rules of every module whose outputs this one reads, and of those that they read.
 
-    Args:
-        reader: With the rules of the module.
-        read: Reads another module; takes its tree and ``seen``.
-        seen: Folders that are being read or were; grows.
+    ``read`` reads another module; ``seen`` are the folders that are being read or were, and grows.
     """
     tree = reader.tree
     for folder in _find_input_folders(reader.rules.values(), tree):

@@ -64,13 +64,7 @@ class OuterMake(NamedTuple):
 
 
 def ask_make(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> OuterMake:
-    """Ask make what the Makefile where it would stand makes of its goals.
-
-    Args:
-        words: make's arguments, verbatim.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-    """
+    """Ask make what the Makefile where it would stand makes of its goals."""
     return _Asker(environ, time.monotonic() + _TIMEOUT_S).ask(words, cwd, 0)
 
 

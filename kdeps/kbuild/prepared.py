@@ -92,14 +92,9 @@ def add_missing_records(
 ) -> None:
     """Add a rule for every target whose record is gone.
 
-    Two ways to know of one: another rule reads it (and it is of a kind that is
-    always recorded), or it lies where such files lie.
-
-    Args:
-        reader: With every rule that has a record.
-        found: Paths of all records.
-        recorded: The names, relative to the object tree, of targets that always have one.
-        never: Names among them that another build makes.
+    Two ways to know of one: another rule reads it (and it is of a kind that is always recorded), or it lies where
+    such files lie. ``recorded`` are the names, relative to the object tree, that always have a record; ``never``
+    those among them that another build makes. ``found`` are the paths of all records.
     """
     objtree = reader.tree.objtree
     inside = objtree + "/"

@@ -97,16 +97,9 @@ class KbuildAnswer(NamedTuple):
 
 
 def run_question(scope: Owner, arguments: list[str], directory: str, environ: dict[str, str]) -> KbuildAnswer:
-    """Run make with its deciding macros replaced.
+    """Run make with its deciding macros replaced, about the kernel or a module; a job server is not joined.
 
-    Args:
-        scope: Whether it is asked about the kernel or about a module.
-        arguments: Variables and goal.
-        directory: Where make shall stand.
-        environ: The environment make would get; a job server in it is not joined.
-
-    Raises:
-        KbuildError: make could not be started, or did not come back in time.
+    Raises KbuildError if make could not be started, or did not come back in time.
     """
     folder = tempfile.mkdtemp(prefix="kdeps-")
     try:

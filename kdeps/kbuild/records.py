@@ -182,14 +182,8 @@ class RecordReader:
     def add_recorded(
         self, record_path: str, record: Record, scope: Owner, base: str, target: str = ""
     ) -> Rule:
-        """Turn one record into a rule.
-
-        Args:
-            record_path: Where it lies.
-            record: What it says.
-            scope: Whose step it is.
-            base: The folder that its names are relative to.
-            target: What it makes, if it is not named for that.
+        """Turn one record into a rule; names in it are relative to ``base``. A target is given if it is not named for
+        that.
         """
         target = target or path_of_target(record_path)
         folder, _, file = target.rpartition("/")

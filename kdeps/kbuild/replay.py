@@ -107,17 +107,10 @@ def replay(
     rustc_flags: tuple[str, ...] = (),
     clang_flags: tuple[str, ...] = (),
 ) -> Replayed:
-    """Run a recorded command again and leave the trees as they are.
+    """Run a recorded command again in an empty folder, where it writes, and leave the trees as they are.
 
-    Args:
-        recorded: The command and its folder.
-        folder: An empty folder for everything that the command writes.
-        environ: The environment that make would get.
-        rustc_flags: Further flags for rustc, after the recorded ones.
-        clang_flags: Further flags for clang, where it compiles what rustc made (``RUST_INLINE_HELPERS``).
-
-    Raises:
-        ReplayError: The command runs no compiler, or the compiler failed.
+    The further flags come after the recorded ones; those for clang count where it compiles what rustc made
+    (``RUST_INLINE_HELPERS``). Raises ReplayError if the command runs no compiler, or the compiler failed.
     """
     redirected = redirect(recorded.command, folder, rustc_flags, clang_flags)
     try:
@@ -145,12 +138,7 @@ def replay(
 
 
 def kbuild_environment(environ: dict[str, str], folder: str) -> dict[str, str]:
-    """Return the environment in which Kbuild runs a compiler.
-
-    Args:
-        environ: The environment that make would get.
-        folder: For temporary files.
-    """
+    """Return the environment in which Kbuild runs a compiler; temporary files go into the folder."""
     kept = {
         name: value for name, value in environ.items() if name not in ("LC_ALL", "MAKEFLAGS", "GREP_OPTIONS")
     }

@@ -20,14 +20,9 @@ if TYPE_CHECKING:
 
 
 def read_rules(tree: Tree, *, whole: bool = False) -> Rules:
-    """Read every record that matters to a build.
+    """Read every record that matters to a build: the rules by name (kernel first), and what could not be read.
 
-    Args:
-        tree: Where to read. Without a module only the kernel's own rules are read.
-        whole: Read what plain ``make`` builds instead: the whole kernel and its modules.
-
-    Returns:
-        The rules by name (kernel first), and what could not be read.
+    Without a module only the kernel's own rules are read; ``whole`` is what plain ``make`` builds.
     """
     reader = RecordReader(tree, whole=whole)
     if whole:

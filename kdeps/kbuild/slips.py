@@ -41,13 +41,7 @@ class Goals(Enum):
 
 
 def find_slip(words: tuple[str, ...], cwd: str, goals: Goals = Goals.OF_MAKE) -> str | None:
-    """Find a word that is no valid argument of a command that judges a build. Returns None if all are valid.
-
-    Args:
-        words: make's arguments, verbatim.
-        cwd: The folder the user stands in.
-        goals: What the words are that are neither options nor assignments.
-    """
+    """Find a word that is no valid argument of a command that judges a build. Returns None if all are valid."""
     args = parse_make_args(words)
     slip = _find_option_slip(args, working_directory(args, cwd)) or find_variable_slip(args)
     if slip is not None or goals is Goals.NAMES:

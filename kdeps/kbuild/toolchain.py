@@ -28,15 +28,10 @@ switch: it finds the compiler by rules of its own, so it is asked every time. ru
 
 
 def version_text(command: str, environ: dict[str, str], directory: str) -> str:
-    """Ask a compiler for the first line of its ``--version``, or remember it.
+    """Ask a compiler for the first line of its ``--version``, or remember it; empty where there is none or it fails.
 
-    Args:
-        command: As make would run it: a name to find in ``PATH``, a path, or several words.
-        environ: The environment make would get.
-        directory: Where make would stand (rustup chooses a toolchain by folder).
-
-    Returns:
-        The line; empty where there is no such compiler or it fails, as Kbuild has it then.
+    The command is as make would run it: a name to find in ``PATH``, a path, or several words. The directory is where
+    make would stand, because rustup chooses a toolchain by folder.
     """
     words = command.split()
     path = _find_program(words[0], environ, directory) if words else None
@@ -60,11 +55,6 @@ def shows_changes(command: str, environ: dict[str, str], directory: str) -> bool
     """Tell whether a compiler that answers otherwise shows in a file: its answer is one to remember.
 
     If one fails (a library is missing), no stamp shows when it works again.
-
-    Args:
-        command: As for ``version_text``; so are the others.
-        environ: The environment make would get.
-        directory: Where make would stand.
     """
     words = command.split()
     path = _find_program(words[0], environ, directory) if words else None

@@ -88,12 +88,7 @@ class Tree(NamedTuple):
 
 
 def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree:
-    """Find the trees that make would work on.
-
-    Args:
-        words: make's arguments, verbatim.
-        cwd: The folder the user stands in, absolute.
-        environ: The environment make would get.
+    """Find the trees that make would work on, called with these words in the folder where the user stands.
 
     Raises:
         NoTree: No kernel tree there, or one that is not configured.

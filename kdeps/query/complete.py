@@ -56,14 +56,7 @@ class Candidate(NamedTuple):
 
 
 def complete_make(words: tuple[str, ...], typed: str, cwd: str, environ: dict[str, str]) -> list[Candidate]:
-    """Complete one of make's arguments.
-
-    Args:
-        words: The make arguments typed already.
-        typed: The word so far.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-    """
+    """Complete one of make's arguments, after the words that were typed already."""
     name, equals, value = typed.partition("=")
     if equals:
         return _complete_value(words, name, value, cwd, environ)
@@ -106,14 +99,7 @@ def _architectures(words: tuple[str, ...], cwd: str, environ: dict[str, str]) ->
 
 
 def complete_name(words: tuple[str, ...], typed: str, cwd: str, environ: dict[str, str]) -> list[Candidate]:
-    """Complete the name of a crate, a target, a symbol or a file.
-
-    Args:
-        words: What was typed already, names and make arguments mixed.
-        typed: The word so far.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-    """
+    """Complete the name of a crate, a target, a symbol or a file, after names and make arguments."""
     found: list[Candidate] = []
     try:
         whole = read_whole(split_goals(words)[1], cwd, environ)

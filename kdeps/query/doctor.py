@@ -67,12 +67,8 @@ def examine(
 ) -> list[Observation]:
     """Look at everything that an answer about ``make WORDS…`` would rest on.
 
-    Args:
-        words: make's arguments.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-        judge_contents: Turns a verdict by time into one by content.
-        find_other_loaded: Names the modules, of these ``.ko`` files, that are loaded from another build.
+    ``judge_contents`` turns a verdict by time into one by content. ``find_other_loaded`` names the modules, of some
+    ``.ko`` files, that are loaded from another build.
     """
     found = list(_examine_program(words, environ))
     try:

@@ -33,19 +33,9 @@ def changed_since(
 ) -> list[str]:
     """List the files that differ from a revision, deleted ones as well, as absolute paths.
 
-    Where the user stands in a work tree that has something of the build in it, it is that one (a
-    module may have its own), else the kernel's. Of what git does not track nothing is listed: a new file takes part
-    through a line in a tracked one.
-
-    Args:
-        revision: What ``git diff`` takes: ``HEAD~3``, ``v7.2``, ``a..b``.
-        tree: Where the kernel lies.
-        cwd: The folder the user stands in.
-        environ: For git.
-        folders: Where the modules lie.
-
-    Raises:
-        UsageError: No git, no work tree, or no such revision.
+    Where the user stands in a work tree that has something of the build in it, it is that one (a module may have its
+    own), else the kernel's. Of what git does not track nothing is listed: a new file takes part through a line in a
+    tracked one. Raises UsageError: no git, no work tree, or no such revision.
     """
     if revision.startswith("-"):
         raise UsageError(f"--since {revision}: not a revision")

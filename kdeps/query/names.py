@@ -57,12 +57,8 @@ class Names:
     """Every name that a graph answers to. Build it once, ask it often."""
 
     def __init__(self, tree: Tree, graph: Graph, modules: tuple[str, ...] = ()) -> None:
-        """Collect the names.
-
-        Args:
-            tree: Where the graph was read.
-            graph: Whose files can be named.
-            modules: Folders of further modules whose rules are in the graph: sources and outputs.
+        """Collect the names of a graph; ``modules`` are folders, sources and outputs, of further modules with rules
+        in it.
         """
         self.tree = tree
         self.graph = graph
@@ -87,14 +83,9 @@ class Names:
     # -- looking up ----------------------------------------------------------
 
     def find(self, name: str, cwd: str) -> Named | None:
-        """Find what a name means. Returns None if it means nothing in this graph.
+        """Find what a name means that was typed in a folder. Returns None if it means nothing in this graph.
 
-        Args:
-            name: As somebody typed it.
-            cwd: The folder they stand in, absolute.
-
-        Raises:
-            AmbiguousName: It fits several files equally well.
+        Raises AmbiguousName if it fits several files equally well.
         """
         name = name.rstrip("/") or name
         found = self.find_path(name, cwd)
@@ -136,11 +127,7 @@ class Names:
         return tuple(self._files.get(found, ())) if found is not None else ()
 
     def read_in(self, folder: str) -> tuple[str, ...]:
-        """Every file in a folder, or below it, that some step reads and none makes; by name.
-
-        Args:
-            folder: Absolute, with no link on its way.
-        """
+        """Every file in an absolute real folder, or below it, that some step reads and none makes; by name."""
         if self._folders is None:
             self._folders = {}
             for path in self.read:

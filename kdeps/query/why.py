@@ -78,14 +78,11 @@ def judge_target(result: CheckResult, target: Named) -> Status:
 
 
 def explain(result: CheckResult, target: Named) -> list[Chain]:
-    """Find what makes a target stale: for each root cause the shortest chain to it.
+    """Find what makes a target stale: for each root cause the shortest chain to it; none if it is fresh.
 
-    A header that the module's own C files and the crates both read makes it stale in two ways, and
-    only one of them is what ``make M=…`` sees; so such a cause has a chain for each.
-
-    Returns:
-        Those along which make is certain to rebuild first, of them the shortest; equals as
-        ``find_root_causes`` ranks. Empty if the target is fresh.
+    A header that the module's own C files and the crates both read makes it stale in two ways, and only one of them
+    is what ``make M=…`` sees; so such a cause has a chain for each. Those along which make is certain to rebuild come
+    first, of them the shortest; equals as ``find_root_causes`` ranks.
     """
     graph = result.graph
     if target.rule is None:
@@ -138,15 +135,9 @@ def _chain_of_cause(
 
 
 def find_chain(result: CheckResult, target: Named, is_source: Callable[[str], bool]) -> Chain | None:
-    """Find the shortest chain from a target to a source, stale or not.
+    """Find the shortest chain from a target to a source, stale or not; None if it is not made from it.
 
-    Args:
-        result: Of the build.
-        target: Where the chain begins.
-        is_source: Tells by its path whether a file (or a symbol's stamp) is what was asked for.
-
-    Returns:
-        ``None`` if the target is not made from it.
+    ``is_source`` tells by its path whether a file (or a symbol's stamp) is what was asked for.
     """
     graph = result.graph
     if target.rule is None:
@@ -175,13 +166,7 @@ def find_chain(result: CheckResult, target: Named, is_source: Callable[[str], bo
 
 
 def find_users(graph: Graph, paths: tuple[str, ...], symbol: str = "") -> list[User]:
-    """Find every rule that uses a file, each by the shortest way, nearest first.
-
-    Args:
-        graph: The build.
-        paths: A source, or any output of a rule, by all the names that the graph has for it.
-        symbol: The configuration symbol to ask about instead of a file.
-    """
+    """Find every rule that uses a file, by all the names that the graph has for it, or a symbol: nearest first."""
     consumers: dict[int, list[tuple[int, str]]] = {}
     for at, fed in enumerate(graph.feeds):
         for feed in fed:

@@ -34,14 +34,8 @@ class BackgroundMake:
     def __init__(
         self, command: list[str], cwd: str, environ: dict[str, str], descriptors: tuple[int, ...], expected: frozenset[str]
     ) -> None:  # fmt: skip
-        """Start it.
-
-        Args:
-            command: The whole command line.
-            cwd: Where to run it.
-            environ: Its environment.
-            descriptors: What it inherits.
-            expected: The targets, by Kbuild's name, that it is to make.
+        """Start a command that inherits some descriptors; ``expected`` are the targets, by Kbuild's name, that it is
+        to make.
         """
         self.command = command
         self.output = MakeOutput(expected)

@@ -70,12 +70,7 @@ class Confirmation(NamedTuple):
 
 
 def take_inputs(result: CheckResult, environ: dict[str, str]) -> Confirmation:
-    """Note what the commands of a build are made from at this moment.
-
-    Args:
-        result: Of the build.
-        environ: The environment for a make of the kernel (``request.kernel_environment``).
-    """
+    """Note what the commands of a build are made from at this moment, with the environment for a make of the kernel."""
     files = {path: find_stamp(path) for path in find_command_files(result.tree, environ)}
     return Confirmation(_key(result.tree, environ), _commands(result), files)
 
@@ -90,13 +85,10 @@ def is_confirmed(result: CheckResult, environ: dict[str, str]) -> bool:
 
 
 def confirm(result: CheckResult, before: Confirmation, environ: dict[str, str]) -> None:
-    """Remember that Kbuild would run the commands that are recorded.
+    """Remember that Kbuild would run the commands that are recorded, by a result taken after Kbuild said so.
 
-    Args:
-        result: Taken after Kbuild said so.
-        before: The inputs, taken before Kbuild was asked. Only the configuration
-            may have changed since, for a refresh syncs it.
-        environ: As for ``take_inputs``.
+    The inputs were taken before it was asked. Only the configuration may have changed since, because a refresh syncs
+    it.
     """
     after = take_inputs(result, environ)
     settled = time.time_ns() - FINE_NS

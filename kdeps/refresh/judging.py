@@ -23,14 +23,8 @@ def check_with_kbuild_once(
 ) -> CheckResult | None:
     """Judge from the record; ask Kbuild as well if it has not confirmed these commands yet.
 
-    Args:
-        request: What make is asked for.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-        contents: Judges by what is in the files, after the verdict by time.
-
-    Returns:
-        The verdict; ``None`` where there is no module, or no Rust.
+    ``contents`` judges by what is in the files, after the verdict by time. Returns None where there is no module, or
+    no Rust.
     """
     from kdeps.staleness.check import check_build
     from kdeps.staleness.reasons import Status

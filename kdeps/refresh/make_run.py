@@ -127,18 +127,10 @@ def run_make(
     durations: dict[str, float] | None = None,
     watch: ProgressCallbacks | None = None,
 ) -> MakeOutcome:
-    """Run make in the foreground and wait for it.
+    """Run make, which inherits the lock, in the foreground and wait for it.
 
-    Args:
-        command: With ``make`` as its first word.
-        environ: Its environment.
-        lock: Inherited by it.
-        expected: The steps it will take, by Kbuild's names.
-        durations: How long steps took the last time; updated with how long they took now, if make succeeds.
-        watch: Show progress that way; ``None``: its output goes where ours goes.
-
-    Raises:
-        CannotRefresh: make cannot be started.
+    ``durations`` of the steps ``expected``, by Kbuild's names, are those of the last time; if make succeeds they are
+    updated. Without ``watch`` its output goes where ours goes. Raises CannotRefresh if make cannot be started.
     """
     got: list[int] = []
     with _signals(got) as pass_on:
@@ -178,8 +170,7 @@ def run_make(
 def _open_errors() -> tuple[int, int]:
     """A terminal for standard error, as wide as ours and without any translation; a pipe if there is no terminal.
 
-    Returns:
-        The descriptor to read from, and the one for the program.
+    Returns the descriptor to read from, and the one for the program.
     """
     try:
         controller, terminal = os.openpty()
@@ -237,8 +228,7 @@ def _follow(
 ) -> dict[str, float]:
     """Read what make writes as it comes, and say after each part, and now and then, how far it is.
 
-    Returns:
-        How long each step took, in seconds.
+    Returns how long each step took, in seconds.
     """
     assert process.stdout is not None
     output = process.stdout.fileno()

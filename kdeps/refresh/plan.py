@@ -154,14 +154,7 @@ def kernel_words(tree: Tree) -> tuple[str, ...]:
 
 
 def kernel_command(tree: Tree, cwd: str, goal: str, *, in_job_server: bool = False) -> list[str]:
-    """A make command for the kernel itself, to be called in ``cwd``.
-
-    Args:
-        tree: Whose arguments to take over.
-        cwd: Where the command will be run, or typed.
-        goal: What to make.
-        in_job_server: Leave ``-j`` to an outer make.
-    """
+    """A make command for the kernel itself, to be run or typed in ``cwd``; a job server sets ``-j`` by itself."""
     words = kernel_words(tree)
     if in_job_server:
         words = _without_jobs(words)

@@ -26,15 +26,7 @@ _INDENT = "           "
 def write_affected(
     pen: TextOutput, whole: KernelWithModules, affected: Affected, estimate: Estimate, *, every: bool
 ) -> None:
-    """Say what some changes rebuild.
-
-    Args:
-        pen: Where to.
-        whole: The build that was asked about.
-        affected: The answer.
-        estimate: How long its kernel part took the last time.
-        every: Leave nothing out of long lists.
-    """
+    """Say what some changes rebuild; the estimate is how long its kernel part took the last time."""
     if not affected.changes:
         pen.lines.append("No change was named, so nothing is rebuilt.")
         return

@@ -21,10 +21,8 @@ _NO_IDS = "which one cannot be told without build ids; CONFIG_STACKTRACE_BUILD_I
 def origin_lines(judged: JudgedOops, readable: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
     """Say from which build an oops is, and what shows it.
 
-    Args:
-        judged: The oops.
-        readable: Mangled name → readable name, for the names in the differences.
-        known: Object of another build → from what that was built, in words.
+    ``readable`` has the readable names of mangled ones, ``known`` for objects of other builds from what those were
+    built.
     """
     origins = [f"{PREFIX}  {_object(name)} of this log: {text}" for name, text in known.items()]
     missing = _missing_text(judged.not_here)

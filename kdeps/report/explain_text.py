@@ -80,12 +80,8 @@ def write_failure(
 ) -> None:
     """Write what the objects tell.
 
-    Args:
-        pen: Where to.
-        failure: What was found.
-        names: Mangled name → readable name.
-        allowed: Whether the configuration lets a ``build_assert!`` fail at run time only.
-        every: Whether to name every symbol and every function.
+    ``names`` has the readable names of mangled ones. ``allowed`` is whether the configuration lets a
+    ``build_assert!`` fail at run time only.
     """
     for assertion in failure.assertions:
         _write_assertion(pen, assertion, names, allowed=allowed, every=every)
@@ -163,12 +159,7 @@ def _short(frame: Frame) -> str:
 
 
 def find_advice(assertion: Assertion, source: str) -> list[str]:
-    """Say what to do about an assertion that is left.
-
-    Args:
-        assertion: With its chain.
-        source: The driver's line.
-    """
+    """Say what to do about an assertion that is left; ``source`` is the driver's line."""
     bounds = {
         int(value): name for frame in assertion.frames for name, value in _BOUND.findall(frame.function)
     }

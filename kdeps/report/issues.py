@@ -94,13 +94,10 @@ class _Dated(ResultText):
 
 
 def make_report(inspection: ScopeResults, *, cwd: str, root: str, built: bool = False) -> Report:
-    """Gather all issues of an inspection.
+    """Gather all issues of an inspection; the commands of the cure are for ``cwd``, paths for the repository
+    ``root``.
 
-    Args:
-        inspection: What was judged.
-        cwd: Where the user stands; the commands of the cure are for there.
-        root: The repository.
-        built: Whether a module has to be up to date itself.
+    With ``built`` a module has to be up to date itself.
     """
     found: dict[tuple[str, tuple[str, ...], str], Issue] = {}
     statuses: list[Status] = []

@@ -11,13 +11,7 @@ from kdeps.system.text import printable
 
 
 def origin_text(origin: Origin, show: Callable[[str], str], now_s: float) -> str:
-    """Say when and from what something was built: "built at 14:02:11 from v7.2-rc3, before a.rs was edited".
-
-    Args:
-        origin: What is remembered of it.
-        show: Writes a path for the user.
-        now_s: Seconds since the epoch.
-    """
+    """Say when and from what something was built: "built at 14:02:11 from v7.2-rc3, before a.rs was edited"."""
     commit = f" from {printable(origin.commit)}" if origin.commit else ""
     if origin.linked_s is None:
         ledger = f"ledger {show(origin.ledger)} records"

@@ -24,14 +24,7 @@ AFFECTED_SCHEMA = "kdeps.affected/1"
 
 
 def why_json(result: CheckResult, target: Named, chains: list[Chain], causes: int) -> Json:
-    """Render the answer to "why is it stale", or "how is it made from that".
-
-    Args:
-        result: Of the build.
-        target: What was asked about.
-        chains: To be shown.
-        causes: How many root causes there are, shown or not.
-    """
+    """Render the answer to "why is it stale", or "how is it made from that": chains of so many root causes."""
     state = None if target.rule is None else find_state(result, result.graph.rules[target.rule])
     return {
         **_head(result, target),

@@ -38,10 +38,8 @@ def verdict_document(
 ) -> Json:
     """Make the object itself, as ``verdict.schema.json`` describes it.
 
-    Args:
-        result: What to say.
-        by_time: The same build as make has it, where contents decided.
-        touched: Inputs that are newer than what was made from them, with the same content.
+    Where contents decided, ``by_time`` is the same build as make has it. ``touched`` inputs are newer than what was
+    made from them, with the same content.
     """
     tree, verdict = result.tree, result.verdict
     document: Json = {

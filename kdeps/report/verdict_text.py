@@ -55,17 +55,10 @@ def render(
     time_mark: str = "",
     every: bool = False,
 ) -> str:
-    """Render a result for a person; always ends in a newline.
+    """Render a result for a person, with paths relative to ``cwd``; always ends in a newline.
 
-    Args:
-        result: What to say.
-        cwd: Where the user stands; paths are written relative to it.
-        style: Whether this output understands colour.
-        unicode: Whether it understands arrows.
-        now_ns: The present, for "12 s ago".
-        touched: How many inputs are newer than what was made from them, with the same content.
-        time_mark: Stands around a time in nanoseconds, instead of how long ago it was.
-        every: Tell each cause by itself, and all of them.
+    ``touched`` inputs are newer than what was made from them, with the same content. The mark stands around a time in
+    nanoseconds, instead of how long ago it was. ``every`` tells each cause by itself, and all of them.
     """
     writer = ResultText(result, cwd, style, unicode, time.time_ns() if now_ns is None else now_ns)
     writer.time_mark = time_mark
@@ -103,11 +96,7 @@ def render(
 def headlines(result: CheckResult, *, cwd: str, now_ns: int | None = None, clock: bool = False) -> list[str]:
     """Say in one sentence each what is wrong, as ``render`` heads its paragraphs, with the reason; worst first.
 
-    Args:
-        result: What to say.
-        cwd: Where the user stands.
-        now_ns: The present, for "12 s ago".
-        clock: Say "at 10:31:07" instead, for lines that stay on the screen.
+    With ``clock`` it is "at 10:31:07" instead of "12 s ago", for lines that stay on the screen.
     """
     writer = ResultText(result, cwd, Style.PLAIN, False, time.time_ns() if now_ns is None else now_ns)
     writer.clock = clock
@@ -150,10 +139,7 @@ def _write_more(writer: ResultText, more: int, what: str) -> None:
 def write_event(writer: ResultText, event: Event, how: str) -> None:
     """Write one event as a paragraph: the sentence, the files, the chain, what else it reaches.
 
-    Args:
-        writer: Where to.
-        event: What to say.
-        how: The command or option that lists its causes one by one.
+    ``how`` is the command or option that lists its causes one by one.
     """
     label = writer.mark("error", f"stale[{event_label(event)}]")
     writer.lines.append(f"{label}: {writer.mark('bold', event_sentence(writer, event))}")

@@ -41,15 +41,7 @@ class _Line(NamedTuple):
 def write_why(
     writer: ResultText, target: Named, state: Stale | None, chains: list[Chain], *, every: bool
 ) -> None:
-    """Say why a target is stale, or that it is not.
-
-    Args:
-        writer: Where to.
-        target: What was asked about.
-        state: What the verdict says of its rule.
-        chains: One for each root cause, nearest first.
-        every: Show all of them, not only the first.
-    """
+    """Say why a target is stale, or that it is not: a chain for each root cause, nearest first, or the first alone."""
     result = writer.result
     _write_doubts(writer)
     shown = chains if every else choose(chains)

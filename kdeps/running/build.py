@@ -64,13 +64,9 @@ class Build(NamedTuple):
 
 
 def read_build(result: CheckResult, paths: list[str] | None = None) -> Build:
-    """Read the modules that a result is about, and their kernel's id.
+    """Read the modules (``paths``, or all that its rules make) that a result is about, and their kernel's id.
 
     Where the result is about the whole tree, each module has a status of its own.
-
-    Args:
-        result: Of checking it.
-        paths: The ``.ko`` files; by default those that its rules make.
     """
     tree = result.tree
     kernel_id, problem = None, ""

@@ -28,14 +28,9 @@ class _Bad(Exception):
 
 
 def parse_facts(data: bytes, origin: str) -> Facts:
-    """Read facts.
+    """Read facts; ``origin`` is what to call them in an error.
 
-    Args:
-        data: All of it.
-        origin: What to call it in an error.
-
-    Raises:
-        Unreadable: It is not what the script prints, not whole, or too large.
+    Raises Unreadable: it is not what the script prints, not whole, or too large.
     """
     if len(data) > MAX_BYTES:
         raise Unreadable(f"{origin}: more than {MAX_BYTES >> 20} MB, so not the facts of a machine")

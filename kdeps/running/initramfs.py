@@ -49,17 +49,8 @@ _Seen = dict[str, "tuple[str | None, str, str] | None"]
 def read_initramfs(path: str, built: Built, release: str, environ: dict[str, str]) -> Initramfs:
     """Look for modules in one initramfs file; unpack it only if it changed, or if another module is looked for.
 
-    Args:
-        path: The file.
-        built: The modules to look for. Of a copy with another id, the code is hashed as well.
-        release: The kernel release; copies for another release are left out.
-        environ: For the place of the cache.
-
-    Returns:
-        What is in it, with a problem where not all of it could be read.
-
-    Raises:
-        FileNotFoundError: It is not there.
+    Of a copy with another id, the code is hashed as well; copies for another release are left out. The answer has a
+    problem where not all of the file could be read. Raises FileNotFoundError if it is not there.
     """
     store = Store("initramfs", environ, version=marshal.version, keep=_KEPT)
     problem, denied = "", False

@@ -120,10 +120,7 @@ def combine(statuses: Iterable[Status]) -> Status:
 def judge_machine(build: Build, facts: Facts, *, any_loaded: bool = False) -> tuple[ModuleAnswer, ...]:
     """Judge every module of a build against one machine.
 
-    Args:
-        build: What was built.
-        facts: Of the machine.
-        any_loaded: A module that is not loaded is no break. Else it is one where none of the build's modules is.
+    Where none of the build's modules is loaded, that is a break, but not with ``any_loaded``.
     """
     loaded = facts.loaded or {}
     any_loaded = any_loaded or any(module.name in loaded for module in build.modules)

@@ -26,12 +26,6 @@ class LogStream:
     """One log, read piece by piece."""
 
     def __init__(self, demangler: Demangler, *, find_oopses: bool) -> None:
-        """Begin a log.
-
-        Args:
-            demangler: Makes names readable.
-            find_oopses: Also read the log for oopses.
-        """
         self._demangler = demangler
         self._reader = OopsReader() if find_oopses else None
         self._rest = b""

@@ -22,16 +22,9 @@ _IMAGES = ("initrd.img-{0}", "initramfs-{0}.img", "initrd-{0}", "initramfs-{0}")
 
 
 def collect_facts(sysroot: str, built: Built, release: str, environ: dict[str, str]) -> Facts:
-    """Look at a machine.
+    """Look at a machine by the folder that is its root; "/" is this one. Raises UsageError if it is no such root.
 
-    Args:
-        sysroot: The folder that is its root; "/" is this machine.
-        built: The modules to look for. Of a file with another id, the code is hashed as well.
-        release: Whose ``/lib/modules`` and initramfs to look at; empty: that of the running kernel.
-        environ: For the place of the cache.
-
-    Raises:
-        UsageError: The folder is not the root of a machine.
+    Of a file with another id, the code is hashed as well. Without a release it is that of the running kernel.
     """
     root = sysroot.rstrip("/")
     if not os.path.isdir(f"{root}/lib/modules") and not os.path.isdir(f"{root}/proc/sys/kernel"):

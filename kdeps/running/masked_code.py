@@ -58,11 +58,7 @@ class MaskedCode(NamedTuple):
 
 
 def read_masked_code(file: BinaryIO, place: Place) -> MaskedCode | None:
-    """Read the code of one function.
-
-    Returns:
-        None if it cannot be compared: another architecture than x86-64 and arm64, or a damaged file.
-    """
+    """Read the code of one function; None on other architectures than x86-64 and arm64, and for a damaged file."""
     try:
         elf = ELFFile(file)
         if elf["e_machine"] not in _ALTERNATIVES or elf["e_type"] != "ET_REL" or not elf.little_endian:
@@ -73,12 +69,8 @@ def read_masked_code(file: BinaryIO, place: Place) -> MaskedCode | None:
 
 
 def differs(code: MaskedCode, logged: bytes, start: int) -> bool:
-    """Whether bytes of a log are not those of the function.
-
-    Args:
-        code: The function.
-        logged: What the log has.
-        start: Where its first byte is, from the start of the function; negative if it is in front of it.
+    """Whether bytes of a log, from ``start`` in the function (negative: in front of it), are not those of the
+    function.
     """
     return any(
         code.is_fixed[at] and code.data[at] != byte

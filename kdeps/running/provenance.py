@@ -56,10 +56,7 @@ class Sources(NamedTuple):
 def remember_origins(files: Mapping[str, Sources | None], folder: str, environ: dict[str, str]) -> None:
     """Remember the files that are there now; an id that is known already keeps its origin.
 
-    Args:
-        files: The ``.ko`` files, and vmlinux, each with what it was built from; None if that is not known.
-        folder: The folder whose commit counts.
-        environ: For the place of the cache.
+    The ``.ko`` files, and vmlinux, come with what they were built from, if that is known; the commit is the folder's.
     """
     store = _open_store(environ)
     new = {
@@ -84,10 +81,9 @@ def find_origin(build_id: str, environ: dict[str, str]) -> Origin | None:
 
 
 def find_edited(origin: Origin) -> tuple[str, ...] | None:
-    """Find the sources of a module that have another content now, or are gone.
+    """Find the sources of a module that have another content now, or are gone: the first to be edited first.
 
-    Returns:
-        Their paths, the one that was edited first in front; None if its sources are not known.
+    Returns None if its sources are not known.
     """
     if not origin.sources or origin.linked_s is None:
         return None

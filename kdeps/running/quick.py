@@ -16,15 +16,10 @@ _MAX_NOTE = 4096
 
 
 def find_other_loaded(paths: list[str], sysfs: str = "/sys") -> list[str]:
-    """Find the modules that are loaded from another build than their file.
+    """Find the modules, by the kernel's names, that are loaded from another build than their uncompressed ``.ko``
+    file.
 
-    Args:
-        paths: Uncompressed ``.ko`` files.
-        sysfs: Where sysfs is mounted.
-
-    Returns:
-        Their names, as the kernel has them. A module that is not loaded, and one of which the file or the kernel
-        shows no build id, is left out.
+    A module that is not loaded, and one of which the file or the kernel shows no build id, is left out.
     """
     found = []
     for path in paths:

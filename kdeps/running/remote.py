@@ -21,16 +21,9 @@ _MAX_ERRORS = 1 << 16
 
 
 def collect_remote(host: str, script: str, *, timeout_s: float, ssh: str = "ssh") -> Facts:
-    """Run the script on a host and read what it prints.
+    """Run the script of ``render_script`` on a host, as ssh understands it, and read what it prints.
 
-    Args:
-        host: As ssh understands it; the user's configuration decides what it means.
-        script: Of ``render_script``.
-        timeout_s: How long the host may take in all.
-        ssh: The program, found in PATH.
-
-    Raises:
-        KdepsError: ssh cannot be started, the host cannot be reached, or it answers with something else.
+    Raises KdepsError: ssh cannot be started, the host cannot be reached in time, or it answers with something else.
     """
     if not host or host.startswith("-"):
         raise UsageError(f"--host {host}: not the name of a host")

@@ -112,11 +112,7 @@ class ReplayedLines:
 
 
 def _find_same(path: str, symbol: str, module: str, place: Place) -> tuple[str, int] | None:
-    """Find a function in an object, if its machine code is that of a module's function.
-
-    Returns:
-        The section's name and the offset in it.
-    """
+    """Find a function in an object, section and offset, if its machine code is that of a module's function."""
     if not os.path.isfile(path):
         return None
     try:

@@ -14,14 +14,10 @@ _RELEASE = re.compile(r"[\w.+~-]*", re.ASCII)
 
 
 def render_script(names: Iterable[str], release: str) -> str:
-    """Return the script, for some modules or (without names) for every loaded one.
+    """Return the script, for some modules by the kernel's names or (without names) for every loaded one.
 
-    Args:
-        names: Module names, as the kernel has them.
-        release: Whose ``/lib/modules`` to look at; empty: that of the kernel that runs there.
-
-    Raises:
-        UsageError: A name or the release could not stand in a script.
+    Without a release it looks at that of the kernel that runs there. Raises UsageError if a name or the release could
+    not stand in a script.
     """
     wanted = list(names)
     for name in wanted:

@@ -86,15 +86,10 @@ def _is_newer(source: str, path: str) -> bool:
 
 
 def find_lines(path: str, section: str, addresses: Sequence[int]) -> tuple[tuple[Call, ...], ...]:
-    """Find where some places in a file come from.
+    """Find where some places in a file with DWARF come from: innermost function first, its callers behind it.
 
-    Args:
-        path: A file with DWARF.
-        section: The section that the addresses are offsets in; empty for a linked file.
-        addresses: Of instructions, not of return addresses.
-
-    Returns:
-        For each address the innermost function first and its callers behind it; empty if the tool knows nothing.
+    The addresses are of instructions, not of return addresses, and offsets in the section (empty: a linked file). An
+    answer is empty where the tool knows nothing.
     """
     tool = shutil.which("addr2line")
     if tool is None or not addresses:

@@ -56,14 +56,7 @@ class Question:
     def __init__(
         self, manner: tuple[str, ...], words: tuple[str, ...], cwd: str, environ: dict[str, str]
     ) -> None:
-        """Ask.
-
-        Args:
-            manner: The command, and what else its answer depends on.
-            words: make's arguments, verbatim.
-            cwd: The folder the user stands in.
-            environ: The environment make would get.
-        """
+        """Ask; ``manner`` is the command, and what else its answer depends on."""
         self.manner, self.words, self.cwd, self.environ = manner, words, cwd, environ
         system = os.uname()
         about = (*manner, "", system.release, system.machine, str(os.geteuid()), cwd)
@@ -96,13 +89,9 @@ class Question:
             return None
 
     def keep(self, answer: Any, result: CheckResult, started_ns: int, rests_on: Dependencies) -> None:
-        """Keep an answer, if a change of what it rests on will show.
+        """Keep an answer, which ``marshal`` can write, if a change of what it rests on will show.
 
-        Args:
-            answer: What ``marshal`` can write.
-            result: The verdict that it was made from.
-            started_ns: When the first file was read for it, in nanoseconds since the epoch.
-            rests_on: All that it was made from.
+        ``started_ns`` is when the first file was read for it.
         """
         if not _shows_compilers(result, self.environ):
             return

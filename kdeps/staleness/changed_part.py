@@ -56,15 +56,7 @@ class Update(NamedTuple):
 def judge_changes(
     tree: Tree, answer: FreshAnswer, changes: Changes, packed: PackedRules, inspect: Inspect
 ) -> Update | None:
-    """Judge the rules that changed files belong to. Returns None if everything has to be judged.
-
-    Args:
-        tree: Where they lie.
-        answer: As it was kept.
-        changes: What changed since.
-        packed: The rules that go with the answer.
-        inspect: Reads the artifacts.
-    """
+    """Judge the rules that changed files belong to. Returns None if everything has to be judged."""
     started = time.perf_counter()
     if packed.generation != answer.generation or _came_or_went(answer, changes):
         return None

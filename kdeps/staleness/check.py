@@ -39,29 +39,15 @@ class CheckResult(NamedTuple):
 
 
 def check_build(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> CheckResult:
-    """Judge the build that ``make WORDS…`` would be.
-
-    Args:
-        words: make's arguments, verbatim.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-
-    Raises:
-        KdepsError: There is nothing to judge, or it cannot be reached.
-    """
+    """Judge the build that ``make WORDS…`` would be. Raises KdepsError: nothing to judge, or it cannot be reached."""
     started = time.perf_counter()
     tree = find_tree(words, cwd, environ)
     return judge_tree(tree, read_rules(tree), environ, started)
 
 
 def judge_tree(tree: Tree, rules: Rules, environ: dict[str, str], started: float) -> CheckResult:
-    """The second half of the way, for rules that came from wherever.
-
-    Args:
-        tree: Where they lie.
-        rules: What was read.
-        environ: The environment make would get.
-        started: When the first half began, by ``time.perf_counter``.
+    """The second half of the way, for rules that came from wherever; the first began at ``started``
+    (``perf_counter``).
     """
     snapshot = take_snapshot(rules, config_dirs=(tree.objtree,))
     rules = add_generated(tree, rules, snapshot)
@@ -98,11 +84,7 @@ def judge_tree(tree: Tree, rules: Rules, environ: dict[str, str], started: float
 def fresh_result(tree: Tree, rules: Rules, findings: tuple[Finding, ...], started: float) -> CheckResult:
     """Return the result of a check whose fresh answer was kept and still holds: nothing that it was made from.
 
-    Args:
-        tree: Where it lies.
-        rules: Those of its rules that are asked for by name.
-        findings: About the build as a whole.
-        started: When it was asked for, by ``time.perf_counter``.
+    ``rules`` are those that are asked for by name; it was asked for at ``started`` (``perf_counter``).
     """
     graph = Graph((), {}, (), (), (), frozenset())
     snapshot = Snapshot({}, frozenset(), {}, ())

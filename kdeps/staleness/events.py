@@ -71,12 +71,7 @@ class Event(NamedTuple):
 
 
 def find_events(result: CheckResult) -> tuple[list[Finding], list[Event]]:
-    """Group what is wrong by event.
-
-    Returns:
-        The findings that belong to no event, in their order; and the events, the one that
-        reaches most first.
-    """
+    """Group what is wrong by event: findings that belong to none, and the events, the one that reaches most first."""
     return group_events(result.verdict.findings, find_root_causes(result), result.tree)
 
 

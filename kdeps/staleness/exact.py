@@ -20,17 +20,9 @@ from kdeps.staleness.snapshot import find_mtime_ns
 
 
 def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
-    """Replace the record's answer by Kbuild's own.
+    """Replace the record's answer, but for the reasons that Kbuild does not see, by Kbuild's own.
 
-    Args:
-        result: What the record says; gives the tree, the graph and the reasons Kbuild does not see.
-        environ: The environment make would get.
-
-    Returns:
-        The result with a verdict whose ``source`` is Kbuild.
-
-    Raises:
-        KbuildError: make could not be started, or did not come back.
+    Raises KbuildError if make could not be started, or did not come back.
     """
     started = time.perf_counter()
     tree = result.tree

@@ -112,14 +112,11 @@ def take_stamps(paths: AnswerPaths) -> Stamps | None:
 
 
 def find_changes(answer: FreshAnswer, digest: Callable[[str], int | None]) -> Changes | None:
-    """Find the files that changed since an answer. Returns None if a file was added or deleted, or cannot be looked at.
+    """Find the files that changed since an answer. Returns None if a file was added or deleted, or cannot be looked
+    at.
 
-    A make that has nothing to do makes and deletes files all the same; of a folder that changed
-    the names are compared.
-
-    Args:
-        answer: As it was kept.
-        digest: That of a folder's names now; ``None``: it cannot be listed.
+    A make that has nothing to do makes and deletes files all the same; of a folder that changed the names are
+    compared, by their ``digest`` now (None: it cannot be listed).
     """
     now, then = take_stamps(answer.paths), answer.stamps
     if now is None:
@@ -205,9 +202,8 @@ class Index:
     def store(self, answer: FreshAnswer | None, rows: Sequence[Row]) -> None:
         """Save both parts. Each is right by itself: it says how the files looked that it rests on.
 
-        Args:
-            answer: ``None``: something was wrong, so that the next look judges again.
-            rows: In the order that the answer numbers them.
+        Without an answer something was wrong, so that the next look judges again. The rows are as the answer numbers
+        them.
         """
         generation = time.time_ns() if answer is None else answer.generation
         try:

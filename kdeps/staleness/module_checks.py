@@ -29,14 +29,7 @@ _MAX_VERMAGIC = 512
 def check_clock(
     graph: Graph, mtime_ns: Mapping[str, int], auto_conf: str, now_ns: int | None = None
 ) -> tuple[Finding, ...]:
-    """Find artifacts that are dated in the future.
-
-    Args:
-        graph: The build.
-        mtime_ns: The stamps of its files.
-        auto_conf: The synced configuration; what is newer than that is not synced.
-        now_ns: The present.
-    """
+    """Find artifacts that are dated in the future; what is newer than ``auto_conf`` is not synced."""
     now = time.time_ns() if now_ns is None else now_ns
     ahead = [
         (mtime, output)
@@ -130,12 +123,8 @@ def report_compiler(made: Mapping[str, str], compiler: str, expected: str) -> Fi
 
 
 def compare_vermagic(said: list[str], release: str, configuration: str) -> list[str]:
-    """Compare what the loader compares; say what differs.
-
-    Args:
-        said: The words of a vermagic.
-        release: The release of the tree.
-        configuration: The text of its ``auto.conf``.
+    """Compare the words of a vermagic as the loader does; say what differs. ``configuration`` is the text of
+    ``auto.conf``.
     """
     configuration = f"\n{configuration}"
     symbols = {"SMP": "SMP", "mod_unload": "MODULE_UNLOAD", "modversions": "MODVERSIONS"}

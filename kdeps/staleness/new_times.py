@@ -38,13 +38,10 @@ def plan_new_times(
     given: Mapping[str, int] | None = None,
     leave: Collection[str] = (),
 ) -> tuple[NewTimes, ...]:
-    """Find the rules that need another time, and which.
+    """Find the rules that need another time, and which, by a graph and a snapshot of the same moment.
 
     Args:
-        graph: As read from the records now.
-        snapshot: Of the same moment.
         proven: Target → a moment at which every output of it was known to be right.
-        objtree: The object tree.
         given: Path → a time that it gets before anything here.
         leave: Targets that are known not to be right, whatever the times are.
     """

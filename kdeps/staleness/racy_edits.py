@@ -63,12 +63,7 @@ class RacyEdit(NamedTuple):
 
 
 def find_racy_edits(rules: Iterable[Rule], mtime_ns: Mapping[str, int]) -> list[RacyEdit]:
-    """Find every input that was changed while one of some rules ran.
-
-    Args:
-        rules: Steps; those that compile nothing are passed over.
-        mtime_ns: Of their inputs and targets, as the snapshot has it.
-    """
+    """Find every input that was changed while one of some rules ran; steps that compile nothing are passed over."""
     compiles = [
         (rule, born)
         for rule in rules
@@ -101,13 +96,9 @@ def find_observed_edits(
 ) -> list[str]:
     """Find the targets with an input that was edited after their step began, where the beginning was observed.
 
-    This finds more than ``find_racy_edits``: no birth has to be later than the beginning. It needs a
-    caller that has seen make begin each step, and has seen which files changed meanwhile.
-
-    Args:
-        rules: By Kbuild's name.
-        began_ns: Step, by Kbuild's name → no later than it began, on the clock that files are stamped by.
-        edited: Paths that changed while make ran. What the steps give each other is left out: make takes care of it.
+    This finds more than ``find_racy_edits``: no birth has to be later than the beginning. It needs a caller that has
+    seen make begin each step, by Kbuild's name and the clock that files are stamped by, and has seen which files
+    changed meanwhile. What the steps give each other is left out: make takes care of it.
     """
     sources = set(edited).difference(*(rule.outputs for rule in rules.values()))
     found: list[str] = []

@@ -31,9 +31,7 @@ class RootCause(NamedTuple):
 def find_root_causes(result: CheckResult, among: tuple[Stale, ...] | None = None) -> list[RootCause]:
     """Group what is stale by root cause, the one that reaches most first.
 
-    Args:
-        result: With its verdict.
-        among: Look at these alone, in topological order; ``None``: at all that is silently stale.
+    ``among`` are those to look at, in topological order; without it all that is silently stale.
     """
     stale = result.verdict.stale if among is None else among
     by_target = {state.rule.target: state for state in stale}

@@ -40,15 +40,9 @@ WRONG_COMPILER = Prediction(
 
 
 def predict_error(rule: Rule, reason: Reason, snapshot: Snapshot) -> Prediction | None:
-    """Predict what rustc says of a module that uses what this rule made.
+    """Predict what rustc says of a module that uses what this stale rule of the kernel made.
 
-    Args:
-        rule: A rule of the kernel that is stale.
-        reason: Why.
-        snapshot: To see what is gone or empty.
-
-    Returns:
-        Nothing where the module compiles, if on old code.
+    Returns None where the module compiles, if on old code.
     """
     if rule.owner is not Owner.KERNEL:
         return None

@@ -99,15 +99,10 @@ def check_scope(
     *,
     rules_needed: bool = False,
 ) -> ScopeResults:
-    """Judge what the make arguments name, and with ``Extent.MODULES`` every module that is found.
+    """Judge what the make arguments name, and with ``Scope.MODULES`` every module that is found.
 
-    Args:
-        words: make's arguments; ``M=`` may stand there several times, each with its ``MO=`` behind it.
-        extent: How far to look.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-        inspect: Reads the artifacts of a whole tree.
-        rules_needed: Every result must have its rules, because somebody asks them.
+    ``M=`` may stand there several times, each with its ``MO=`` behind it. ``inspect`` reads the artifacts of a whole
+    tree.
     """
     rest, named = split_modules(words)
     parts: dict[str, ScopedResult] = {}

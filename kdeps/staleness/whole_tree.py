@@ -75,17 +75,10 @@ class TreeResult(NamedTuple):
 def check_tree(
     words: tuple[str, ...], cwd: str, environ: dict[str, str], inspect: Inspect, *, rules_needed: bool = False
 ) -> TreeResult:
-    """Judge what plain ``make`` builds.
+    """Judge what plain ``make`` builds, by words without ``M=``; what ``inspect`` finds in artifacts is kept with the
+    answer.
 
-    Args:
-        words: make's arguments, without ``M=``.
-        cwd: The folder the user stands in.
-        environ: The environment make would get.
-        inspect: Reads the artifacts; what it finds is kept with the answer.
-        rules_needed: The result must have its rules, because somebody asks them.
-
-    Raises:
-        KdepsError: There is nothing to judge, or it cannot be reached.
+    Raises KdepsError: there is nothing to judge, or it cannot be reached.
     """
     started = time.perf_counter()
     collecting = gc.isenabled()

@@ -20,14 +20,9 @@ def run_in_background(
 ) -> None:
     """Run an action that remembers something in a process of its own.
 
-    The process has no terminal, no open file of its parent's and a low priority. It waits for its parent to
-    end, because the parent may still run make.
-
-    Args:
-        action: What to run.
-        environ: For the place of the cache.
-        niceness: How much the process yields to others, up to 19; while they keep the machine busy, such a one waits.
-        at_once: Whether not to wait for the parent.
+    The process has no terminal, no open file of its parent's and a low priority; with a niceness of 19 it waits while
+    others keep the machine busy. It waits for its parent to end, unless ``at_once``, because the parent may still run
+    make.
     """
     if cache_directory(environ).startswith(os.devnull):
         return

@@ -76,11 +76,8 @@ class Blobs:
     def receive(self, digest: bytes, fill: Callable[[int], bool], size_bytes: int = 0) -> bool:
         """Let a copy be written; tell whether it is there now.
 
-        Args:
-            digest: Of the content.
-            fill: Writes it into a descriptor, and tells whether it was this content. What it raises is raised,
-                but for an OSError.
-            size_bytes: How large it is, if that is known.
+        ``fill`` writes it into a descriptor, and tells whether it was this content. What it raises is raised, but for
+        an OSError.
         """
         name = digest.hex()
         temporary = f"{name}.{os.getpid()}.new"
@@ -114,13 +111,7 @@ class Blobs:
     def copy_out(self, digest: bytes, path: str, mode: int) -> None:
         """Write a content to a new file.
 
-        Args:
-            digest: Of the content.
-            path: Must not exist.
-            mode: The permissions of the new file.
-
-        Raises:
-            OSError: There is no such copy, it was damaged, or the file cannot be written.
+        Raises OSError: there is no such copy, it was damaged, or the file is there or cannot be written.
         """
         name = digest.hex()
         source = os.open(name, _READ, dir_fd=self._folder)

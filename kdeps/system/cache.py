@@ -103,19 +103,10 @@ def find_problem(environ: dict[str, str]) -> str:
 
 
 def open_folder(environ: dict[str, str], kind: str, *, create: bool = False) -> int:
-    """Open one folder of the cache; every file in it was put there by this user.
+    """Open one folder of the cache (no kind: the cache itself); every file in it was put there by this user.
 
-    Args:
-        environ: For the place of the cache.
-        kind: The name of the folder; empty for the cache itself.
-        create: Create it if it is not there.
-
-    Returns:
-        A descriptor for the ``dir_fd`` of further calls.
-
-    Raises:
-        NotPrivate: Others can write there.
-        OSError: It is not there, or it cannot be opened or created.
+    Returns a descriptor for the ``dir_fd`` of further calls. Raises NotPrivate if others can write there, OSError if
+    it is not there, or cannot be opened or created.
     """
     base = _base(environ)
     _check_around(base)
@@ -224,12 +215,8 @@ class Store:
     ) -> None:
         """Name the kind; nothing is opened yet.
 
-        Args:
-            kind: The name of its folder.
-            environ: For the place of the cache.
-            version: To count up when the meaning of the values changes.
-            keep: How many values are kept, within the limit of the kind; those that were saved longest ago go.
-                The last value is kept, whatever its size.
+        The version counts up when the meaning of the values changes. So many values are kept, within the limit of the
+        kind; those that were saved longest ago go. The last value is kept, whatever its size.
         """
         self._kind, self._environ = kind, environ
         self._keep, self._keep_bytes = keep, LIMITS.get(kind, LIMIT)
@@ -256,10 +243,8 @@ class Store:
     def update(self, key: str, change: Callable[[bytes | None], bytes | None]) -> bool:
         """Replace a value by one that is made from it; tell whether there was a new one.
 
-        Args:
-            key: Of the value.
-            change: Called with what ``load`` returns; returns the new value, or None to keep the old one. It is
-                called again where another process saved a value meanwhile: nothing of either is lost.
+        ``change`` gets what ``load`` returns, and returns None to keep the old one. It is called again where another
+        process saved a value meanwhile: nothing of either is lost.
         """
         while True:
             old = self.load(key)

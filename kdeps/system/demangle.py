@@ -43,11 +43,9 @@ class Demangler:
     """One demangler, kept running between questions."""
 
     def __init__(self, tools: Sequence[str] = TOOLS, *, timeout_s: float = 2.0) -> None:
-        """Find the tools. The first that works starts with the first question.
+        """Find the tools, the preferred one first. The first that works starts with the first question.
 
-        Args:
-            tools: Their names, the preferred one first.
-            timeout_s: A child that is silent for longer has failed.
+        A child that is silent for longer than the timeout has failed.
         """
         self._timeout_s = timeout_s
         self._tools = [path for tool in tools if (path := shutil.which(tool))]
@@ -173,11 +171,7 @@ def readable_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _split_suffix(name: str) -> tuple[str, str]:
-    """Part a mangled name from what a compiler put behind it, written as LLVM writes it.
-
-    Returns:
-        The name to ask for and the suffix in words; the first is empty for what is no mangled name.
-    """
+    """Part a mangled name (empty for what is none) from what a compiler put behind it, written as LLVM writes it."""
     if len(name) > _MAX_NAME or not name.isascii() or not SYMBOL.fullmatch(name.encode()):
         return "", ""
     at = min((i for i in (name.find("."), name.find("$")) if i >= 0), default=-1)

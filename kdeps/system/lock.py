@@ -53,13 +53,10 @@ class Lock(NamedTuple):
 
 
 def take_lock(objtree: str, environ: dict[str, str], on_wait: Callable[[int], None]) -> Lock:
-    """Wait until no other kdeps refreshes an object tree.
+    """Wait until no other kdeps refreshes an object tree, given by its real path.
 
-    Args:
-        objtree: Its real path.
-        environ: For the cache directory.
-        on_wait: Called once, with the process waited for, if there is one. Raises what it
-            raises, for somebody who would rather not wait.
+    ``on_wait`` is called once, with the process waited for, if there is one. It may raise, for a caller that would
+    rather not wait.
     """
     try:
         descriptor = open_lock(environ, name_of(objtree), create=True)

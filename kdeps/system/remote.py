@@ -87,16 +87,10 @@ class SharedPlace:
 
 
 def open_place(name: str, environ: dict[str, str], *, writing: bool = False) -> SharedPlace:
-    """Open a folder or a server.
+    """Open a server by its URL, or a folder, which is created when writing.
 
-    Args:
-        name: ``https://…``, or a folder; when writing it is created.
-        environ: May allow plain HTTP.
-        writing: Whether something will be added.
-
-    Raises:
-        UsageError: The name can be none, or it is plain HTTP to another machine.
-        KdepsError: The folder is not there, or all users can write to it.
+    ``environ`` may allow plain HTTP. Raises UsageError where the name can be no place, or is plain HTTP to another
+    machine; KdepsError where the folder is not there, or all users can write to it.
     """
     if "://" in name:
         return _Server(name, environ)

@@ -13,16 +13,10 @@ _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
 def read_available(source: int, sink: int, pause_s: float) -> Iterator[bytes]:
-    """Yield what can be read, as soon as it can be; an empty piece when the source has been silent.
+    """Yield what can be read, as soon as it can be; one empty piece when the source has been silent for ``pause_s``.
 
-    Args:
-        source: What to read, to its end.
-        sink: Where the caller writes. A reader that has gone is noticed while the source is silent too.
-        pause_s: How long a silence is. Only one empty piece is yielded in it.
-
-    Raises:
-        BrokenPipeError: The reader of the sink has gone.
-        OSError: The source cannot be read.
+    A reader of the sink that has gone is noticed while the source is silent too. Raises BrokenPipeError then, OSError
+    if the source cannot be read.
     """
     poller = select.poll()
     poller.register(source, select.POLLIN)

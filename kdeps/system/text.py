@@ -50,13 +50,7 @@ def _escape(char: str) -> str:
 
 
 def list_some(items: Sequence[str], shown: int = 3, as_text: Callable[[str], str] = str) -> str:
-    """List the first few of some names and count the others: ``a, b, c and 3 more``.
-
-    Args:
-        items: All of them.
-        shown: How many to list.
-        as_text: Turns one of them into what is listed.
-    """
+    """List the first few of some names and count the others: ``a, b, c and 3 more``."""
     more = f" and {len(items) - shown} more" if len(items) > shown else ""
     return ", ".join(map(as_text, items[:shown])) + more
 
@@ -86,14 +80,11 @@ def duration(ns: int) -> str:
 
 
 def break_line(line: str, width: int) -> str:
-    """Break a line that is wider than the terminal, between words; what continues it is indented.
+    """Break a line that is wider than the terminal, between words; what continues it is indented. 0 columns: leave
+    it.
 
-    Commands in backquotes, paths and other words stay whole, however long they are, and so does a
-    line that is indented by four blanks: a command to paste.
-
-    Args:
-        line: Without line breaks; colours are counted as nothing.
-        width: In columns; 0 leaves the line as it is.
+    Commands in backquotes, paths and other words stay whole, however long they are, and so does a line that is
+    indented by four blanks: a command to paste. Colours are counted as nothing.
     """
     import re
 

@@ -80,8 +80,7 @@ class Sources:
     def watch(self, paths: Dependencies) -> int:
         """Watch what these paths depend on, as the file system is now.
 
-        Returns:
-            How many folders were not watched before: what changed in them until now went unnoticed.
+        Returns how many folders were not watched before: what changed in them until now went unnoticed.
         """
         if paths != self._paths or self._refresh:
             self._interest = find_interest(paths)
@@ -155,12 +154,8 @@ class Sources:
 def find_eventless(
     folders: Iterable[str], mounts: tuple[Mount, ...], silent: frozenset[str]
 ) -> tuple[str, ...]:
-    """Find the folders that send no events, or not all.
-
-    Args:
-        folders: Real folders.
-        mounts: The table of mounts.
-        silent: Mount points of file systems that were caught changing without an event.
+    """Find the real folders that send no events, or not all; ``silent`` mount points were caught changing without
+    one.
     """
     if not silent and not any(EVENTLESS.fullmatch(mount.kind) for mount in mounts):
         return ()

@@ -32,14 +32,7 @@ Key = tuple[str, str | None]
 
 
 def follow(pid: int, lines: list[tuple[str, ...]], cwd: str, environ: dict[str, str], show: Show) -> bool:
-    """Show what another watch finds, until that one ends.
-
-    Args:
-        pid: Of the other watch.
-        lines: A make command line for each module that is wanted; none: whatever it watches.
-        cwd: Where make would be called.
-        environ: The environment make would get.
-        show: How to show it.
+    """Show what another watch finds of some modules (none: whatever it watches), until that one ends.
 
     Returns:
         False if it could not be joined: it is just starting or ending.

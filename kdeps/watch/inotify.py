@@ -90,11 +90,8 @@ class Inotify:
         os.close(self.descriptor)
 
     def watch(self, interest: Interest, *, refresh: bool) -> Watches:
-        """Watch these folders, and no others any more.
-
-        Args:
-            interest: The folders, and the names that matter.
-            refresh: Watch known folders anew as well, because their paths may lead elsewhere now.
+        """Watch these folders, and no others any more; ``refresh`` known ones because their paths may lead elsewhere
+        now.
         """
         self._names = interest.names
         unwatched: list[str] = []

@@ -198,14 +198,7 @@ class WatchedModule:
             )
 
     def take(self, check: Check, state: Activity, change: Change, note: str) -> bool:
-        """Let a check count; tell whether its verdict differs from the last one.
-
-        Args:
-            check: What was found.
-            state: What is going on.
-            change: What has changed last.
-            note: About its refresh.
-        """
+        """Let a check count; tell whether its verdict differs from the last one."""
         before, self.check = self.check, check
         same_status = before is not None and before.status is check.status
         self.status = ModuleStatus(
@@ -215,10 +208,8 @@ class WatchedModule:
         return before is None or before.answer != check.answer
 
     def document(self, about: Json) -> str:
-        """Return its status as one line of JSON: what ``check`` would print, and the watch's own part.
-
-        Args:
-            about: What there is to say of the watch as a whole.
+        """Return its status as one line of JSON: what ``check`` would print, and what there is to say of the watch as
+        a whole.
         """
         if self.check is not None:
             document = dict(self.check.document)
@@ -229,11 +220,7 @@ class WatchedModule:
         return self.describe.dump(document)
 
     def write(self, document: str) -> None:
-        """Bring its files up to date.
-
-        Args:
-            document: As ``document`` returns it.
-        """
+        """Bring its files up to date with what ``document`` returned."""
         now = self.status
         line = (now.status, now.state.value, now.name, self.tree.module or "", now.headline)
         self.files.write("\t".join(line), document)

@@ -83,11 +83,7 @@ class WatchedModules:
             module.files.close()
 
     def check(self, changes: int) -> Checks:
-        """Check every module.
-
-        Args:
-            changes: The count of changes, after everything that has happened was noted.
-        """
+        """Check every module, at a count of changes that has everything that has happened."""
         began = time.monotonic()
         checks = Checks(tuple((module, module.run_check()) for module in self), changes)
         self.took_s = time.monotonic() - began
@@ -157,9 +153,8 @@ def one_line_per_module(words: tuple[str, ...]) -> list[tuple[str, ...]]:
 def find_module_folders(tree: Tree) -> tuple[tuple[str, ...], frozenset[str]]:
     """Find every folder below the source tree or the object tree that ``make M=…`` was, or might be, called for.
 
-    Returns:
-        The real paths of those that it was called for, sorted; and in every folder that has a
-        Makefile the path of the file that such a call would leave.
+    Returns the real paths of those that it was called for, sorted; and in every folder that has a Makefile the path
+    of the file that such a call would leave.
     """
     found: set[str] = set()
     marks: set[str] = set()

@@ -81,13 +81,7 @@ class Publisher:
         self.service.ready("; ".join(f"{each.name}: {each.status.sentence}" for each in self.modules))
 
     def draw(self, state: Activity, detail: str, note: str) -> None:
-        """Draw every module as it is now.
-
-        Args:
-            state: As it should look.
-            detail: Of the state.
-            note: About the watch as a whole; a module's own goes first.
-        """
+        """Draw every module as it is now; a module's own note goes before that about the watch as a whole."""
         now = [each.status for each in self.modules]
         self.show.draw([s._replace(state=state, detail=detail, note=s.note or note) for s in now])
 

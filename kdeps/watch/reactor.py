@@ -53,15 +53,7 @@ class Reactor:
         self._restore.close()
 
     def wait(self, wanted: Iterable[tuple[int, int]], seconds: float) -> list[int]:
-        """Sleep.
-
-        Args:
-            wanted: Descriptors, each with the events to wake for.
-            seconds: For how long at most.
-
-        Returns:
-            The descriptors that are ready.
-        """
+        """Sleep so long at most, or until a descriptor has the events to wake for; return those that have."""
         poll = select.poll()
         poll.register(self._read, READABLE)
         for descriptor, events in wanted:

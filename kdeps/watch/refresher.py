@@ -161,15 +161,7 @@ class Refresher:
         return False
 
     def begin(self, module: WatchedModule, causes: Causes) -> bool:
-        """Begin to refresh a stale module, unless that is known not to help.
-
-        Args:
-            module: The stale module.
-            causes: What makes it stale.
-
-        Returns:
-            Whether make runs now.
-        """
+        """Begin to refresh a stale module, unless that is known not to help; whether make runs now."""
         self.retry_at = None
         if not self._is_worth_it(module.name, causes):
             return False

@@ -82,15 +82,10 @@ class Service:
 
 
 def unit_text(key: str, options: list[str], words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> str:
-    """Write a user unit that runs this very watch.
+    """Write a user unit that runs this very watch, with ``options`` of ``kdeps watch`` but for ``--systemd``.
 
-    Args:
-        key: Of the first module that it watches, which no other watch may have. It names the unit, so the units of
-            two trees lie side by side.
-        options: Of ``kdeps watch``, but for ``--systemd``.
-        words: make's arguments.
-        cwd: Where make would be called.
-        environ: A user manager has another ``PATH`` than a shell; the unit brings ours along.
+    The key is of the first module that it watches, which no other watch may have. It names the unit, so the units of
+    two trees lie side by side. A user manager has another ``PATH`` than a shell; the unit brings ours along.
     """
     command = [sys.executable, "-m", "kdeps", "watch", *options, *words]
     name = next((word[2:] for word in reversed(words) if word.startswith("M=")), "") or cwd

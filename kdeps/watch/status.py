@@ -27,14 +27,9 @@ does so within seconds. A watch that has not is blocked, perhaps because its rea
 
 
 def print_status(words: list[str], *, json: bool = False) -> int:
-    """Print one line for each module that is watched.
+    """Print one line, or one object of JSON, for each module that is watched, or that ``M=`` names.
 
-    Args:
-        words: make's arguments: only the modules that ``M=`` names; none: all.
-        json: Print each state as JSON, one object a line.
-
-    Returns:
-        The exit status: 0 all fresh and current, 1 something is stale, 2 otherwise, or nothing is watched.
+    Returns 0: all fresh and current, 1: something is stale, 2: otherwise, or nothing is watched.
     """
     environ = dict(os.environ)
     folder = runtime_directory(environ)

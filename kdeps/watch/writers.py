@@ -110,14 +110,10 @@ def identify(folders: Iterable[str]) -> frozenset[FolderId]:
 def find_make(objtrees: frozenset[FolderId], modules: frozenset[FolderId] = frozenset()) -> Make | None:
     """Find a make whose working directory is one of the folders: make works where it builds.
 
-    The make that the user calls has the user's folder, and starts one that works
-    in the object tree, or (``M=``, from 6.13 on) in the module's output; the latter with
-    ``-f KERNEL/Makefile``. A make that runs the module's own Makefile builds by such
-    another make, or does not build: ``make run`` may boot a machine that runs for hours.
-
-    Args:
-        objtrees: Where any make counts.
-        modules: Where a make counts that was given its Makefile.
+    The make that the user calls has the user's folder, and starts one that works in the object tree, where any
+    counts, or (``M=``, from 6.13 on) in the module's output; the latter with ``-f KERNEL/Makefile``. A make that runs
+    the module's own Makefile builds by such another make, or does not build: ``make run`` may boot a machine that
+    runs for hours.
     """
     for process in _list_processes(_MAKES):
         try:

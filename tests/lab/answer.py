@@ -50,10 +50,8 @@ class Entry:
     reasons: tuple[Reason, ...]
 
     def is_direct(self, *, commands: bool = False) -> bool:
-        """Whether Kbuild itself would answer this rule, by what kdeps says.
-
-        Args:
-            commands: Count a changed command too (``--exact``).
+        """Whether Kbuild itself would answer this rule, by what kdeps says; with ``commands`` a changed one counts
+        (``--exact``).
         """
         ignored = _NOT_DIRECT[:1] if commands else _NOT_DIRECT
         return any(r.kbuild and r.kind not in ignored for r in self.reasons)

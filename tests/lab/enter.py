@@ -46,16 +46,10 @@ def run_in_lab(
 ) -> int:
     """Run a command inside the lab, in a copy of this checkout; return its status.
 
-    A run takes up to an hour, and all of it must judge one and the same kdeps,
-    whatever happens to the checkout meanwhile; hence the copy.
-
-    Args:
-        lab: The chroot made by ``make-lab.sh``.
-        command: Its first word is looked up inside; its folder is the copy.
-        site: A folder with other Python packages than the lab's own.
-        mounts: Further folders, seen as ``/mnt/NAME``.
-        environ: Further variables; of the caller's own only ``TERM`` gets in.
-        exclusive: Hold the lab, and wait for whoever holds it.
+    A run takes up to an hour, and all of it must judge one and the same kdeps, whatever happens to the checkout
+    meanwhile; hence the copy. ``site`` is a folder with other Python packages than the lab's own, ``mounts`` are seen
+    as ``/mnt/NAME``; of the caller's variables only ``TERM`` gets in. It holds the lab, and waits for another that
+    does.
     """
     if os.geteuid() != 0:
         raise SystemExit("lab: error: run as root, for the lab is a chroot")

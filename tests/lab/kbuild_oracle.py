@@ -172,13 +172,7 @@ def _take_line(answer: KbuildAnswer, line: str) -> None:
 
 
 def ask_prerequisites(layout: Layout, args: Sequence[str], *, private: str) -> dict[str, set[str]]:
-    """Return all prerequisites, as make has them, of every rule of the if_changed family.
-
-    Args:
-        layout: Where to ask.
-        args: ``M=…`` and so on, or ``modules_prepare``.
-        private: A folder to write to.
-    """
+    """Return all prerequisites, as make has them, of every rule of the if_changed family."""
     print_all = "$(info KP|$(CURDIR)|$@|$(filter-out $(PHONY) FORCE,$^)|)@:"
     overrides = _OVERRIDES | {name: print_all for name, value in _OVERRIDES.items() if value == _IF_CHANGED}
     if "modules_prepare" in args or "all" in args:

@@ -57,11 +57,7 @@ class CloudKernel(NamedTuple):
 
 
 def pack_cpio(files: Mapping[str, bytes]) -> bytes:
-    """Pack a newc archive, padded as cpio does; folders are added, every file is executable.
-
-    Args:
-        files: Names without a leading slash, and contents.
-    """
+    """Pack a newc archive, padded as cpio does; folders are added, every file is executable."""
     folders = sorted({str(p) for name in files for p in Path(name).parents if str(p) != "."})
     rows = [(name, 0o040755, b"") for name in folders]
     rows += [(name, 0o100755, data) for name, data in files.items()]
@@ -85,18 +81,9 @@ def boot(
     memory_mb: int = 512,
     timeout_s: float = 600,
 ) -> GuestResult:
-    """Boot a kernel with a busybox initramfs and run a script as root.
+    """Boot a bzImage with a busybox initramfs, which has to fit in memory twice, and run a script as root.
 
-    Args:
-        kernel: A bzImage.
-        script: Read by busybox sh.
-        files: What else is in the initramfs, by its name there without a leading slash.
-        append: Added to the kernel's command line.
-        memory_mb: Of the guest; the initramfs has to fit in it twice.
-        timeout_s: After this the guest is ended.
-
-    Raises:
-        TimeoutError: The guest did not end by itself; has the end of the kernel's messages.
+    Raises TimeoutError, with the end of the kernel's messages, if the guest did not end by itself.
     """
     own = {"bin/busybox": BUSYBOX.read_bytes(), "init": _INIT.encode(), "guest-script": script.encode()}
     with tempfile.TemporaryDirectory(prefix="kdeps-guest-") as name:

@@ -101,12 +101,7 @@ class Browser:
 
 @contextmanager
 def start_browser(folder: Path, *, dark: bool = False) -> Iterator[Browser]:
-    """Start Chromium.
-
-    Args:
-        folder: Empty; for its profile.
-        dark: What the system's setting is.
-    """
+    """Start Chromium, with an empty folder for its profile, in a light or dark system."""
     from selenium import webdriver
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service

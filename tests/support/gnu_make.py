@@ -67,11 +67,10 @@ class Case(NamedTuple):
 
 
 def read_records(folder: Path, cases: Iterable[Case]) -> dict[str, Reading]:
-    """Have one make read many records, each of another target.
+    """Have one make read many records, each of another target; return what it read by target.
 
-    Returns:
-        By target. Where make stops, it stops for all: every reading then says so,
-        with the file's name (``TARGET`` with ``/`` as ``_``, and ``.cmd``) in front.
+    Where make stops, it stops for all: every reading then says so, with the file's name (``TARGET`` with ``/`` as
+    ``_``, and ``.cmd``) in front.
     """
     known = list(cases)
     tools = b"/tools/" in known[0].whole.partition(b" :=")[0]

@@ -58,11 +58,7 @@ SHELLS = [words for words in (("sh",), ("busybox", "sh")) if shutil.which(words[
 def ask(kdeps: RunKdeps, tree: Miniature, machine: Machine, *, by_script: bool = True) -> Asked:
     """Ask about a machine, and let every shell's collected facts give the same answer.
 
-    Args:
-        kdeps: The fixture.
-        tree: Has the build.
-        machine: Has the copies.
-        by_script: False where the script knows less, because it compares no code and no damaged files.
+    Not so by script where it knows less, because it compares no code and no damaged files.
     """
     done = kdeps(tree, "loaded", f"--sysroot={machine.root}", "--format=json", f"M={FOLDER}")
     assert done.stderr == ""

@@ -16,15 +16,7 @@ from pathlib import Path
 def run_on_terminal(
     command: Sequence[str], *, cwd: Path, env: Mapping[str, str], columns: int = 0, errors_only: bool = False
 ) -> tuple[str, int]:
-    """Run a program to its end; return what the terminal got, and the exit status.
-
-    Args:
-        command: Program and arguments.
-        cwd: Where it starts.
-        env: Its whole environment.
-        columns: Width of the terminal; 0 leaves it unknown.
-        errors_only: Whether only standard error is the terminal.
-    """
+    """Run a program to its end; return what the terminal got, and the exit status. 0 columns leave its width unknown."""
     controller, terminal = pty.openpty()
     if columns:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))

@@ -44,17 +44,7 @@ def run_affected(
     modules_only: bool = False,
     every: bool = False,
 ) -> int:
-    """Say what some changes would rebuild, and return the exit status.
-
-    Args:
-        words: What changes, and make's arguments.
-        output: How to print the answer.
-        colour: When to use colour.
-        since: Add what differs from this revision.
-        stdin: Add the names on standard input.
-        modules_only: Print the folders of the modules alone.
-        every: Leave nothing out of long lists.
-    """
+    """Say what some changes would rebuild, and return the exit status; the words are names and make's arguments."""
     given, make_words = split_names(words)
     if not given and since is None and not stdin:
         raise UsageError("affected: which files? Name them, or use --since REV or --stdin")

@@ -39,10 +39,8 @@ _STDOUT = 1
 def run_decode(words: tuple[str, ...], ledgers: tuple[str, ...] = (), *, run_again: bool = True) -> int:
     """Pass a log on with readable names, and return the exit status.
 
-    Args:
-        words: The log, if it is a file, and make's arguments.
-        ledgers: Files that may record the build of the log.
-        run_again: Whether recorded commands may run again, for file and line without debug information.
+    The words are the log, if it is a file, and make's arguments. Recorded commands may run again for file and line
+    without debug information.
     """
     log, make_words = _split_log(words)
     if ledgers and not make_words:

@@ -32,12 +32,7 @@ def run_graph(
 ) -> int:
     """Write the graph of the build that ``make WORDS…`` would be, and return the exit status.
 
-    Args:
-        words: make's arguments, verbatim.
-        output_format: ``html``, ``dot``, ``svg``, ``mermaid``, ``graphml`` or ``json``; ``None``:
-            by the name of the file, ``html`` where there is none or it says nothing.
-        output: Where to write; ``None``: standard output.
-        detail: How much the drawings show.
+    Without a format the name of the output file decides, and ``html`` where that says nothing.
     """
     cwd = current_folder()
     chosen = output_format or _format_of(output or "")

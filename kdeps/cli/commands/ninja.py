@@ -26,13 +26,7 @@ MAX_REASONS = 5
 
 
 def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str | None = None) -> int:
-    """Write the steps of a build for ninja, and return the exit status.
-
-    Args:
-        words: make's arguments, verbatim.
-        everything: All steps of the kernel and of the module, not only the stale ones of the kernel.
-        output: Where to write; None for standard output.
-    """
+    """Write the stale steps of the kernel, or every step of kernel and module, for ninja; return the exit status."""
     cwd = current_folder()
     environ = dict(os.environ)
     result = check_build(words, cwd, environ)

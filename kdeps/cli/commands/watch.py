@@ -47,15 +47,7 @@ MAX_TRIES = 100
 def run_watch(
     lines: list[tuple[str, ...]], options: Options, cwd: str, environ: dict[str, str], show: Show
 ) -> int:
-    """Watch some builds, or show what another watch of them finds; return the exit status.
-
-    Args:
-        lines: One make command line for each module.
-        options: How to watch.
-        cwd: Where make would be called.
-        environ: The environment make would get.
-        show: How to show it.
-    """
+    """Watch the build of each make command line, or show what another watch of them finds; return the exit status."""
     acts = options.rebuild or options.fail or bool(options.command or options.on_fresh)
     for _ in range(MAX_TRIES):
         try:

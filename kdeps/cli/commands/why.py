@@ -57,13 +57,8 @@ def run_why(
 ) -> int:
     """Answer one question about one target, and return the exit status.
 
-    Args:
-        words: The target, perhaps a source, and make's arguments.
-        output: How to print the answer.
-        source: Whom to ask what is stale.
-        colour: When to use colour.
-        used_by: Ask who uses the first name, instead of what it is made from.
-        every: Show every root cause, not only the nearest; the whole tree of users.
+    The words are the target, perhaps a source, and make's arguments; with ``used_by`` the question is who uses the
+    first.
     """
     names, make_words = split_names(words)
     if not 1 <= len(names) <= (1 if used_by else 2):

@@ -81,12 +81,9 @@ class Replay(NamedTuple):
 
 
 def plan_replay(result: CheckResult, *, everything: bool = False) -> Replay:
-    """Decide step by step.
+    """Decide step by step: every step of the kernel and of the module, or the kernel's stale ones.
 
-    Args:
-        result: Of the build; its verdict may come from Kbuild itself, and should where commands may have changed.
-        everything: Every step of the kernel and of the module, stale or not, instead of the
-            kernel's stale ones.
+    The verdict may come from Kbuild itself, and should where commands may have changed.
     """
     graph, verdict = result.graph, result.verdict
     states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}

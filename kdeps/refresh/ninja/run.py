@@ -48,18 +48,10 @@ class NinjaRun(NamedTuple):
 
 
 def confirm_commands(result: CheckResult, environ: dict[str, str], *, module: bool = False) -> CheckResult:
-    """Make sure that the recorded commands are what Kbuild would run; ask it if need be.
+    """Make sure that the recorded commands, the module's own as well if asked, are what Kbuild would run.
 
-    Args:
-        result: From the record.
-        environ: The environment make would get.
-        module: Whether the module's own commands matter as well.
-
-    Returns:
-        The same result where Kbuild confirmed these commands before, else Kbuild's own answer.
-
-    Raises:
-        KbuildError: make could not be asked.
+    Returns the same result where Kbuild confirmed these commands before, else Kbuild's own answer. Raises KbuildError
+    if make could not be asked.
     """
     kernel = kernel_environment(environ)
     if module and result.tree.module is not None:
@@ -89,20 +81,10 @@ def prepare_run(
     *,
     in_job_server: bool = False,
 ) -> NinjaRun | str:
-    """Write the refresh of a build for ninja, in kdeps' own folder.
+    """Write the refresh of a build for ninja, in kdeps' own folder; return why make has to do it, where it has to.
 
-    Args:
-        result: Of the build, from the record.
-        words: make's arguments.
-        cwd: Where they mean what they say.
-        environ: The environment make would get.
-        in_job_server: An outer make lends its job slots, which ninja before 1.13 does not understand.
-
-    Returns:
-        The run; text where make has to do it: why.
-
-    Raises:
-        KdepsError: make could not be asked, or the folder cannot be written.
+    In a job server an outer make lends its job slots, which ninja before 1.13 does not understand. Raises KdepsError
+    if make could not be asked, or the folder cannot be written.
     """
     program = find_ninja(environ)
     if not program:

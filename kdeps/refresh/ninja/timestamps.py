@@ -29,16 +29,9 @@ STAMP = "settled"
 
 
 def settle(folder: str, words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> int:
-    """Settle one build; return how many rules got another time.
+    """Settle one build by the notes that the steps left in a folder; return how many rules got another time.
 
-    Args:
-        folder: Where the steps left their notes.
-        words: make's arguments.
-        cwd: Where they mean what they say.
-        environ: The environment make would get.
-
-    Raises:
-        KdepsError: The tree cannot be read any more.
+    Raises KdepsError if the tree cannot be read any more.
     """
     write_file(f"{folder}/{STAMP}.new", b"")  # before anything is looked at: an edit after this is newer
     tree = find_tree(words, cwd, environ)

@@ -68,13 +68,7 @@ def sarif(report: Report) -> str:
 
 
 def frames_sarif(measured: Measured, names: dict[str, str], place: Place) -> str:
-    """Render the stack frames above the limit as one SARIF log with one run.
-
-    Args:
-        measured: The frames.
-        names: Symbol → readable name, where there is one.
-        place: Where files are.
-    """
+    """Render the stack frames above the limit as one SARIF log with one run."""
     results: list[Json] = [
         {
             "ruleId": LARGE_FRAME,
@@ -105,16 +99,7 @@ def _fingerprint(frame: StackFrame) -> str:
 def _log(
     place: Place, kinds: tuple[str, ...], results: list[Json], failures: list[Json], status: Status, properties: Json
 ) -> str:  # fmt: skip
-    """Write one run.
-
-    Args:
-        place: Where files are.
-        kinds: Of the rules, in the order of `ruleIndex`.
-        results: What was found.
-        failures: What could not be judged.
-        status: What the exit status was.
-        properties: What else to put there.
-    """
+    """Write one run: results with the kinds of their rules in the order of `ruleIndex`, and what could not be judged."""
     driver = {"name": "kdeps", "semanticVersion": __version__, "rules": [_rule(kind) for kind in kinds]}
     invocation = {
         "executionSuccessful": not failures,

@@ -21,14 +21,7 @@ _MAX_MODULES = 6
 
 
 def ci_text(report: Report, pen: TextOutput, *, unicode: bool, width: int = 0) -> str:
-    """Render a report for a person; always ends in a newline.
-
-    Args:
-        report: What to say.
-        pen: How this output is written to.
-        unicode: Whether it understands arrows.
-        width: Where to break lines, in columns; 0: nowhere.
-    """
+    """Render a report for a person, broken at a width other than 0; always ends in a newline."""
     for status in (Status.UNKNOWN, Status.STALE, Status.FRESH):
         messages = _by_event([issue for issue in report.issues if issue.status is status])
         for event, issues in messages[:MAX_CAUSES]:

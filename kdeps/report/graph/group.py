@@ -96,11 +96,7 @@ _GENERATED = re.compile(r"^(?:include/|arch/[^/]+/include/|kernel/|arch/[^/]+/ke
 
 
 def group_build(result: CheckResult) -> Picture:
-    """Fold a build.
-
-    Args:
-        result: Of the build, with its verdict.
-    """
+    """Fold a build, with its verdict."""
     network = build_network(result.graph, result.verdict)
     causes = find_root_causes(result)
     _add_symbols(network, causes)

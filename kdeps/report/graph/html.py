@@ -52,13 +52,7 @@ _WORDS: dict[ReasonKind, str] = {
 
 
 def render_page(result: CheckResult, *, cwd: str, now_ns: int | None = None) -> str:
-    """Write a build as one HTML page.
-
-    Args:
-        result: Of the build.
-        cwd: Where the user stands: paths in sentences and commands are relative to it.
-        now_ns: When the page is made; ``None``: now.
-    """
+    """Write a build as one HTML page; paths in sentences and commands are relative to ``cwd``."""
     now = time.time_ns() if now_ns is None else now_ns
     data = page_data(result, group_build(result), cwd=cwd, now_ns=now)
     return assemble(data)

@@ -119,12 +119,9 @@ def _reads(rule: Rule) -> list[tuple[str, str]]:
 
 
 def edges_between(network: Network, starts: list[str], goals: list[str]) -> list[tuple[str, str]]:
-    """Find every edge on a stale way from some nodes to others.
+    """Find every edge on a stale way from some nodes to others, in a network that was built with a verdict.
 
-    Args:
-        network: Built with a verdict.
-        starts: Nodes; what is not in the network is passed over.
-        goals: Nodes; where none of them can be reached, every stale way from the starts counts.
+    Starts that are not in it are passed over. Where no goal can be reached, every stale way from the starts counts.
     """
     stale = nx.subgraph_view(network, filter_edge=lambda a, b: network.edges[a, b].get("stale", False))
     after = set(starts) & set(network)

@@ -189,16 +189,10 @@ def compare(
     *,
     exact: bool = False,
 ) -> Difference:
-    """Compare kdeps' directly stale rules with what Kbuild would run.
+    """Compare kdeps' directly stale rules with what Kbuild would run for ``modules_prepare`` and for ``M=``.
 
-    Args:
-        layout: Where this is.
-        module: The module that was judged.
-        prepare: Kbuild's answer for ``modules_prepare``.
-        kbuild: Kbuild's answer for ``M=``.
-        kdeps: The answer to judge.
-        mutated: Paths that the mutation changed; a record among them is not intact.
-        exact: Commands were compared too, so they must agree as well.
+    A record among the paths that the mutation changed is not intact. ``exact``: commands were compared too, and must
+    agree.
     """
     difference = Difference()
     if kdeps.broken:

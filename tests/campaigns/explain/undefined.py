@@ -62,10 +62,9 @@ EXPECTED = {
 
 
 def run_undefined(layout: Layout) -> tuple[int, list[str]]:
-    """Plant all causes in one module of a layout. Call it in a process that ends afterwards.
+    """Plant all causes in one module of a layout; return how many were compared, and what is wrong.
 
-    Returns:
-        How many causes were compared, and what is wrong.
+    Call it in a process that ends afterwards.
     """
     try:
         return _run(layout)

@@ -51,13 +51,7 @@ def judged_rules(result: CheckResult) -> list[Rule]:
 
 
 def tell_truth(result: CheckResult, before: dict[str, str], now: dict[str, str]) -> Truth:
-    """Which rules have an input whose content differs; of the rest, which have one that is newer.
-
-    Args:
-        found: For the rules, and for nothing else.
-        before: What was in the files when the ledger was taken.
-        now: What is in them now.
-    """
+    """Which rules have an input whose content differs since the ledger; of the rest, which have one that is newer."""
     truth = Truth(set(), set(), set())
     for rule in judged_rules(result):
         if any(before.get(path) != now.get(path) for path in rule.outputs):

@@ -50,14 +50,7 @@ class State(NamedTuple):
 
 
 def replay_cached(layout: Layout, seed: int, count: int, every: int) -> int:
-    """Build some states both ways; return how many of them came out wrong.
-
-    Args:
-        layout: Of the lab.
-        seed: Of the edits and of what is done to caches.
-        count: How many states.
-        every: Of how many caches one is spoilt.
-    """
+    """Build some states both ways; return how many of them came out wrong. One of ``every`` caches is spoilt."""
     ideal, cached, touched = (
         _apart(_build, layout, seed, count, spoilt, by_touch)
         for spoilt, by_touch in ((0, False), (every, False), (0, True))

@@ -124,8 +124,7 @@ def _compare(layout: Layout) -> int:
 def _build_both(layout: Layout) -> tuple[dict[str, str], int]:
     """Build both branches by kdeps, then come back to each, and to a cleaned module.
 
-    Returns:
-        The files of the other branch; how many times something was compiled again, or came out different.
+    Returns the files of the other branch; how many times something was compiled again, or came out different.
     """
     repository = _enter(layout)
     module = layout.modules[0]

@@ -69,14 +69,10 @@ def without_ids(log: str) -> str:
 def find_mistakes(
     source: str, answers: list[Answer], *, is_same: bool, is_decidable: bool, has_lines: bool
 ) -> list[str]:
-    """List what is wrong with the answers about one module's log.
+    """List what is wrong with what kdeps said behind each oops of one module's log, for the source that the build has
+    now.
 
-    Args:
-        source: The source that the build has now.
-        answers: What kdeps said behind each oops.
-        is_same: The build is the one that wrote the log.
-        is_decidable: Something in the log tells the two builds apart.
-        has_lines: The source lines can be found.
+    ``is_same``: the build is the one that wrote the log; ``is_decidable``: something in the log tells the two apart.
     """
     if not answers:
         return ["no answer"]

@@ -73,12 +73,7 @@ PLAIN = (
 def read_brute(layout: Layout, module: Module, private: str, scratch: Scratch | None = None) -> Brute:
     """Ask make and read the records of one module and the kernel beneath it.
 
-    Args:
-        layout: Where.
-        module: Which module.
-        private: A folder to write to.
-        scratch: What this process lives in. To see the plain recipes, their files are
-            deleted for a moment; without a scratch they are left out.
+    To see the plain recipes, their files are deleted for a moment; without a scratch they are left out.
     """
     brute = Brute()
     if layout.prepare:

@@ -48,16 +48,7 @@ def measure_idle(watch: WatchProcess, seconds: float) -> float:
 def soak(
     world: World, watch: WatchProcess, tally: Tally, seed: int, seconds: float, *, pause_s: float
 ) -> Soaked:
-    """Change things for so many seconds.
-
-    Args:
-        world: What is changed.
-        watch: Who watches.
-        tally: Of the deeds.
-        seed: Of the sequences.
-        seconds: For how long.
-        pause_s: Between two sequences, for the machine's sake.
-    """
+    """Change things for so many seconds, with a pause between two sequences, for the machine's sake."""
     soaked = Soaked()
     judge = Judge(world, watch, tally)
     started = time.monotonic()
