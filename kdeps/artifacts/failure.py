@@ -114,7 +114,6 @@ def rust_object(result: CheckResult, rule: Rule) -> RustObject:
 
 
 def _module_objects(result: CheckResult, old: set[str]) -> list[str]:
-    """The objects that modpost reads: one for each ``.mod`` file."""
     owner = Owner.MODULE if result.tree.module is not None else Owner.KERNEL
     targets = [r.target for r in result.graph.rules if r.owner is owner and r.target.endswith(".mod")]
     objects = [f"{target[: -len('.mod')]}.o" for target in targets]

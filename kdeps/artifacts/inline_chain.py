@@ -216,7 +216,6 @@ def _address(section: int) -> int:
 
 
 def _find_functions(elf: ELFFile) -> dict[tuple[str, int], int]:
-    """Find the address of every function by its name and section."""
     table: Any = elf.get_section_by_name(".symtab")
     found: dict[tuple[str, int], int] = {}
     for symbol in table.iter_symbols() if table is not None else ():
@@ -231,7 +230,6 @@ def _number(die: Any, name: str) -> int:
 
 
 def _name_of(die: Any) -> str:
-    """Return the mangled name of a function, else its plain name."""
     for _ in range(8):  # an origin of an origin; a damaged file could name itself
         for name in ("DW_AT_linkage_name", "DW_AT_MIPS_linkage_name", "DW_AT_name"):
             if name in die.attributes:

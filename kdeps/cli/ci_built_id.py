@@ -64,7 +64,6 @@ def _module(answer: ModuleAnswer, recorded: Mapping[str, Build]) -> Json:
 
 
 def _hash_ledger(path: str) -> str:
-    """Hash the file of a ledger."""
     try:
         with open_to_read(path) as file:
             return hashlib.sha256(file.read()).hexdigest()

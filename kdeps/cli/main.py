@@ -118,7 +118,6 @@ def _give_up_output() -> None:
 
 
 def _report_bug(error: Exception) -> int:
-    """Print what a bug report needs, ready to paste."""
     import platform
     import traceback
 

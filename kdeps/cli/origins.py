@@ -13,7 +13,6 @@ class Origins:
     """From what builds were made, by build id."""
 
     def __init__(self, ledgers: tuple[str, ...], environ: dict[str, str]) -> None:
-        """Read the ledgers. Raises LedgerError if one cannot be read."""
         self._environ = environ
         self._recorded: dict[str, Origin] = {}
         for path in ledgers:

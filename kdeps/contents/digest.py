@@ -53,7 +53,6 @@ class Hasher:
     """Hashes files. One per run."""
 
     def __init__(self, known: Mapping[str, tuple[Stamp, bytes]]) -> None:
-        """Start from what an earlier run knew: path → stamp and hash."""
         self._known = known
         self._seen: dict[str, tuple[Stamp | None, bytes | None]] = {}
         self.racy: set[str] = set()

@@ -115,7 +115,6 @@ class _Shell:
         return found + self._finish(words)
 
     def _split(self, text: str) -> list[str]:
-        """Split a line into words and operators."""
         if len(text) > _MAX_SHELL_LINE:
             return text.split()
         lexer = shlex.shlex(_SUBSTITUTION.sub(self._substitute, text), posix=True, punctuation_chars=True)
@@ -241,5 +240,4 @@ def _why_unclear(run: list[str]) -> str:
 
 
 def _replace(word: str, values: dict[str, str]) -> str:
-    """Replace each variable in a word by its value."""
     return _VARIABLE.sub(lambda match: values[match[1] or match[2]], word)

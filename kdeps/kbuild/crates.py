@@ -68,7 +68,6 @@ def add_module_crates(reader: RecordReader) -> None:
 
 
 def _find_crates(rules: Iterable[Rule]) -> dict[str, str]:
-    """Crate name → target of the rule that makes it."""
     crates: dict[str, str] = {}
     for rule in rules:
         for output in rule.outputs:

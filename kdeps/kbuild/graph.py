@@ -94,7 +94,6 @@ def _sort(feeds: list[tuple[Feed, ...]]) -> tuple[tuple[int, ...], tuple[int, ..
 
 
 def _find_cycle(left: list[int], feeds: list[tuple[Feed, ...]]) -> list[int]:
-    """Find one cycle among rules that all wait for each other."""
     waiting = set(left)
     trail: dict[int, int] = {}
     at = left[0]
@@ -112,7 +111,6 @@ def _find_used(
     *,
     any_crate: bool,
 ) -> frozenset[int]:
-    """Find the kernel rules that the module build reads from."""
     starts: list[int] = []
     for at, rule in enumerate(rules):
         if rule.owner is Owner.MODULE and rule.record is not None:

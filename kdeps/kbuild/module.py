@@ -151,7 +151,6 @@ def _nested_objects(reader: RecordReader, order: Rule) -> list[str]:
 
 
 def _reach(reader: RecordReader, wanted: list[str]) -> set[str]:
-    """Follow prerequisites from the wanted targets through the module's own rules."""
     reached: set[str] = set()
     output = reader.tree.module_output
     while wanted:

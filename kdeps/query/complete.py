@@ -142,7 +142,6 @@ def complete_path(typed: str, cwd: str, *, folders_only: bool = False) -> list[C
 
 
 def _once(candidates: list[Candidate]) -> list[Candidate]:
-    """Each value once, with its first help."""
     found: dict[str, Candidate] = {}
     for candidate in candidates:
         found.setdefault(candidate.value, candidate)

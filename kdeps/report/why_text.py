@@ -124,7 +124,6 @@ def write_users(writer: ResultText, source: str, users: list[User], *, every: bo
 
 
 def _write_doubts(writer: ResultText) -> None:
-    """Say what concerns the build as a whole, and what could not be read."""
     verdict = writer.result.verdict
     for problem in verdict.problems:
         writer.lines.append(
@@ -294,7 +293,6 @@ def _write_consequence(writer: ResultText, state: Stale, *, missed: bool) -> Non
 
 
 def _write_cure(writer: ResultText) -> None:
-    """Write what brings the build to fresh."""
     plan = plan_refresh(writer.result)
     helps = [found.help for found in plan.manual if found.help]  # before that a refresh does harm
     if plan.empty:

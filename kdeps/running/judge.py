@@ -158,7 +158,6 @@ def _judge_file(module: BuiltModule) -> Link:
 
 
 def _compare(module: BuiltModule, stage: Stage, copy: FileCopy, others: tuple[str, ...] = ()) -> Link:
-    """Compare one file with the built one."""
     if copy.problem:
         return Link(stage, Kind.UNREADABLE, Status.UNKNOWN, copy.path, detail=copy.problem)
     kind, status = _compare_ids(module, copy.build_id, copy.code)

@@ -20,7 +20,6 @@ class LocalFiles:
     """Find and read the files of a build, each again when it has changed."""
 
     def __init__(self, tree: Tree) -> None:
-        """Take the build that ``tree`` describes; nothing is read yet."""
         self._tree = tree
         self._modules: dict[str, str] | None = None
         self._read: dict[str, tuple[tuple[int, ...], SymbolSizes | None]] = {}

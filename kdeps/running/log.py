@@ -77,7 +77,6 @@ class LogStream:
             yield b"".join(ready)
 
     def _readable(self, text: bytes) -> bytes:
-        """Replace every mangled name."""
         if b"_R" not in text:
             return text
         names = {name.decode("ascii") for name in _NAME.findall(text)}
@@ -86,7 +85,6 @@ class LogStream:
 
 
 def _split(text: bytes) -> list[bytes]:
-    """Part text behind each newline."""
     lines = [line + b"\n" for line in text.split(b"\n")]
     lines[-1] = lines[-1][:-1]
     return lines if lines[-1] else lines[:-1]

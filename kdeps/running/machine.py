@@ -55,7 +55,6 @@ def collect_facts(sysroot: str, built: Built, release: str, environ: dict[str, s
 
 
 def _find_loaded(root: str, names: frozenset[str]) -> dict[str, LoadedModule] | None:
-    """Look at the modules of the running kernel; returns None if it does not say which there are."""
     folder = f"{root}/sys/module"
     if not os.path.isdir(folder):
         return None
@@ -158,7 +157,6 @@ def _list(folder: str) -> list[str]:
 
 
 def _read_bytes(path: str, limit: int = 1 << 20) -> bytes:
-    """Read a small file; nothing where it cannot be read."""
     try:
         with open_plain(path) as file:
             return file.read(limit)

@@ -120,7 +120,6 @@ class OopsReader:
     """Take the lines of a log one by one, and give each oops when it is complete."""
 
     def __init__(self) -> None:
-        """Begin before the first line of a log."""
         self._oops: Oops | None = None
         self._banner = ""
         self._boots = 0

@@ -78,7 +78,6 @@ class OopsJudge:
     """
 
     def __init__(self, build: LocalBuild) -> None:
-        """Take the build that all oopses are compared with."""
         self._build = build
         self._boot: tuple[int, Kernel] | None = None
         self._shown: dict[str, Difference] = {}

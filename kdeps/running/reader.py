@@ -14,7 +14,6 @@ class Reader:
     """Read bytes in order through a small buffer, up to a bound in all."""
 
     def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
-        """Take what is read from an iterator of pieces."""
         self._pieces = pieces
         self._left = limit
         self._buffer = bytearray()

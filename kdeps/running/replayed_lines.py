@@ -30,7 +30,6 @@ class ReplayedLines:
     """The objects of one build, compiled again when a frame needs them."""
 
     def __init__(self, words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> None:
-        """Take make's arguments; nothing runs yet."""
         self._words, self._cwd, self._environ = words, cwd, environ
         self._stack = contextlib.ExitStack()
         self._result: CheckResult | None = None
@@ -44,7 +43,6 @@ class ReplayedLines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove every object that was compiled."""
         self._stack.close()
 
     def find(self, symbols: SymbolSizes, frame: Frame, place: Place) -> tuple[Call, ...]:

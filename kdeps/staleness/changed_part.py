@@ -199,7 +199,6 @@ def _are_all_readers(
 
 
 def _judge(tree: Tree, rules: tuple[Rule, ...], started: float) -> CheckResult | None:
-    """Judge some rules. Returns None unless all of them are fresh."""
     part = Rules(rules, (), frozenset(), whole=True)
     snapshot = take_snapshot(part, config_dirs=(tree.objtree,))
     graph = build_graph(part, tree.objtree)

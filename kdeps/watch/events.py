@@ -177,11 +177,9 @@ class Poller:
         self._stamps: dict[str, Stamps] = {}
 
     def __len__(self) -> int:
-        """How many folders are polled."""
         return len(self._names)
 
     def __contains__(self, folder: object) -> bool:
-        """Whether a folder is polled."""
         return folder in self._names
 
     def poll_for(self, folders: Iterable[str], interest: Interest) -> None:

@@ -82,7 +82,6 @@ class Inotify:
         self._folders_of: dict[int, list[str]] = {}
 
     def __len__(self) -> int:
-        """How many folders are watched."""
         return len(self._watch_of)
 
     def close(self) -> None:

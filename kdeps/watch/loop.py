@@ -208,7 +208,6 @@ class Watch:
     # -- checking ------------------------------------------------------------
 
     def _step(self) -> None:
-        """Do what is due."""
         now = time.monotonic()
         for hook in self.hooks:
             hook.reap()

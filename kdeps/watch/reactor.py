@@ -32,7 +32,6 @@ class Reactor:
         self._restore = contextlib.ExitStack()
 
     def __enter__(self) -> Reactor:
-        """Take the signals."""
         self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._restore.callback(os.close, self._read)
         self._restore.callback(os.close, write)
@@ -49,7 +48,6 @@ class Reactor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the signals back."""
         self._restore.close()
 
     def wait(self, wanted: Iterable[tuple[int, int]], seconds: float) -> list[int]:

@@ -223,7 +223,6 @@ class Refresher:
             self.log(f"{error.filename}: {error.strerror}: {otherwise}")
 
     def _start(self, now: _Refresh) -> bool:
-        """Start the next make; whether it runs."""
         command = self._left.pop(0)
         assert self._lock is not None
         self.log(f"{now.module.name}: refreshing: {printable(' '.join(command))}")

@@ -304,7 +304,6 @@ def _encodable(text: str, out: TextIO) -> str:
 
 
 def _width(text: str) -> int:
-    """How many columns a text takes."""
     if text.isascii():
         return len(text)
     return sum(

@@ -43,7 +43,6 @@ main()
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print a table and the ratios."""
     if "--" not in arguments:
         print(__doc__)
         return 2

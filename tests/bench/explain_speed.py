@@ -42,7 +42,6 @@ LIMIT_S, LIMIT_RATIO = 0.3, 1.5
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print a table, and compare with the limits."""
     if "--" not in arguments:
         print(__doc__)
         return 2
@@ -95,7 +94,6 @@ def _compile(commands: list[RecordedCommand]) -> None:
 
 
 def _run(command: str, *, status: int | None = None) -> None:
-    """Run a command that has to fail, or to end with a status."""
     done = subprocess.run(["sh", "-c", f"exec {command}"], capture_output=True, check=False)
     if done.returncode == 0 if status is None else done.returncode != status:
         raise SystemExit(f"{command}: ended with {done.returncode}")

@@ -31,7 +31,6 @@ PLAIN, OURS, HONEST, SINGLE = "make M=", "kdeps make M=", "make modules_prepare;
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print a table and the ratios."""
     if "--" not in arguments:
         print(__doc__)
         return 2

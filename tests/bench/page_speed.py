@@ -25,7 +25,6 @@ window.frames_ms = []; let last = performance.now();
 
 
 def main() -> int:
-    """Measure and print."""
     if not (CHROMIUM and DRIVER):
         print("page_speed: error: no Chromium with its driver here", file=sys.stderr)
         return 2

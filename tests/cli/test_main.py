@@ -164,8 +164,6 @@ def test_named_tuples_are_those_of_typing() -> None:
     """Made without typing, they have the same fields, defaults, methods and order."""
 
     class Point(NamedTuple):
-        """A point."""
-
         x: int
         y: int = 2
         """With a default."""

@@ -95,7 +95,6 @@ def test_a_module_with_bytes_changed_is_never_a_bug(built: Path, tmp_path: Path)
 def test_a_fifo_in_the_place_of_a_file(
     tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps
 ) -> None:
-    """Nothing waits for a fifo."""
     machine.install("updates/nova-core.ko", b"").unlink()
     os.mkfifo(machine.modules / "updates/nova-core.ko")
     machine.load(build_id_of(built))

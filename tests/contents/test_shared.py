@@ -306,7 +306,6 @@ class _Bad(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def bad() -> Iterator[str]:
-    """A bad server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Bad)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -95,7 +95,6 @@ def test_where_utf8_cannot_be_written_ascii_is(tmp_path: Path) -> None:
 
 
 def test_colour_only_adds_escape_codes() -> None:
-    """With colour the same words are told."""
     out = io.StringIO()
     run(colour=True, out=out)
     text = out.getvalue()

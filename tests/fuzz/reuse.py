@@ -70,12 +70,10 @@ class World:
         return State(files, {rule.target: self.digests(rule) for rule in result.graph.rules})
 
     def files(self) -> list[Path]:
-        """Every file of the trees."""
         tops = (self.tree.srctree, self.tree.objtree)
         return sorted({p for top in tops for p in top.rglob("*") if p.is_file() and not p.is_symlink()})
 
     def look(self) -> CheckResult:
-        """Judge by time."""
         return check_build((*self.tree.tree_args, f"M={MODULE}"), str(self.tree.srctree), self.environ)
 
     def digests(self, rule: Rule) -> tuple[Digests, Digests]:
@@ -251,7 +249,6 @@ def _why(now: tuple[Digests, Digests], world: World, target: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the cases that were asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

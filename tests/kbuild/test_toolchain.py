@@ -79,7 +79,6 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def toolchain(tmp_path: Path, binary: Path) -> Toolchain:
-    """An empty one."""
     return Toolchain(tmp_path, binary)
 
 

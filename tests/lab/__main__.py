@@ -13,7 +13,6 @@ from .site import dependency_site
 
 
 def main(arguments: list[str]) -> int:
-    """Run a campaign, or enter and end as the command ended."""
     if arguments and arguments[0] in NAMES:
         return run_campaign(arguments[0], arguments[1:])
     parser = argparse.ArgumentParser(

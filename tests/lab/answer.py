@@ -124,7 +124,6 @@ def is_kept(layout: Layout, args: Sequence[str]) -> bool:
 
 
 def keep_check(layout: Layout, args: Sequence[str], env: dict[str, str]) -> None:
-    """Keep what ``ask_kdeps`` prints, as the process that it leaves behind does."""
     question = _ask(layout, args, env)
     started_ns = time.time_ns()
     try:

@@ -98,7 +98,6 @@ class KbuildAnswer:
 
 
 def ask_prepare(layout: Layout, *, extra: Sequence[str] = (), private: str) -> KbuildAnswer:
-    """Ask what ``modules_prepare`` would run."""
     answer = _ask(layout, [*extra, "modules_prepare"], _OVERRIDES | _NO_SYNC, private)
     answer.sync = why_sync(layout)
     return answer
@@ -107,12 +106,10 @@ def ask_prepare(layout: Layout, *, extra: Sequence[str] = (), private: str) -> K
 def ask_module(
     layout: Layout, module_args: Sequence[str], *, extra: Sequence[str] = (), private: str
 ) -> KbuildAnswer:
-    """Ask what ``M=…`` would run."""
     return _ask(layout, [*module_args, *extra], _OVERRIDES, private)
 
 
 def ask_whole(layout: Layout, *, private: str) -> KbuildAnswer:
-    """Ask what plain ``make`` would run."""
     answer = _ask(layout, ["all"], _OVERRIDES | _NO_SYNC, private)
     answer.sync = why_sync(layout)
     return answer

@@ -57,7 +57,6 @@ class Rebuilt:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the case fails."""
         return bool(self.idle or self.unforetold or self.contract or self.broken)
 
 
@@ -144,7 +143,6 @@ def _stand_in_env(private: str) -> dict[str, str]:
 
 
 def rebuilt_text(result: Rebuilt) -> str:
-    """Return what came of a case: one line, and one more for each disagreement."""
     what = "; ".join(result.steps) or "(no mutation)"
     mark = "FAIL" if result.disagrees else "ok  "
     error = f"  [make failed: {result.error[:120]}]" if result.error else ""

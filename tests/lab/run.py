@@ -60,7 +60,6 @@ def each_apart(work: Callable[[Input], Result], inputs: Iterable[Input], jobs: i
 
 
 def run_cases(cases: Iterable[Case], jobs: int, *, exact: bool = False) -> Iterator[Outcome]:
-    """Run cases; yield their outcomes as they come."""
     return each_apart(partial(run_case, exact=exact), cases, jobs)
 
 

@@ -25,7 +25,6 @@ def look(tree: Miniature, *words: str) -> CheckResult:
 
 
 def test_a_fresh_build_has_an_empty_plan(tree: Miniature) -> None:
-    """There is nothing to do, so nothing is done."""
     found = look(tree)
     assert found.verdict.status is Status.FRESH
     assert plan_refresh(found) == Plan((), (), ())

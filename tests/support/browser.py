@@ -47,7 +47,6 @@ class Browser:
             time.sleep(0.02)
 
     def node(self, label: str, kind: str) -> int:
-        """Find a node of the page's data."""
         found = self.run(
             "return kdeps.model.nodes.filter(n => n.label === arguments[0] && n.kind === arguments[1]).map(n => n.id)",
             label,
@@ -72,13 +71,11 @@ class Browser:
         ActionChains(self.driver).move_to_element_with_offset(graph, dx, dy).click().perform()
 
     def keys(self, *keys: str) -> None:
-        """Press keys wherever the focus is."""
         from selenium.webdriver.common.action_chains import ActionChains
 
         ActionChains(self.driver).send_keys(*keys).perform()
 
     def paste(self) -> None:
-        """Press Ctrl-V."""
         from selenium.webdriver.common.action_chains import ActionChains
         from selenium.webdriver.common.keys import Keys
 
@@ -91,7 +88,6 @@ class Browser:
         )
 
     def panel(self) -> str:
-        """The words beside the picture."""
         return str(self.run("return document.getElementById('panel').innerText"))
 
     def complaints(self) -> list[str]:

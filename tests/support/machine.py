@@ -56,7 +56,6 @@ class Machine:
     """A root folder that looks like a running machine."""
 
     def __init__(self, root: Path, release: str = RELEASE) -> None:
-        """Begin with a kernel that runs and has no modules."""
         self.root = root
         self.release = release
         self.modules = root / "lib/modules" / release
@@ -70,7 +69,6 @@ class Machine:
         self.dep: dict[str, str] = {}
 
     def load(self, build_id: str | None, *, name: str = "nova_core", state: str = "live") -> None:
-        """Let a module be loaded."""
         self._write(f"sys/module/{name}/initstate", f"{state}\n")
         if build_id is not None:
             self._write(f"sys/module/{name}/notes/.note.gnu.build-id", note(build_id))

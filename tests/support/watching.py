@@ -49,7 +49,6 @@ def start_watch(tree: Miniature, env: dict[str, str], tmp_path: Path) -> Iterato
 
 
 def wait(true: Callable[[], object], what: str = "it") -> None:
-    """Wait until something is so."""
     until = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < until, f"{what} did not come to pass"

@@ -19,7 +19,6 @@ from tests.support.watching import PATIENCE_S, M, StartWatch, verdict, wait
 
 @pytest.fixture
 def logged() -> list[str]:
-    """What was logged."""
     return []
 
 

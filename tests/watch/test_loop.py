@@ -19,13 +19,10 @@ from kdeps.watch.terminal import Show
 
 
 class Silent(Show):
-    """Keeps what is told."""
-
     def __init__(self) -> None:
         self.told: list[str] = []
 
     def tell(self, status: ModuleStatus, document: str) -> None:
-        """A verdict."""
         del document
         self.told.append(status.status)
 
@@ -46,7 +43,6 @@ def watch(tree: Miniature, tmp_path: Path) -> Iterator[Watch]:
 
 
 def status(watch: Watch) -> Status:
-    """The verdict as it was last told."""
     check = next(iter(watch.modules)).check
     assert check is not None
     return check.status

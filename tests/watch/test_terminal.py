@@ -37,8 +37,6 @@ def test_nothing_a_tree_contains_reaches_the_terminal_as_a_command() -> None:
 
 
 class Screen:
-    """A watch on a terminal."""
-
     def __init__(self, tree: Miniature, runtime: Path, *words: str) -> None:
         self.master, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
@@ -71,7 +69,6 @@ class Screen:
                 self.seen += os.read(self.master, 65536).decode()
 
     def close(self) -> None:
-        """Hang up."""
         self.process.kill()
         self.process.wait()
         os.close(self.master)
@@ -80,7 +77,6 @@ class Screen:
 
 @pytest.fixture
 def screen(tree: Miniature, tmp_path: Path) -> Iterator[Screen]:
-    """A watch on a terminal of its own."""
     one = Screen(tree, tmp_path)
     yield one
     one.close()

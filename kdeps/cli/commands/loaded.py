@@ -77,7 +77,6 @@ def run_loaded(request: Request) -> int:
 
 
 def _find_facts(request: Request, builds: Builds) -> Facts:
-    """Look at the machine that the user means."""
     if request.facts is not None:
         from kdeps.running.facts_text import parse_facts
 

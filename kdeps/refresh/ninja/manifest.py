@@ -117,7 +117,6 @@ def _advice(tree: Tree) -> str:
 
 
 def _write_steps(ninja: Writer, replay: Replay) -> set[str]:
-    """Write every step; return what they make."""
     made: set[str] = set()
     fixdep = next((s.rule.target for s in replay.steps if s.rule.name == "scripts/basic/fixdep"), "")
     for step in replay.steps:

@@ -27,7 +27,6 @@ from .scenarios import STORIES, Story, Told, tell
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the suite, or the part of it that was asked for."""
     layouts = _pick_layouts(options.layouts)
     if options.list:
         return _list(layouts)
@@ -43,7 +42,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--layouts", default="", help="comma-separated (default: all that are built)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1000, help="number of mutations (default %(default)s)")

@@ -54,7 +54,6 @@ class Difference:
 
     @property
     def disagrees(self) -> bool:
-        """Whether this is a failure of the case."""
         return bool(self.misses or self.alarms or self.split or self.contract)
 
 
@@ -70,8 +69,6 @@ class Judged:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one case."""
-
     name: str
     steps: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -86,7 +83,6 @@ class Outcome:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the case fails."""
         return bool(self.broken) or any(j.difference.disagrees for j in self.judged)
 
     @property

@@ -42,14 +42,11 @@ class Chain:
 
     @property
     def name(self) -> str:
-        """What a report calls it."""
         return f"{self.layout.name}/{self.module.name} chain {self.seed}"
 
 
 @dataclass(slots=True)
 class Chained:
-    """What came of a chain."""
-
     name: str
     builds: int = 0
     ran: int = 0

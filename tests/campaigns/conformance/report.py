@@ -27,7 +27,6 @@ class Tally:
     """Names of the cases that disagree."""
 
     def add(self, outcome: Outcome) -> None:
-        """Count one outcome."""
         self.cases += 1
         self.layouts[outcome.name.partition("/")[0]] += 1
         self.kinds.update(outcome.kinds)
@@ -47,7 +46,6 @@ class Tally:
             self.failed.append(outcome.name)
 
     def summary(self, seed: int, elapsed_s: float) -> str:
-        """Return the last line of a run."""
         layouts = ", ".join(f"{name} {n}" for name, n in sorted(self.layouts.items()))
         return (
             f"{self.cases} mutations ({layouts}), {self.counts['checks']} checks ({self.counts['kept']} kept "

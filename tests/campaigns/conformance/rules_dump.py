@@ -17,7 +17,6 @@ from kdeps.kbuild.tree import find_tree
 
 
 def main(words: list[str]) -> None:
-    """Print every rule's prerequisites."""
     tree = find_tree(tuple(words), os.getcwd(), dict(os.environ))
     edges: dict[str, list[str]] = {}
     for rule in read_rules(tree).rules:

@@ -51,8 +51,6 @@ STORIES = (
 
 @dataclass(slots=True)
 class Told:
-    """How one story went."""
-
     name: str
     said: str = ""
     """What kdeps said of it."""

@@ -46,7 +46,6 @@ def judge(
     kdeps: KdepsAnswer,
     mutated: frozenset[str] = frozenset(),
 ) -> Difference:
-    """Compare for the layout's only module."""
     return compare(
         layout, layout.modules[0], prepare or KbuildAnswer(), module or KbuildAnswer(), kdeps, set(mutated)
     )
@@ -66,7 +65,6 @@ def stale(
 
 
 def test_the_same_set_agrees(layout: Layout) -> None:
-    """Nothing is reported where both list the same rule."""
     target = built(f"{layout.objtree}/rust/kernel.o")
     prepare = KbuildAnswer(recorded={target: Listed(newer=("lib.rs",))})
     assert not judge(layout, prepare=prepare, kdeps=says(stale(target))).disagrees

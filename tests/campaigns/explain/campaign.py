@@ -17,7 +17,6 @@ from .undefined import run_undefined
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, help="cases (default 10), or frames to compare (default 1000)")
     parser.add_argument("--only", action="append", default=[], choices=list(PLANTS), metavar="PLANT")
@@ -30,7 +29,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the cases, and say how it went."""
     built = {**read_layouts(), **read_layouts(WHOLE_DIR)}
     layouts = [built[name] for name in options.layouts if name in built]
     if options.frames:

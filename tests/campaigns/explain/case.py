@@ -31,8 +31,6 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
 
 
 class Job(NamedTuple):
-    """What one process is to do."""
-
     number: int
     seed: int
     layout: Layout
@@ -42,8 +40,6 @@ class Job(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of it."""
-
     job: Job
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

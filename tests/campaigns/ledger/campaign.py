@@ -20,7 +20,6 @@ bases: dict[str, Base] = {}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=1)
@@ -28,7 +27,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the cases, and say how it went."""
     with tempfile.TemporaryDirectory(prefix="kdeps-ledger-") as caches:
         # A fork has these already; to pickle them would take long, and lose what is known by identity.
         bases.update(_bases(caches, {name.partition(":")[0] for name in options.only}))

@@ -55,8 +55,6 @@ class Base:
 
 @dataclass(slots=True)
 class Held:
-    """What came of one case."""
-
     name: str
     happened: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)

@@ -46,13 +46,11 @@ OF_DEBIAN = ("lib/crc7.ko", "lib/crc-itu-t.ko", "crypto/crc32_generic.ko")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--tree", default="small", help="a tree of the lab that QEMU can boot")
     parser.add_argument("--kernel", type=Path, default=Path("/var/tmp/kdeps-cloud-kernel"))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run all of it; the exit status says whether every answer was right."""
     if shutil.which("qemu-system-x86_64") is None:
         raise SystemExit("loaded: error: no qemu-system-x86_64; install qemu-system-x86")
     kernel = fetch_cloud_kernel(options.kernel)
@@ -116,7 +114,6 @@ def run_in_both(options: argparse.Namespace) -> int:
 
 
 def build(folder: Path, words: tuple[str, ...], value: int) -> bytes:
-    """Build the module and return its file."""
     folder.mkdir(exist_ok=True)
     (folder / "Makefile").write_text(f"obj-m := {NAME}.o\n")
     (folder / f"{NAME}.c").write_text(SOURCE.format(value=value))

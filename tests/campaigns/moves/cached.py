@@ -40,8 +40,6 @@ _COMPILERS = ("RUSTC", "BINDGEN", "CC")
 
 
 class State(NamedTuple):
-    """What came of one state."""
-
     digests: dict[str, str]
     compiled: list[str]
     used_s: float

@@ -26,7 +26,6 @@ WHOLE = "/root/small-7.2"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--layout", default="out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=9)
@@ -39,7 +38,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Move, and say how it went."""
     layout = read_layouts()[options.layout]
     if options.cached:
         failed = replay_cached(layout, options.seed, options.cached, options.spoilt)

@@ -25,7 +25,6 @@ class Repository(NamedTuple):
     folder: str
 
     def git(self, *words: str) -> str:
-        """Run git and return what it printed."""
         return subprocess.run(
             ["git", f"--git-dir={self.folder}", f"--work-tree={self.work}", *words],
             cwd=self.work,

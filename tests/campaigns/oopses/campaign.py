@@ -25,7 +25,6 @@ TREES = "var/lib/kdeps-lab/trees"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--tree", default="small", help="a tree of the lab that QEMU can boot")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=8, help="of modules")

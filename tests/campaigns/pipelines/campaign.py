@@ -24,7 +24,6 @@ _EDITED = "rust/kernel/print.rs"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--only", help="the name of one of the examples")
     parser.add_argument("--tree", default="small", help="a whole kernel of the lab (default %(default)s)")
 

@@ -11,7 +11,6 @@ from tests.lab.run import each_apart
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--edits", type=int, default=36)
@@ -20,7 +19,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, and say how it went."""
     layouts = {name: layout for name, layout in read_layouts().items() if layout.prepare}
     if options.only:
         return _ask_again(layouts, options.only)

@@ -47,8 +47,6 @@ class Edit:
 
 @dataclass(slots=True)
 class Result:
-    """What was foretold and what happened."""
-
     edit: str
     certain: int = 0
     possible: int = 0
@@ -62,7 +60,6 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether answer and build disagree."""
         return bool(self.idle or self.unforetold or self.broken)
 
 

@@ -15,7 +15,6 @@ from .case import Refreshed, as_text, refresh_case
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--real", type=int, default=2)
@@ -25,7 +24,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Refresh, and say how it went."""
     layouts = {
         name: layout for name, layout in read_layouts().items() if layout.prepare and _has_rust(layout)
     }

@@ -29,8 +29,6 @@ _MARKED = f'{{\n#[used] static KDEPS_MARKER: [u8; {len(MARKER)}] = *b"{MARKER}";
 
 @dataclass(slots=True)
 class Refreshed:
-    """What came of one case."""
-
     name: str
     steps: tuple[str, ...]
     module: str
@@ -50,7 +48,6 @@ class Refreshed:
 
     @property
     def failed(self) -> bool:
-        """Whether the case is a failure."""
         return bool(self.left or self.needless or self.contract)
 
 

@@ -17,7 +17,6 @@ PROGRAMS = {"ninja": "ninja", "samurai": "muon samu"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--layout", default="out")
     parser.add_argument(
         "--only", action="append", default=[], choices=[edit.name for edit in EDITS], metavar="EDIT"
@@ -29,7 +28,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the edits, and say how it went."""
     layout = read_layouts()[options.layout]
     module = layout.modules[0]
     program = PROGRAMS[options.program]

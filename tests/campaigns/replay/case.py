@@ -42,8 +42,6 @@ _LEFT_OUT = ("/include/config/", "/tools/")
 
 
 class Job(NamedTuple):
-    """What one process is to do."""
-
     layout: Layout
     module: Module
     edit: str
@@ -56,8 +54,6 @@ class Job(NamedTuple):
 
 @dataclass(slots=True)
 class Result:
-    """What came of it."""
-
     name: str
     by: str
     elapsed_s: float = 0.0

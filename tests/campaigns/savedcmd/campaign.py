@@ -12,7 +12,6 @@ from tests.lab.campaign import Campaign
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument(
         "file", type=Path, metavar="LINUX/scripts/sbom/tests/cmd_graph/test_savedcmd_parser.py"
     )

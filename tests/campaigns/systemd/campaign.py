@@ -76,12 +76,10 @@ class Story:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--root", type=Path, default=Path("/var/tmp/kdeps-systemd"))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the story; returns the exit status."""
     make_root(options.root)
     with booted(options.root) as user:
         story = Story(user)

@@ -31,7 +31,6 @@ from .world import Keeper, World, find_sources
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--layout", default="out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)
@@ -47,7 +46,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Watch, and say how it went."""
     started = time.monotonic()
     layout = read_layouts()[options.layout]
     planner = Planner(layout)

@@ -49,7 +49,6 @@ class Screen:
         self.wait_for("\0", seconds)
 
     def close(self) -> None:
-        """End it."""
         self.process.send_signal(signal.SIGTERM)
         self.drain(0.2)
         self.process.wait(30)

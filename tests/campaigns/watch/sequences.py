@@ -36,11 +36,9 @@ class Tally:
 
     @property
     def failed(self) -> bool:
-        """Whether anything went wrong."""
         return bool(self.missed or self.torn)
 
     def summary(self) -> str:
-        """One line."""
         took = sorted(self.took_s) or [0.0]
         verdicts = ", ".join(f"{count} {name}" for name, count in sorted(self.verdicts.items()))
         return (

@@ -31,8 +31,6 @@ class Sample:
 
 @dataclass(slots=True)
 class Soaked:
-    """What came of it."""
-
     samples: list[Sample] = field(default_factory=list)
     idle_shares: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)

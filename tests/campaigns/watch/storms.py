@@ -57,7 +57,6 @@ class Storm:
             self.wrong.append(what)
 
     def finish(self) -> list[str]:
-        """Everything that went wrong."""
         return [*self.wrong, *self.tally.missed, *self.tally.torn]
 
 

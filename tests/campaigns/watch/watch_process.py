@@ -152,18 +152,15 @@ class WatchProcess:
         return max((d["watch"]["missed"] for d in self.last.values()), default=0)
 
     def memory_kb(self) -> int:
-        """Resident memory."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
         return 0
 
     def descriptors(self) -> int:
-        """Open files."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def cpu_s(self) -> float:
-        """Processor time used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -32,7 +32,6 @@ class Keeper:
         self._undo: list[Callable[[], object]] = []
 
     def keep(self, path: str) -> None:
-        """Remember one file, which may not exist."""
         try:
             found = os.lstat(path)
         except OSError:

@@ -30,8 +30,6 @@ _WIDTH = 60
 
 
 class Ran(NamedTuple):
-    """One process that ended."""
-
     seconds: float
     cpu_s: float
     peak_mb: float

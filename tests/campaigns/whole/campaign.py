@@ -22,7 +22,6 @@ _TREES = Path("/var/lib/kdeps-lab/trees")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the suite, or the part of it that was asked for."""
     tree = _read_tree(options.tree)
     if options.audit:
         return _audit(tree)
@@ -34,7 +33,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what this campaign can be told."""
     parser.add_argument("--tree", default="whole", help="small or whole (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=200, help="number of mutations (default %(default)s)")

@@ -25,8 +25,6 @@ CACHE = "/root/.cache"
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one case."""
-
     index: int
     steps: tuple[str, ...]
     stale: int = 0
