@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, TypeVar
 
 import click
@@ -26,17 +27,24 @@ _MAKE_ARGS = {
     "help_option_names": ["-h", "--help"],
 }
 """What is no option of ours, and everything behind it, belongs to make."""
+
+
+def _as_member(kind: type[Enum]) -> Callable[[click.Context, click.Parameter, str | None], Enum | None]:
+    """The callback that makes a member of what was chosen by its value."""
+    return lambda _context, _parameter, value: None if value is None else kind(value)
+
+
 colour_option = click.option(
-    "--color", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
-    help="Colour; `auto` is a terminal without NO_COLOR.",
+    "--color", "colour", type=click.Choice([c.value for c in Colour]), default="auto", show_default=True,
+    callback=_as_member(Colour), help="Colour; `auto` is a terminal without NO_COLOR.",
 )  # fmt: skip
 
 
 def format_option(help_text: str, *more: CiFormat) -> Callable[[_Command], _Command]:
-    """The option ``--format`` of a command that answers in text or JSON, or in one of ``more``."""
+    """The option ``--format`` of a command that answers by a ``Format``, or with ``more`` by a ``CiFormat``."""
     return click.option(
         "--format", "output", type=click.Choice([f.value for f in (*Format, *more)]), default="text", show_default=True,
-        help=help_text,
+        callback=_as_member(CiFormat if more else Format), help=help_text,
     )  # fmt: skip
 
 

@@ -49,6 +49,11 @@ def _escape(char: str) -> str:
     return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
+def counted(number: int, noun: str) -> str:
+    """Say how many: ``1 file``, ``2 files``."""
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
 def list_some(items: Sequence[str], shown: int = 3, as_text: Callable[[str], str] = str) -> str:
     """List the first few of some names and count the others: ``a, b, c and 3 more``."""
     more = f" and {len(items) - shown} more" if len(items) > shown else ""

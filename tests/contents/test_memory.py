@@ -16,14 +16,7 @@ from kdeps.contents.remember import _Taker
 from kdeps.demo.miniature import Miniature
 from kdeps.system.stat import is_racy
 from tests.conftest import RunKdeps
-from tests.support.memory import (
-    SOURCE,
-    M,
-    edit_behind_mtime,
-    memory_file,
-    stale_of,
-    take,
-)
+from tests.support.memory import SOURCE, M, edit_behind_mtime, memory_file, stale_of, take
 
 # -- what check says ---------------------------------------------------------------
 

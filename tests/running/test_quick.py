@@ -9,6 +9,7 @@ import pytest
 
 from kdeps.cli.commands import doctor
 from kdeps.cli.commands.watch import DESCRIBE
+from kdeps.cli.dispatch import run
 from kdeps.demo.miniature import Miniature
 from kdeps.running.quick import find_other_loaded, read_file_id
 from kdeps.staleness.reasons import Status
@@ -57,10 +58,10 @@ def test_doctor_has_a_line(
 ) -> None:
     """doctor points at ``kdeps loaded``, and only where something differs."""
     words = (*tree.tree_args, f"M={FOLDER}")
-    assert doctor.run_doctor(words) == 0
+    assert run(["doctor", *words]) == 0
     assert "another build of" not in capsys.readouterr().out
     load_old(machine, tmp_path)
-    assert doctor.run_doctor(words) == 0
+    assert run(["doctor", *words]) == 0
     assert "another build of nova_core is loaded than its file" in " ".join(capsys.readouterr().out.split())
 
 

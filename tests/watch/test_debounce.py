@@ -7,15 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdeps.watch.debounce import (
-    EARLY_CHECKS,
-    EARLY_S,
-    GIT_QUIET_S,
-    MAX_WAIT_S,
-    SILENT_S,
-    Activity,
-    Debounce,
-)
+from kdeps.watch.debounce import EARLY_CHECKS, EARLY_S, GIT_QUIET_S, MAX_WAIT_S, SILENT_S, Activity, Debounce
 
 
 def test_it_waits_for_the_quiet_after_the_last_change() -> None:

@@ -11,13 +11,7 @@ import click
 from kdeps.cli.choices import Colour, Format
 from kdeps.cli.completers import complete_revision
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import (
-    colour_option,
-    format_option,
-    make_args_command,
-    refuse_slips,
-    words_argument,
-)
+from kdeps.cli.options import colour_option, format_option, make_args_command, refuse_slips, words_argument
 from kdeps.cli.output import make_text_output, print_json, print_lines, split_names
 from kdeps.cli.terminal import current_folder
 from kdeps.kbuild.modules import KernelWithModules, read_whole
@@ -134,7 +128,7 @@ def _print(
 @colour_option
 @words_argument("words", "[FILE]... [MAKE_ARGS]...")
 def affected(
-    since: str | None, stdin: bool, modules_only: bool, every: bool, output: str, color: str, words: tuple[str, ...]
+    since: str | None, stdin: bool, modules_only: bool, every: bool, output: Format, colour: Colour, words: tuple[str, ...]
 ) -> int:  # fmt: skip
     """List what a change of these files would rebuild: crates first, then modules, then the rest.
 
@@ -157,6 +151,6 @@ def affected(
 
     refuse_slips(words, Goals.NAMES)
     return run_affected(
-        words, output=Format(output), colour=Colour(color), since=since, stdin=stdin,
+        words, output=output, colour=colour, since=since, stdin=stdin,
         modules_only=modules_only, every=every,
     )  # fmt: skip

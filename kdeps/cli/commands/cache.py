@@ -14,7 +14,7 @@ from kdeps.cli.options import cli
 from kdeps.system.cache import cache_directory
 from kdeps.system.cache_listing import Cached, clear_cache, list_cache
 from kdeps.system.errors import KdepsError
-from kdeps.system.text import printable
+from kdeps.system.text import counted, printable
 
 KINDS = {
     "answers": "answers of `check` and `make`",
@@ -32,26 +32,6 @@ KINDS = {
     "trees": "fresh answers about whole trees",
 }
 """What each folder of the cache holds; short enough for a line of 60 columns."""
-
-
-def run_cache(*, clean: bool) -> int:
-    """List the cache or delete what is in it, and return the exit status."""
-    environ = dict(os.environ)
-    folder = cache_directory(environ)
-    try:
-        if clean:
-            sys.stdout.write(f"{printable(folder)}: {_size(clear_cache(environ))} freed\n")
-            return Exit.FRESH
-        cached = list_cache(environ)
-    except OSError as error:
-        raise KdepsError(f"{error.filename or folder}: {error.strerror}") from error
-    for kind, values in groupby(cached, key=lambda each: each.kind):
-        _print_kind(kind, list(values))
-    total = sum(each.size_bytes for each in cached)
-    sys.stdout.write(
-        f"{printable(folder)}: {_size(total)} in {len(cached)} file{'s' if len(cached) != 1 else ''}\n"
-    )
-    return Exit.FRESH
 
 
 def _print_kind(kind: str, values: list[Cached]) -> None:
@@ -82,4 +62,17 @@ def cache(clean: bool) -> int:
       0  done
       2  the cache is not yours alone; one line says why and what to do
     """
-    return run_cache(clean=clean)
+    environ = dict(os.environ)
+    folder = cache_directory(environ)
+    try:
+        if clean:
+            sys.stdout.write(f"{printable(folder)}: {_size(clear_cache(environ))} freed\n")
+            return Exit.FRESH
+        cached = list_cache(environ)
+    except OSError as error:
+        raise KdepsError(f"{error.filename or folder}: {error.strerror}") from error
+    for kind, values in groupby(cached, key=lambda each: each.kind):
+        _print_kind(kind, list(values))
+    total = sum(each.size_bytes for each in cached)
+    sys.stdout.write(f"{printable(folder)}: {_size(total)} in {counted(len(cached), 'file')}\n")
+    return Exit.FRESH

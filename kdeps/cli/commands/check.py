@@ -6,14 +6,8 @@ from __future__ import annotations
 import click
 
 from kdeps.cli.check import run_check
-from kdeps.cli.choices import By
-from kdeps.cli.options import (
-    colour_option,
-    format_option,
-    make_args_command,
-    refuse_slips,
-    words_argument,
-)
+from kdeps.cli.choices import By, Colour, Format
+from kdeps.cli.options import colour_option, format_option, make_args_command, refuse_slips, words_argument
 
 
 @make_args_command
@@ -32,7 +26,9 @@ from kdeps.cli.options import (
 )
 @colour_option
 @words_argument("make_args")
-def check(output: str, exact: bool, by: str, every: bool, color: str, make_args: tuple[str, ...]) -> int:
+def check(
+    output: Format, exact: bool, by: str, every: bool, colour: Colour, make_args: tuple[str, ...]
+) -> int:
     """Would this build use stale kernel artifacts? Changes nothing.
 
     MAKE_ARGS is what you would give make, verbatim. Without M=, in the folder of
@@ -54,4 +50,4 @@ def check(output: str, exact: bool, by: str, every: bool, color: str, make_args:
       kdeps check --format json M=samples/rust | jq .verdict
     """
     refuse_slips(make_args)
-    return run_check(make_args, output=output, exact=exact, colour=color, by=by, every=every)
+    return run_check(make_args, output=output.value, exact=exact, colour=colour.value, by=by, every=every)

@@ -269,7 +269,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
 @words_argument("make_args")
 def ci(
     scope: str, output: str, outputs: tuple[str, ...], built: bool, exact: bool, record: str | None, against: str | None,
-    restore: str | None, store: str | None, outside: bool, compare: tuple[str, str] | None, since: str | None, shard: str | None, built_id: str | None, bisect: bool, root: str | None, color: str, make_args: tuple[str, ...],
+    restore: str | None, store: str | None, outside: bool, compare: tuple[str, str] | None, since: str | None, shard: str | None, built_id: str | None, bisect: bool, root: str | None, colour: Colour, make_args: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Is this tree, with these modules, consistent? For pipelines.
 
@@ -306,32 +306,30 @@ def ci(
     refuse_slips(make_args)
     extent = Scope(scope)
     if compare is not None:
-        _refuse_beside("--compare", ("compare", "bisect", "color", "make_args"))
+        _refuse_beside("--compare", ("compare", "bisect", "colour", "make_args"))
         from kdeps.cli.ci_ledger import run_compare
 
         return run_compare(*compare)
     if restore is not None:
-        _refuse_beside("--restore", ("restore", "scope", "bisect", "color", "make_args"))
+        _refuse_beside("--restore", ("restore", "scope", "bisect", "colour", "make_args"))
         from kdeps.cli.ci_restore import run_restore
 
         return run_restore(make_args, restore, extent)
     if built_id is not None:
-        _refuse_beside("--built-id", ("built_id", "against", "bisect", "color", "make_args"))
+        _refuse_beside("--built-id", ("built_id", "against", "bisect", "colour", "make_args"))
         from kdeps.cli.ci_built_id import run_built_id
 
         return run_built_id(make_args, built_id, against)
     if since is not None or shard is not None:
         modules = () if extent is Scope.TREE else ("scope",)
-        _refuse_beside("--since", ("since", "shard", "output", "bisect", "color", "make_args", *modules))
+        _refuse_beside("--since", ("since", "shard", "output", "bisect", "colour", "make_args", *modules))
         from kdeps.cli.ci_affected import run_ci_affected
 
-        return run_ci_affected(
-            make_args, since=since, shard=shard, output=CiFormat(output), colour=Colour(color)
-        )
+        return run_ci_affected(make_args, since=since, shard=shard, output=CiFormat(output), colour=colour)
     del bisect  # kdeps.cli.main turns the exit status, even that of a mistake in these words
     return run_ci(
         Request(
-            make_args, extent, CiFormat(output), tuple(map(parse_output, outputs)), Colour(color), root,
+            make_args, extent, CiFormat(output), tuple(map(parse_output, outputs)), colour, root,
             record, against, outside, exact, built, store,
         )
     )  # fmt: skip

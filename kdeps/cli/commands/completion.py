@@ -6,9 +6,7 @@ from __future__ import annotations
 import click
 
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import (
-    cli,
-)
+from kdeps.cli.options import cli
 
 
 @cli.command()

@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import (
-    ledger_option,
-    make_args_command,
-    refuse_unknown_options,
-    words_argument,
-)
+from kdeps.cli.options import ledger_option, make_args_command, refuse_unknown_options, words_argument
 from kdeps.cli.terminal import current_folder
 from kdeps.formats.makeargs import split_goals
 from kdeps.running.log import LogStream
@@ -34,34 +29,6 @@ if TYPE_CHECKING:
 _PAUSE_S = 1.0
 """After so long a silence an oops is taken to be complete."""
 _STDOUT = 1
-
-
-def run_decode(words: tuple[str, ...], ledgers: tuple[str, ...] = (), *, run_again: bool = True) -> int:
-    """Pass a log on with readable names, and return the exit status.
-
-    The words are the log, if it is a file, and make's arguments. Recorded commands may run again for file and line
-    without debug information.
-    """
-    log, make_words = _split_log(words)
-    if ledgers and not make_words:
-        raise UsageError("--ledger: add make's arguments, which name the build that the log is compared with")
-    with ExitStack() as stack:
-        source = stack.enter_context(_open_log(log))
-        examiner = None
-        if make_words:
-            examiner = stack.enter_context(_Examiner(make_words, ledgers, run_again=run_again))
-        demangler = stack.enter_context(Demangler())
-        stream = LogStream(demangler, find_oopses=examiner is not None)
-        noted = False
-        for item in _read(stream, source, log or "standard input"):
-            if isinstance(item, Oops):
-                assert examiner is not None
-                item = examiner.examine(item, demangler)
-            write_all(_STDOUT, item)
-            if demangler.problem and not noted:
-                noted = True
-                print(f"kdeps: note: {demangler.problem}", file=sys.stderr)
-    return Exit.FRESH if examiner is None else examiner.status
 
 
 def _read(stream: LogStream, source: int, name: str) -> Iterator[bytes | Oops]:
@@ -209,4 +176,23 @@ def decode(no_replay: bool, ledgers: tuple[str, ...], words: tuple[str, ...]) ->
       kdeps decode oops.txt LLVM=1 O=../build M=drivers/gpu/nova-core
     """
     refuse_unknown_options(words)
-    return run_decode(words, ledgers, run_again=not no_replay)
+    log, make_words = _split_log(words)
+    if ledgers and not make_words:
+        raise UsageError("--ledger: add make's arguments, which name the build that the log is compared with")
+    with ExitStack() as stack:
+        source = stack.enter_context(_open_log(log))
+        examiner = None
+        if make_words:
+            examiner = stack.enter_context(_Examiner(make_words, ledgers, run_again=not no_replay))
+        demangler = stack.enter_context(Demangler())
+        stream = LogStream(demangler, find_oopses=examiner is not None)
+        noted = False
+        for item in _read(stream, source, log or "standard input"):
+            if isinstance(item, Oops):
+                assert examiner is not None
+                item = examiner.examine(item, demangler)
+            write_all(_STDOUT, item)
+            if demangler.problem and not noted:
+                noted = True
+                print(f"kdeps: note: {demangler.problem}", file=sys.stderr)
+    return Exit.FRESH if examiner is None else examiner.status

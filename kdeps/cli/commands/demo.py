@@ -8,21 +8,14 @@ from pathlib import Path
 import click
 
 from kdeps.cli.choices import Colour
-from kdeps.cli.options import (
-    cli,
-    colour_option,
-)
+from kdeps.cli.options import cli, colour_option
 from kdeps.cli.terminal import wants_colour
 
 
 @cli.command()
-@click.option(
-    "--keep",
-    type=click.Path(path_type=Path),
-    help="Leave the miniature tree there, to play with.",
-)
+@click.option("--keep", type=click.Path(path_type=Path), help="Leave the miniature tree there, to play with.")
 @colour_option
-def demo(keep: Path | None, color: str) -> int:
+def demo(keep: Path | None, colour: Colour) -> int:
     """The bug and its cure in half a minute, on a miniature tree, without a kernel.
 
     Needs make and nothing else. Builds a miniature kernel tree in a temporary
@@ -31,4 +24,4 @@ def demo(keep: Path | None, color: str) -> int:
     """
     from kdeps.demo.story import run as tell
 
-    return tell(keep=keep, colour=wants_colour(Colour(color)))
+    return tell(keep=keep, colour=wants_colour(colour))

@@ -8,47 +8,18 @@ import textwrap
 
 from kdeps.cli.choices import Colour, Format
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import (
-    colour_option,
-    format_option,
-    make_args_command,
-    refuse_slips,
-    words_argument,
-)
+from kdeps.cli.options import colour_option, format_option, make_args_command, refuse_slips, words_argument
 from kdeps.cli.output import make_text_output, print_json, print_lines
 from kdeps.cli.terminal import current_folder
 from kdeps.contents.recall import judge_contents
-from kdeps.query.doctor import State, examine, is_blocked
+from kdeps.query.doctor import Observation, State, examine, is_blocked
 from kdeps.running.quick import find_other_loaded
 
 SYSFS = "/sys"
 _MARKS = {State.GOOD: "help", State.NOTE: "note", State.BAD: "error"}
 
 
-def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: Colour = Colour.AUTO) -> int:
-    """Examine everything that an answer would rest on, print it, and return the exit status."""
-    cwd = current_folder()
-    environ = dict(os.environ)
-    found = examine(
-        words,
-        cwd,
-        environ,
-        lambda result: judge_contents(result, environ).result,
-        lambda paths: find_other_loaded(paths, SYSFS),
-    )
-    blocked = is_blocked(found)
-    if output is Format.JSON:
-        print_json(
-            {
-                "schema": "kdeps.doctor/1",
-                "able": not blocked,
-                "observations": [
-                    {"section": o.section, "state": o.state.value, "name": o.name, "text": o.text}
-                    for o in found
-                ],
-            }
-        )
-        return Exit.ERROR if blocked else Exit.FRESH
+def _print(found: list[Observation], cwd: str, colour: Colour, *, blocked: bool) -> None:
     pen = make_text_output(cwd, colour)
     section = ""
     for observation in found:
@@ -67,14 +38,13 @@ def run_doctor(words: tuple[str, ...], *, output: Format = Format.TEXT, colour: 
     answer = "kdeps cannot judge this build: see what is bad" if blocked else "kdeps can judge this build"
     pen.lines += ["", answer]
     print_lines(pen.lines, colour)
-    return Exit.ERROR if blocked else Exit.FRESH
 
 
 @make_args_command
 @format_option("How to print what was found.")
 @colour_option
 @words_argument("make_args")
-def doctor(output: str, color: str, make_args: tuple[str, ...]) -> int:
+def doctor(output: Format, colour: Colour, make_args: tuple[str, ...]) -> int:
     """What kdeps finds here, and what it cannot see. Paste it into a bug report.
 
     The trees, the tools and whether they are those the kernel was built with, the
@@ -90,6 +60,21 @@ def doctor(output: str, color: str, make_args: tuple[str, ...]) -> int:
     Examples:
       kdeps doctor LLVM=1 O=../build M=drivers/gpu/nova-core
     """
-
     refuse_slips(make_args)
-    return run_doctor(make_args, output=Format(output), colour=Colour(color))
+    cwd, environ = current_folder(), dict(os.environ)
+    found = examine(
+        make_args,
+        cwd,
+        environ,
+        lambda result: judge_contents(result, environ).result,
+        lambda paths: find_other_loaded(paths, SYSFS),
+    )
+    blocked = is_blocked(found)
+    if output is Format.JSON:
+        listed = [
+            {"section": o.section, "state": o.state.value, "name": o.name, "text": o.text} for o in found
+        ]
+        print_json({"schema": "kdeps.doctor/1", "able": not blocked, "observations": listed})
+    else:
+        _print(found, cwd, colour, blocked=blocked)
+    return Exit.ERROR if blocked else Exit.FRESH

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kdeps.cli.choices import CiFormat, Colour, Format
+from kdeps.cli.choices import CiFormat, Colour
 from kdeps.cli.exits import Exit
 from kdeps.cli.explaining import (
     check_to_explain,
@@ -22,13 +22,7 @@ from kdeps.cli.explaining import (
     write_explanation,
     write_frames,
 )
-from kdeps.cli.options import (
-    colour_option,
-    format_option,
-    make_args_command,
-    refuse_slips,
-    words_argument,
-)
+from kdeps.cli.options import colour_option, format_option, make_args_command, refuse_slips, words_argument
 from kdeps.cli.output import make_text_output, print_json, print_lines
 from kdeps.cli.terminal import current_folder
 from kdeps.kbuild.slips import find_slip
@@ -41,31 +35,6 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z][a-z-]+")
 _CODE = re.compile(r"E[0-9]{2,5}", re.IGNORECASE)
-
-
-def run_explain(
-    words: tuple[str, ...],
-    *,
-    output: Format = Format.TEXT,
-    colour: Colour = Colour.AUTO,
-    run_again: bool = True,
-    every: bool = False,
-) -> int:
-    """Look into the objects of the build that ``make WORDS…`` was, print what explains a failure, return the exit status."""
-    from kdeps.artifacts.failure import examine_failure
-
-    cwd = current_folder()
-    environ = dict(os.environ)
-    result = check_to_explain(words, cwd, environ)
-    failure = examine_failure(result, environ, run_again=run_again)
-    allowed = has_runtime_assertions(result)
-    if output is Format.JSON:
-        print_json(failure_document(result, failure, allowed=allowed))
-    else:
-        pen = make_text_output(cwd, colour)
-        write_explanation(pen, result, failure, allowed=allowed, every=every)
-        print_lines(pen.lines, colour)
-    return _exit_of(result, failure, allowed=allowed)
 
 
 def _exit_of(result: CheckResult, failure: Failure, *, allowed: bool) -> int:
@@ -141,7 +110,7 @@ def _is_page_name(words: tuple[str, ...]) -> bool:
 @colour_option
 @words_argument("words", "[MAKE_ARGS]... | REASON | CODE")
 def explain(
-    frames: bool, no_replay: bool, every: bool, output: str, color: str, words: tuple[str, ...]
+    frames: bool, no_replay: bool, every: bool, output: CiFormat, colour: Colour, words: tuple[str, ...]
 ) -> int:
     """Explain why the build failed, or a REASON that kdeps names, or a CODE of rustc.
 
@@ -171,9 +140,19 @@ def explain(
         return run_page(words[0])
     refuse_slips(words)
     if frames:
-        return run_frames(words, output=CiFormat(output), colour=Colour(color), every=every)
-    if output == CiFormat.SARIF.value:
+        return run_frames(words, output=output, colour=colour, every=every)
+    if output is CiFormat.SARIF:
         raise UsageError("--format sarif is for --frames; --format json has what explains a failure")
-    return run_explain(
-        words, output=Format(output), colour=Colour(color), run_again=not no_replay, every=every
-    )
+    from kdeps.artifacts.failure import examine_failure
+
+    cwd, environ = current_folder(), dict(os.environ)
+    result = check_to_explain(words, cwd, environ)
+    failure = examine_failure(result, environ, run_again=not no_replay)
+    allowed = has_runtime_assertions(result)
+    if output is CiFormat.JSON:
+        print_json(failure_document(result, failure, allowed=allowed))
+    else:
+        pen = make_text_output(cwd, colour)
+        write_explanation(pen, result, failure, allowed=allowed, every=every)
+        print_lines(pen.lines, colour)
+    return _exit_of(result, failure, allowed=allowed)

@@ -23,32 +23,6 @@ SUFFIXES = {
 """File name suffix → format."""
 
 
-def run_graph(
-    words: tuple[str, ...],
-    *,
-    output_format: str | None = None,
-    output: str | None = None,
-    detail: str = "groups",
-) -> int:
-    """Write the graph of the build that ``make WORDS…`` would be, and return the exit status.
-
-    Without a format the name of the output file decides, and ``html`` where that says nothing.
-    """
-    cwd = current_folder()
-    chosen = output_format or _format_of(output or "")
-    if output is None and chosen == "html" and sys.stdout.isatty():
-        raise UsageError("a page cannot be shown on a terminal; use --output=FILE, or redirect it")
-    environ = dict(os.environ)
-    result = judge_contents(check_build(words, cwd, environ), environ).result
-    text = render(result, chosen, detail, cwd)
-    data = text.encode("utf-8", "surrogateescape")
-    if output is None:
-        sys.stdout.buffer.write(data)
-        return Exit.FRESH
-    write_file(output, data)
-    return Exit.FRESH
-
-
 def _format_of(name: str) -> str:
     """Return the format for a file name's suffix.
 
@@ -116,5 +90,14 @@ def graph(output_format: str | None, output: str | None, detail: str, make_args:
       kdeps graph --format=mermaid --detail=steps M=samples/rust
     """
     refuse_slips(make_args)
-
-    return run_graph(make_args, output_format=output_format, output=output, detail=detail)
+    cwd, environ = current_folder(), dict(os.environ)
+    chosen = output_format or _format_of(output or "")
+    if output is None and chosen == "html" and sys.stdout.isatty():
+        raise UsageError("a page cannot be shown on a terminal; use --output=FILE, or redirect it")
+    result = judge_contents(check_build(make_args, cwd, environ), environ).result
+    data = render(result, chosen, detail, cwd).encode("utf-8", "surrogateescape")
+    if output is None:
+        sys.stdout.buffer.write(data)
+    else:
+        write_file(output, data)
+    return Exit.FRESH

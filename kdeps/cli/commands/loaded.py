@@ -6,7 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,68 +28,36 @@ from kdeps.system.errors import UsageError
 
 if TYPE_CHECKING:
     from kdeps.cli.machine_facts import Builds
+    from kdeps.cli.origins import Origins
     from kdeps.running.facts import Facts
+    from kdeps.running.judge import ModuleAnswer
     from kdeps.running.provenance import Origin
 
 
-class Request(NamedTuple):
-    """What the user wants to know."""
+def _find_facts(builds: Builds, facts: str | None, host: str | None, timeout_s: float, sysroot: str) -> Facts:
+    if facts is not None:
+        from kdeps.running.facts_text import parse_facts
 
-    words: tuple[str, ...]
-    host: str | None
-    sysroot: str
-    facts: str | None
-    timeout_s: float
-    ledgers: tuple[str, ...]
-    output: Format
-    colour: Colour
+        return parse_facts(read_facts(facts), facts)
+    if host is not None:
+        from kdeps.running.remote import collect_remote
+        from kdeps.running.script import render_script
+
+        return collect_remote(host, render_script(builds.ids, builds.built_release), timeout_s=timeout_s)
+    from kdeps.running.machine import collect_facts
+
+    return collect_facts(sysroot, builds.ids, builds.built_release, dict(os.environ))
 
 
-def run_loaded(request: Request) -> int:
-    """Compare what was built with what a machine has, print it, and return the exit status."""
-    from kdeps.cli.origins import Origins
-    from kdeps.report.loaded_text import LoadedReport, write_loaded
-
-    gc.disable()  # many names and nothing that refers to itself, in a process that ends soon
-    cwd = current_folder()
-    known = Origins(request.ledgers, dict(os.environ))
-    builds = find_builds(request.words, cwd)
-    facts = _find_facts(request, builds)
-    answers = builds.judge(facts)
+def _find_origins(answers: tuple[ModuleAnswer, ...], known: Origins) -> dict[str, Origin]:
+    """Find what is known of each build id; of a module that is not fresh, also which sources were edited since."""
     origins: dict[str, Origin] = {}
     for answer in answers:
         is_old = answer.status is not Status.FRESH
         for build_id in {link.build_id for link in answer.links if link.build_id}:
             if origin := origins.get(build_id) or known.find(build_id, with_edits=is_old):
                 origins[build_id] = origin
-    where = request.host or request.facts or ""
-    sysroot = "" if request.sysroot == "/" else os.path.abspath(request.sysroot)
-    report = LoadedReport(facts, answers, where, origins, sysroot, is_whole=builds.is_whole)
-    pen = make_text_output(cwd, request.colour)
-    if request.output is Format.JSON:
-        from kdeps.report.loaded_json import loaded_document
-
-        print_json(loaded_document(report, pen))
-    else:
-        write_loaded(pen, report)
-        print_lines(pen.lines, request.colour)
-    return exit_of(report.status)
-
-
-def _find_facts(request: Request, builds: Builds) -> Facts:
-    if request.facts is not None:
-        from kdeps.running.facts_text import parse_facts
-
-        return parse_facts(read_facts(request.facts), request.facts)
-    if request.host is not None:
-        from kdeps.running.remote import collect_remote
-        from kdeps.running.script import render_script
-
-        script = render_script(builds.ids, builds.built_release)
-        return collect_remote(request.host, script, timeout_s=request.timeout_s)
-    from kdeps.running.machine import collect_facts
-
-    return collect_facts(request.sysroot, builds.ids, builds.built_release, dict(os.environ))
+    return origins
 
 
 def print_script(words: tuple[str, ...]) -> int:
@@ -124,7 +92,7 @@ def print_script(words: tuple[str, ...]) -> int:
 @words_argument("make_args")
 def loaded(
     host: str | None, script: bool, facts: str | None, sysroot: str | None, timeout: float, ledgers: tuple[str, ...],
-    output: str, color: str, make_args: tuple[str, ...],
+    output: Format, colour: Colour, make_args: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Is the module that runs the one that you built?
 
@@ -160,6 +128,25 @@ def loaded(
         )
     if script:
         return print_script(make_args)
-    return run_loaded(
-        Request(make_args, host, sysroot or "/", facts, timeout, ledgers, Format(output), Colour(color))
+    from kdeps.cli.origins import Origins
+    from kdeps.report.loaded_text import LoadedReport, write_loaded
+
+    gc.disable()  # many names and nothing that refers to itself, in a process that ends soon
+    cwd = current_folder()
+    known = Origins(ledgers, dict(os.environ))
+    builds = find_builds(make_args, cwd)
+    found = _find_facts(builds, facts, host, timeout, sysroot or "/")
+    answers = builds.judge(found)
+    root = "" if sysroot in (None, "/") else os.path.abspath(sysroot)
+    report = LoadedReport(
+        found, answers, host or facts or "", _find_origins(answers, known), root, is_whole=builds.is_whole
     )
+    pen = make_text_output(cwd, colour)
+    if output is Format.JSON:
+        from kdeps.report.loaded_json import loaded_document
+
+        print_json(loaded_document(report, pen))
+    else:
+        write_loaded(pen, report)
+        print_lines(pen.lines, colour)
+    return exit_of(report.status)

@@ -19,44 +19,10 @@ from kdeps.report.refresh_commands import make_command
 from kdeps.staleness.check import check_build
 from kdeps.system.errors import UsageError
 from kdeps.system.files import write_file
-from kdeps.system.text import printable
+from kdeps.system.text import counted, printable
 
 MAX_REASONS = 5
 """Beyond this it is one and the same reason again and again."""
-
-
-def run_ninja(words: tuple[str, ...], *, everything: bool = False, output: str | None = None) -> int:
-    """Write the stale steps of the kernel, or every step of kernel and module, for ninja; return the exit status."""
-    cwd = current_folder()
-    environ = dict(os.environ)
-    result = check_build(words, cwd, environ)
-    if result.tree.prebuilt:
-        raise UsageError(f"{result.tree.objtree}: installed headers; there is nothing to rebuild them from")
-    result = confirm_commands(result, environ, module=everything)
-    replay = plan_replay(result, everything=everything)
-    folder = build_folder(result, environ, "all" if everything else "refresh")
-    file = os.path.abspath(output) if output is not None else ""
-    text = write_manifest(replay, result.tree, Place(folder, cwd, words, file if everything else ""))
-    clear_folder(folder)
-    data = text.encode("utf-8", "surrogateescape")
-    if output is None:
-        sys.stdout.buffer.write(data)  # the very bytes of every name, whatever the locale
-    else:
-        write_file(output, data)
-    for reason in replay.for_make[:MAX_REASONS]:
-        sys.stderr.write(f"kdeps: left to make: {printable(reason)}\n")
-    if replay.for_make:
-        more = len(replay.for_make) - MAX_REASONS
-        if more > 0:
-            sys.stderr.write(f"kdeps: left to make: {more} more step{'s' if more > 1 else ''}\n")
-        sys.stderr.write(
-            f"kdeps: run make first: `kdeps make` does, or `{make_command(result.tree, cwd, REFRESH_GOAL)}`\n"
-        )
-        return Exit.STALE
-    if not everything:
-        count = len(replay.steps)
-        sys.stderr.write(f"kdeps: {count} step{'s' if count != 1 else ''} to refresh\n")
-    return Exit.FRESH
 
 
 @make_args_command
@@ -89,5 +55,31 @@ def ninja(everything: bool, output: str | None, make_args: tuple[str, ...]) -> i
       kdeps ninja --all --output=../build/build.ninja LLVM=1 O=../build M=drivers/gpu/nova-core
     """
     refuse_slips(make_args)
-
-    return run_ninja(make_args, everything=everything, output=output)
+    cwd, environ = current_folder(), dict(os.environ)
+    result = check_build(make_args, cwd, environ)
+    if result.tree.prebuilt:
+        raise UsageError(f"{result.tree.objtree}: installed headers; there is nothing to rebuild them from")
+    result = confirm_commands(result, environ, module=everything)
+    replay = plan_replay(result, everything=everything)
+    folder = build_folder(result, environ, "all" if everything else "refresh")
+    file = os.path.abspath(output) if output is not None else ""
+    text = write_manifest(replay, result.tree, Place(folder, cwd, make_args, file if everything else ""))
+    clear_folder(folder)
+    data = text.encode("utf-8", "surrogateescape")
+    if output is None:
+        sys.stdout.buffer.write(data)  # the very bytes of every name, whatever the locale
+    else:
+        write_file(output, data)
+    for reason in replay.for_make[:MAX_REASONS]:
+        sys.stderr.write(f"kdeps: left to make: {printable(reason)}\n")
+    if replay.for_make:
+        more = len(replay.for_make) - MAX_REASONS
+        if more > 0:
+            sys.stderr.write(f"kdeps: left to make: {counted(more, 'more step')}\n")
+        sys.stderr.write(
+            f"kdeps: run make first: `kdeps make` does, or `{make_command(result.tree, cwd, REFRESH_GOAL)}`\n"
+        )
+        return Exit.STALE
+    if not everything:
+        sys.stderr.write(f"kdeps: {counted(len(replay.steps), 'step')} to refresh\n")
+    return Exit.FRESH

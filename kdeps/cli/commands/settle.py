@@ -18,28 +18,7 @@ from kdeps.cli.terminal import current_folder
 from kdeps.contents.recall import recall
 from kdeps.contents.settle import plan_settling
 from kdeps.system.errors import KdepsError
-from kdeps.system.text import printable
-
-
-def run_settle(words: tuple[str, ...], *, dry_run: bool = False, whole: bool = False) -> int:
-    """Settle one build, print what was settled, and return the exit status."""
-    since_ns = time.time_ns()
-    cwd, environ = current_folder(), dict(os.environ)
-    result = check_scope(words, cwd, environ, whole=whole)
-    recalled = recall(result, environ)
-    if recalled is None:
-        how = "`kdeps ci --scope=tree --record=FILE`" if whole else "`kdeps make`"
-        raise KdepsError(f"{result.tree.objtree}: nothing is remembered of it; run {how} once after a build")
-    settled = plan_settling(result, recalled, environ) if dry_run else settle_build(result, environ)
-    for one in settled:
-        sys.stdout.write(f"{printable(one.name)}\n")
-    left = len(recalled.result.verdict.stale) + len(recalled.result.verdict.pending)
-    verb = "would be settled" if dry_run else "settled"
-    sys.stdout.write(f"{len(settled)} step{'s' if len(settled) != 1 else ''} {verb}, {left} left to make\n")
-    if settled and not dry_run:
-        sys.stdout.flush()
-        remember_later(words, cwd, environ, since_ns, whole=whole)
-    return Exit.FRESH
+from kdeps.system.text import counted, printable
 
 
 @make_args_command
@@ -71,4 +50,21 @@ def settle(dry_run: bool, scope: str, make_args: tuple[str, ...]) -> int:
       kdeps settle --dry-run --scope=tree O=../build
     """
     refuse_slips(make_args)
-    return run_settle(make_args, dry_run=dry_run, whole=scope == "tree")
+    whole = scope == "tree"
+    since_ns = time.time_ns()
+    cwd, environ = current_folder(), dict(os.environ)
+    result = check_scope(make_args, cwd, environ, whole=whole)
+    recalled = recall(result, environ)
+    if recalled is None:
+        how = "`kdeps ci --scope=tree --record=FILE`" if whole else "`kdeps make`"
+        raise KdepsError(f"{result.tree.objtree}: nothing is remembered of it; run {how} once after a build")
+    settled = plan_settling(result, recalled, environ) if dry_run else settle_build(result, environ)
+    for one in settled:
+        sys.stdout.write(f"{printable(one.name)}\n")
+    left = len(recalled.result.verdict.stale) + len(recalled.result.verdict.pending)
+    verb = "would be settled" if dry_run else "settled"
+    sys.stdout.write(f"{counted(len(settled), 'step')} {verb}, {left} left to make\n")
+    if settled and not dry_run:
+        sys.stdout.flush()
+        remember_later(make_args, cwd, environ, since_ns, whole=whole)
+    return Exit.FRESH

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from kdeps.cli.options import (
-    cli,
-)
+from kdeps.cli.options import cli
 
 
 @cli.command()

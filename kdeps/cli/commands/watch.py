@@ -12,13 +12,7 @@ import click
 
 from kdeps.cli.choices import Colour, Format
 from kdeps.cli.exits import Exit
-from kdeps.cli.options import (
-    colour_option,
-    format_option,
-    make_args_command,
-    refuse_slips,
-    words_argument,
-)
+from kdeps.cli.options import colour_option, format_option, make_args_command, refuse_slips, words_argument
 from kdeps.cli.terminal import current_folder, wants_colour
 from kdeps.kbuild.named_kernel import GUESSED
 from kdeps.kbuild.tree import find_tree
@@ -128,13 +122,13 @@ def watch(
     command: str,
     on_fresh: str,
     all_modules: bool,
-    output: str,
+    output: Format,
     notify: bool,
     quiet_ms: int,
     poll: bool,
     status: bool,
     systemd: bool,
-    color: str,
+    colour: Colour,
     make_args: tuple[str, ...],
 ) -> int:
     """Keep the verdict of `kdeps check` current while files change.
@@ -161,7 +155,7 @@ def watch(
     if status:
         from kdeps.watch.status import print_status
 
-        return print_status(list(make_args), json=output == "json")
+        return print_status(list(make_args), json=output is Format.JSON)
     if systemd:
         given_options = [f"--on-stale={on_stale}", f"--quiet-ms={quiet_ms}"]
         given_options += [f"--exec={command}"] if command else []
@@ -186,7 +180,7 @@ def watch(
     tree = find_tree(lines[0], cwd, environ)
     if tree.guessed:
         click.echo(f"kdeps: note: {printable(tree.make_directory)} {GUESSED}", err=True)
-    show = _show(Format(output), Colour(color))
+    show = _show(output, colour)
     try:
         return run_watch(lines, options, cwd, environ, show)
     finally:

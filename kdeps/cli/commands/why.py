@@ -10,13 +10,7 @@ import click
 
 from kdeps.cli.choices import Colour, Format
 from kdeps.cli.exits import Exit, exit_of
-from kdeps.cli.options import (
-    colour_option,
-    format_option,
-    make_args_command,
-    refuse_slips,
-    words_argument,
-)
+from kdeps.cli.options import colour_option, format_option, make_args_command, refuse_slips, words_argument
 from kdeps.cli.output import make_result_text, print_json, print_lines, split_names
 from kdeps.cli.terminal import current_folder
 from kdeps.contents.recall import judge_contents
@@ -24,7 +18,7 @@ from kdeps.kbuild.slips import Goals
 from kdeps.query.names import Named, Names
 from kdeps.query.why import Chain, User, choose, explain, find_chain, find_state, find_users, judge_target
 from kdeps.staleness.check import CheckResult, check_build
-from kdeps.staleness.reasons import ReasonKind, Source
+from kdeps.staleness.reasons import ReasonKind
 from kdeps.system.errors import AmbiguousName, UnknownTarget, UsageError
 from kdeps.system.text import list_some
 
@@ -44,38 +38,6 @@ class _Asked(NamedTuple):
     output: Format
     colour: Colour
     every: bool
-
-
-def run_why(
-    words: tuple[str, ...],
-    *,
-    output: Format = Format.TEXT,
-    source: Source = Source.RECORD,
-    colour: Colour = Colour.AUTO,
-    used_by: bool = False,
-    every: bool = False,
-) -> int:
-    """Answer one question about one target, and return the exit status.
-
-    The words are the target, perhaps a source, and make's arguments; with ``used_by`` the question is who uses the
-    first.
-    """
-    names, make_words = split_names(words)
-    if not 1 <= len(names) <= (1 if used_by else 2):
-        raise UsageError(_usage(names, used_by=used_by))
-    cwd = current_folder()
-    environ = dict(os.environ)
-    result, known = _find_build(names[0], make_words, cwd, environ, used_by=used_by)
-    if source is Source.KBUILD:
-        from kdeps.staleness.exact import ask_kbuild
-
-        result = ask_kbuild(result, environ)
-    result = judge_contents(result, environ).result
-    target = _resolve(result, known, names[0], cwd)
-    asked = _Asked(result, known, target, names, cwd, output, colour, every)
-    if used_by:
-        return _answer_users(asked)
-    return _answer_chain(asked) if len(names) == 2 else _answer_why(asked)
 
 
 def _resolve(result: CheckResult, known: Names, name: str, cwd: str) -> Named:
@@ -240,7 +202,7 @@ def _answer_users(asked: _Asked) -> int:
 @colour_option
 @words_argument("words", "TARGET [SOURCE] [MAKE_ARGS]...")
 def why(
-    used_by: bool, every: bool, exact: bool, output: str, color: str, words: tuple[str, ...]
+    used_by: bool, every: bool, exact: bool, output: Format, colour: Colour, words: tuple[str, ...]
 ) -> int:  # fmt: skip
     """Show the chain from a target to the file that makes it stale, or to SOURCE.
 
@@ -264,9 +226,19 @@ def why(
       kdeps why nova_core.o include/linux/pci.h M=drivers/gpu/nova-core
       kdeps why rust/kernel/io.rs --used-by
     """
-
     refuse_slips(words, Goals.NAMES)
-    source = Source.KBUILD if exact else Source.RECORD
-    return run_why(
-        words, output=Format(output), source=source, colour=Colour(color), used_by=used_by, every=every
-    )
+    names, make_words = split_names(words)
+    if not 1 <= len(names) <= (1 if used_by else 2):
+        raise UsageError(_usage(names, used_by=used_by))
+    cwd, environ = current_folder(), dict(os.environ)
+    result, known = _find_build(names[0], make_words, cwd, environ, used_by=used_by)
+    if exact:
+        from kdeps.staleness.exact import ask_kbuild
+
+        result = ask_kbuild(result, environ)
+    result = judge_contents(result, environ).result
+    target = _resolve(result, known, names[0], cwd)
+    asked = _Asked(result, known, target, names, cwd, output, colour, every)
+    if used_by:
+        return _answer_users(asked)
+    return _answer_chain(asked) if len(names) == 2 else _answer_why(asked)
