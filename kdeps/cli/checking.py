@@ -85,12 +85,13 @@ def render(question: Question, answer: Answer, time_mark: str = "") -> str:
 
         return verdict_json(answer.result, by_time=answer.by_time, touched=answer.touched) + "\n"
     from kdeps.report import verdict_text
+    from kdeps.report.sentences import Style
 
     unicode = encoding.lower().replace("-", "") == "utf8"
     text = verdict_text.render(
         answer.result,
         cwd=question.cwd,
-        style=verdict_text.Style(style),
+        style=Style(style),
         unicode=unicode,
         touched=len(answer.touched),
         time_mark=time_mark,

@@ -12,6 +12,7 @@ from kdeps.cli.make_messages import say
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Status
 from kdeps.system.errors import KdepsError, NotConfigured, describe_bug
+from kdeps.system.text import counted
 
 if TYPE_CHECKING:
     from kdeps.artifacts.failure import Failure, Measured
@@ -130,11 +131,9 @@ def _summary(failure: Failure, told: CheckResult | None) -> str:
     if told is not None:
         parts.append(told.verdict.status.value)
     if failure.assertions:
-        count = len(failure.assertions)
-        parts.append(f"{count} build_assert!{'s' if count != 1 else ''} left in the code")
+        parts.append(f"{counted(len(failure.assertions), 'build_assert!')} left in the code")
     if failure.undefined:
-        count = len(failure.undefined)
-        parts.append(f"{count} undefined symbol{'s' if count != 1 else ''}")
+        parts.append(counted(len(failure.undefined), "undefined symbol"))
     if not parts and failure.problems:
         return "cannot tell, see above"
     return ", ".join(parts) or "nothing in its records and objects explains a failure"

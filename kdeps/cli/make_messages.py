@@ -18,6 +18,7 @@ def find_headlines(result: CheckResult, cwd: str) -> list[str]:
     """Find the causes, the most important first, and how many more there are."""
     from kdeps.report import verdict_text as text
     from kdeps.report.refresh_commands import check_command
+    from kdeps.system.text import counted
 
     lines = text.headlines(result, cwd=cwd)
     how = check_command(result, cwd, "--all")
@@ -25,7 +26,7 @@ def find_headlines(result: CheckResult, cwd: str) -> list[str]:
         more = len(lines) - MAX_HEADLINES
         lines = [
             *lines[:MAX_HEADLINES],
-            f"and {more} more cause{'s' if more > 1 else ''}; `{how}` lists them",
+            f"and {counted(more, 'more cause')}; `{how}` lists them",
         ]
     return lines or [f"something is stale; `{how}` lists it"]
 

@@ -40,7 +40,7 @@ from kdeps.staleness.check import CheckResult
 from kdeps.staleness.judge import conclude
 from kdeps.staleness.racy_edits import short_name
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status
-from kdeps.system.text import list_some
+from kdeps.system.text import counted, list_some
 
 _BY_TIME = (ReasonKind.NEWER_PREREQUISITE, ReasonKind.CONFIG_NOT_FOLLOWED, ReasonKind.INTERRUPTED)
 _LEADS_OUT = "leads out of the trees, and the ledger has its content: cannot tell whether it changed; --outside looks there"
@@ -275,7 +275,7 @@ def _discover(result: CheckResult, judge: LedgerJudge) -> list[Finding]:
         targets = list(dict.fromkeys(target for target, _ in judge.touched))
         paths = list(dict.fromkeys(path for _, path in judge.touched))
         touched = list_some(paths, 1, shown_name)
-        steps = f"{len(targets)} step{'s' if len(targets) > 1 else ''}"
+        steps = counted(len(targets), "step")
         message = f"touched only: {touched} newer, with the content of the ledger; make would run {steps} for nothing"
         found.append(Finding(ReasonKind.TOUCHED_ONLY, paths[0], message, "", Status.FRESH))
     # What nothing is made from, and what is stale by time already, needs no ledger.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kdeps.contents.recall import add_changed, recall
 from kdeps.contents.settle import carry_out, plan_settling
 from kdeps.kbuild.rule import Owner
+from kdeps.system.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ class Reuser:
             settled = self.settle(result)
             if settled:
                 self._tell(
-                    f"settled {count_steps(len(settled))} with inputs that were only touched: make will not run them"
+                    f"settled {counted(len(settled), 'step')} with inputs that were only touched: make will not run them"
                 )
                 result = self._check()
                 recalled = recall(result, self._environ) or recalled
@@ -82,7 +83,7 @@ class Reuser:
                 recalled = recall(result, self._environ) or recalled
             count = len(restore_steps(result, recalled, self._environ, shared))
             if count:
-                self._tell(f"put back {count_steps(count)}, built from the same contents before")
+                self._tell(f"put back {counted(count, 'step')}, built from the same contents before")
                 result = self._check()
             if shared is not None and shared.problem:
                 self._tell(f"warning: KDEPS_STORE: {shared.problem}; make builds what could not be had")
@@ -108,7 +109,3 @@ def _is_done(result: CheckResult) -> bool:
 def _may_write(result: CheckResult) -> bool:
     """Root leaves the tree of another user alone."""
     return os.geteuid() != 0 or os.stat(result.tree.objtree).st_uid == 0
-
-
-def count_steps(number: int) -> str:
-    return f"{number} step{'s' if number != 1 else ''}"

@@ -15,7 +15,7 @@ from kdeps.refresh.plan import REFRESH_GOAL, shown_command
 from kdeps.report.refresh_commands import module_command
 from kdeps.report.sentences import TextOutput
 from kdeps.staleness.reasons import Certainty
-from kdeps.system.text import list_some, shell_quoted
+from kdeps.system.text import counted, list_some, shell_quoted
 
 MAX_OTHERS = 8
 MAX_CHANGES = 6
@@ -36,11 +36,11 @@ def write_affected(
         pen.lines.append("By what the records show, nothing is rebuilt.")
         return
     before = len(pen.lines)
-    counted = f"{_counted(affected)} to rebuild" if affected.effects else ""
-    unbuilt = f"{_count(len(affected.unbuilt), 'module')} to build" if affected.unbuilt else ""
+    rebuilt = f"{_counted(affected)} to rebuild" if affected.effects else ""
+    unbuilt = f"{counted(len(affected.unbuilt), 'module')} to build" if affected.unbuilt else ""
     unsure = [tree for tree in affected.unsure if not _own(affected, tree)]
-    doubtful = f"{_count(len(unsure), 'module')} with commands that may change" if unsure else ""
-    pen.lines.append(pen.mark("bold", ", ".join(filter(None, (counted, unbuilt, doubtful)))))
+    doubtful = f"{counted(len(unsure), 'module')} with commands that may change" if unsure else ""
+    pen.lines.append(pen.mark("bold", ", ".join(filter(None, (rebuilt, unbuilt, doubtful)))))
     pen.lines.append("")
     _write_list(pen, "crates", [_crate(effect) for effect in affected.crates])
     for number, tree in enumerate(affected_modules(affected)):
@@ -108,17 +108,9 @@ def _write_unknown(pen: TextOutput, affected: Affected) -> None:
 
 
 def _counted(affected: Affected) -> str:
-    parts = [
-        _count(len(affected.crates), "crate"),
-        _count(len(affected.modules), "module"),
-        _count(len(affected.others), "other file"),
-    ]
-    parts = [part for part in parts if part]
+    found = ((affected.crates, "crate"), (affected.modules, "module"), (affected.others, "other file"))
+    parts = [counted(len(effects), what) for effects, what in found if effects]
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}" if number else ""
 
 
 def _crate(effect: Effect) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from kdeps.running.oops_origin import KERNEL, Difference, JudgedOops, Origin
 from kdeps.running.source_lines import LocatedFrame
-from kdeps.system.text import list_some, printable
+from kdeps.system.text import counted, list_some, printable
 
 PREFIX = "kdeps: "
 """In front of each line that is added, so that the log can be had back by taking them out."""
@@ -29,7 +29,7 @@ def origin_lines(judged: JudgedOops, readable: Mapping[str, str], known: Mapping
     if judged.origin is Origin.THIS:
         proofs = [f"{_object(name)} has the same build id" for name in judged.same_ids]
         proofs += [
-            f"{_count(number, 'frame')} fit {_object(name)}" for name, number in judged.fitting.items()
+            f"{counted(number, 'frame')} fit {_object(name)}" for name, number in judged.fitting.items()
         ]
         return [f"{PREFIX}this build: {', '.join(proofs)}{f'; {missing}' if missing else ''}"]
     differences = _differences_text(judged.differences or judged.earlier, readable)
@@ -106,10 +106,6 @@ def _object(name: str) -> str:
 
 def _name(symbol: str, readable: Mapping[str, str]) -> str:
     return printable(readable.get(symbol, symbol))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _relative(path: str, cwd: str) -> str:

@@ -9,7 +9,7 @@ from kdeps.report.sentences import ResultText, cause_sentence, describe, finding
 from kdeps.staleness.events import Event, EventKind
 from kdeps.staleness.reasons import ReasonKind, Status
 from kdeps.staleness.root_causes import RootCause
-from kdeps.system.text import list_some
+from kdeps.system.text import counted, list_some
 
 _ALIKE: dict[ReasonKind, str] = {
     ReasonKind.MISSING_PREREQUISITE: "{files} are gone, and {artifacts} were built from them",
@@ -35,7 +35,7 @@ def event_sentence(writer: ResultText, event: Event) -> str:
             shown = f"{', '.join(map(writer.path, paths[:3]))} and others"
         return f"built files are missing, as after `make clean` or before the first build: {shown}"
     assert cause is not None
-    files = _count(len(cause.paths), "file")
+    files = counted(len(cause.paths), "file")
     if event.kind is EventKind.EDITED:
         when = writer.ago(cause.reason.mtime_ns)
         return f"{files} were changed in one go, {when}, and {_artifacts(cause)} are older"
@@ -69,8 +69,4 @@ def absent_files(event: Event) -> list[str]:
 
 
 def _artifacts(cause: RootCause) -> str:
-    return _count(len(cause.direct), "artifact")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}"
+    return counted(len(cause.direct), "artifact")

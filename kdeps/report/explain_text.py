@@ -12,7 +12,7 @@ from kdeps.artifacts.failure import Failure
 from kdeps.artifacts.inline_chain import Frame
 from kdeps.artifacts.undefined import Cause, Undefined
 from kdeps.report.sentences import TextOutput
-from kdeps.system.text import list_some, printable, shell_quoted
+from kdeps.system.text import counted, list_some, printable, shell_quoted
 
 MAX_NAMES = 4
 """Of one crate's symbols without ``--all``."""
@@ -205,7 +205,7 @@ def _write_undefined(
     file = pen.path(evidence) if evidence else ""
     if cause is Cause.NO_HELPER and not evidence:
         said = said._replace(sentence="rust/helpers/ has no such helper")
-    count = f"{len(symbols)} undefined symbol{'s' if len(symbols) != 1 else ''}"
+    count = counted(len(symbols), "undefined symbol")
     sentence = said.sentence.replace("{file}", file).replace("{where}", f" in {file}" if file else "")
     pen.lines.append(f"{pen.mark('error', 'error')}: {pen.mark('bold', f'{count}: {sentence}')}")
     crates: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kdeps.report.sentences import clock_time
 from kdeps.running.provenance import Origin
-from kdeps.system.text import printable
+from kdeps.system.text import counted, printable
 
 
 def origin_text(origin: Origin, show: Callable[[str], str], now_s: float) -> str:
@@ -19,7 +19,7 @@ def origin_text(origin: Origin, show: Callable[[str], str], now_s: float) -> str
     text = f"built {clock_time(origin.linked_s, now_s=now_s)}{commit}"
     if origin.edited:
         more = len(origin.edited) - 1
-        others = f" and {more} more file{'s' if more > 1 else ''}" if more else ""
+        others = f" and {counted(more, 'more file')}" if more else ""
         text += f", before {show(origin.edited[0])}{others} {'were' if more else 'was'} edited"
     elif origin.edited is not None:
         text += ", from the sources as they are now"

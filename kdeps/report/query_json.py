@@ -15,9 +15,8 @@ from kdeps.kbuild.modules import KernelWithModules
 from kdeps.query.affected import Affected, Effect, Estimate, affected_modules
 from kdeps.query.names import Named
 from kdeps.query.why import Chain, Step, User, find_state, is_taken, judge_target
-from kdeps.report.verdict_json import Json
+from kdeps.report.verdict_json import Json, doubts_document, reason_document
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.reasons import Reason
 
 WHY_SCHEMA = "kdeps.why/1"
 AFFECTED_SCHEMA = "kdeps.affected/1"
@@ -33,12 +32,8 @@ def why_json(result: CheckResult, target: Named, chains: list[Chain], causes: in
         "certainty": None if state is None else state.certainty.value,
         "causes": causes,
         "chains": [_chain(result, chain) for chain in chains],
-        "findings": [
-            {"kind": f.kind.value, "path": f.path, "message": f.message, "help": f.help, "verdict": f.status.value}
-            for f in result.verdict.findings
-        ],
-        "problems": [{"path": p.path, "message": p.message} for p in result.verdict.problems],
-    }  # fmt: skip
+        **doubts_document(result.verdict),
+    }
 
 
 def users_json(result: CheckResult, target: Named, users: list[User]) -> Json:
@@ -92,7 +87,7 @@ def _step(result: CheckResult, step: Step) -> Json:
         "crate": (crate_name(rule.outputs) or None) if rule is not None else None,
         "taken": rule is not None and is_taken(rule),
         "mtime_ns": result.snapshot.mtime_ns.get(step.path, _symbol_mtime(result, step.path)),
-        "reason": None if step.reason is None else reason_json(step.reason),
+        "reason": None if step.reason is None else reason_document(step.reason),
     }
 
 
@@ -101,20 +96,6 @@ def _symbol_mtime(result: CheckResult, path: str) -> int | None:
         return None
     folder, name = path[: path.rindex("/include/config/")], os.path.basename(path)
     return result.snapshot.config.get(folder, {}).get(name)
-
-
-def reason_json(reason: Reason) -> Json:
-    """One reason with its evidence, paths absolute."""
-    document: Json = {"kind": reason.kind.value, "kbuild": reason.kbuild, "path": reason.path}
-    if reason.mtime_ns is not None:
-        document["mtime_ns"] = reason.mtime_ns
-    if reason.target_mtime_ns is not None:
-        document["target_mtime_ns"] = reason.target_mtime_ns
-    if reason.detail:
-        document["detail"] = reason.detail
-    if reason.added or reason.removed:
-        document["added"], document["removed"] = list(reason.added), list(reason.removed)
-    return document
 
 
 def affected_json(

@@ -18,7 +18,7 @@ from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind
 from kdeps.staleness.root_causes import RootCause, is_config_stamp
 from kdeps.staleness.snapshot import BEFORE_EPOCH
-from kdeps.system.text import list_some, printable, time_ago
+from kdeps.system.text import counted, list_some, printable, time_ago
 
 
 class Style(Enum):
@@ -66,24 +66,8 @@ SENTENCES: dict[ReasonKind, str] = {
 }
 """The sentence of each reason. Formatted once, with values only, because a path may contain braces."""
 
-_ABOUT_A_FILE = (
-    ReasonKind.CONFIG_NOT_SYNCED,
-    ReasonKind.KERNEL_GUESSED,
-    ReasonKind.OLD_KERNEL,
-    ReasonKind.OLD_SYMVERS,
-    ReasonKind.MISSING_SYMVERS,
-    ReasonKind.CLOCK,
-    ReasonKind.OLD_MTIME,
-    ReasonKind.TOUCHED_ONLY,
-    ReasonKind.NOT_IN_LEDGER,
-    ReasonKind.OTHER_COMPILER,
-    ReasonKind.OTHER_KERNEL,
-    ReasonKind.UNDEFINED_SYMBOL,
-    ReasonKind.FLAGS_DIFFER,
-    ReasonKind.CHANGED_MEANWHILE,
-    ReasonKind.FILE_WITHOUT_RECORD,
-    ReasonKind.MIXED_BUILDS,
-)
+_WITHOUT_A_RULE = {ReasonKind.COMMAND_CHANGED: "{detail}", ReasonKind.INTERRUPTED: "{file} {detail}"}
+"""The sentences of findings about the whole build, where that of the reason is about a rule; else a file is missing."""
 
 
 class TextOutput:
@@ -144,15 +128,10 @@ def sanitise_line(line: str, style: Style) -> str:
 
 
 def finding_sentence(writer: ResultText, finding: Finding) -> str:
-    if finding.kind in _ABOUT_A_FILE:
-        return SENTENCES[finding.kind].format(file=writer.path(finding.path), detail=finding.message)
-    if finding.kind in (ReasonKind.TOOLCHAIN_CHANGED, ReasonKind.NO_OBJECTS):
-        return SENTENCES[finding.kind].format(detail=finding.message)
-    if finding.kind is ReasonKind.COMMAND_CHANGED:
-        return finding.message
-    if finding.kind is ReasonKind.INTERRUPTED:
-        return f"{writer.path(finding.path)} {finding.message}"
-    return f"{writer.path(finding.path)} is missing: {finding.message}"
+    sentence = _WITHOUT_A_RULE.get(finding.kind, SENTENCES[finding.kind])
+    if "{what}" in sentence:
+        sentence = "{file} is missing: {detail}"
+    return sentence.format(file=writer.path(finding.path), detail=finding.message)
 
 
 def cause_sentence(writer: ResultText, cause: RootCause) -> str:
@@ -175,7 +154,7 @@ def _files(writer: ResultText, cause: RootCause) -> str:
     more = len(cause.paths) - 1
     if not more or cause.reason.kind is ReasonKind.COMMAND_CHANGED:
         return writer.path(cause.reason.path)
-    return f"{writer.path(cause.reason.path)} and {more} more file{'s' if more > 1 else ''}"
+    return f"{writer.path(cause.reason.path)} and {counted(more, 'more file')}"
 
 
 def _symbols(cause: RootCause) -> str:
@@ -208,10 +187,7 @@ def _some(words: tuple[str, ...]) -> str:
 
 
 def module_name(tree: Tree) -> str:
-    given = tree.args.variables.get("M")
-    if given:
-        return given
-    return tree.module or ""
+    return tree.args.variables.get("M") or tree.module or ""
 
 
 def describe(rule: Rule) -> str:

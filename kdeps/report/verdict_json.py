@@ -14,7 +14,7 @@ from kdeps import __version__
 from kdeps.kbuild.rule import Owner
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.reasons import Reason, ReasonKind, Source, Stale, Status
+from kdeps.staleness.reasons import Reason, ReasonKind, Source, Stale, Status, Verdict
 from kdeps.staleness.rustc_errors import predict_error
 
 _UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -50,17 +50,7 @@ def verdict_document(
         "source": verdict.source.value,
         "stale": [_stale(result, state) for state in verdict.stale],
         "pending": [_stale(result, state) for state in verdict.pending],
-        "findings": [
-            {
-                "kind": f.kind.value,
-                "path": f.path,
-                "message": f.message,
-                "help": f.help,
-                "verdict": f.status.value,
-            }
-            for f in verdict.findings
-        ],
-        "problems": [{"path": p.path, "message": p.message} for p in verdict.problems],
+        **doubts_document(verdict),
         "stats": {
             "rules": len(result.graph.rules),
             "prerequisites": sum(
@@ -78,6 +68,17 @@ def verdict_document(
         }
         document["touched"] = list(touched)
     return document
+
+
+def doubts_document(verdict: Verdict) -> Json:
+    """What concerns the build as a whole, and what could not be read."""
+    return {
+        "findings": [
+            {"kind": f.kind.value, "path": f.path, "message": f.message, "help": f.help, "verdict": f.status.value}
+            for f in verdict.findings
+        ],
+        "problems": [{"path": p.path, "message": p.message} for p in verdict.problems],
+    }  # fmt: skip
 
 
 def unknown_document(tree: Tree, path: str, message: str) -> Json:
@@ -138,14 +139,19 @@ def _stale(result: CheckResult, state: Stale) -> Json:
 
 
 def _reason(result: CheckResult, state: Stale, reason: Reason, base: str | None) -> Json:
-    is_output = reason.path in result.graph.producers
-    document: Json = {
-        "kind": reason.kind.value,
-        "kbuild": reason.kbuild,
-        "path": _relative(reason.path, result.tree.objtree) if is_output else reason.path,
-    }
-    if is_output and document["path"] == reason.path:
-        document["path"] = _relative(reason.path, base)
+    document = reason_document(reason)
+    if reason.path in result.graph.producers:
+        path = _relative(reason.path, result.tree.objtree)
+        document["path"] = _relative(reason.path, base) if path == reason.path else path
+    foretold = predict_error(state.rule, reason, result.snapshot) if state.silent else None
+    if foretold is not None:
+        document["rustc_error"] = {"code": foretold.code, "certain": foretold.certain}
+    return document
+
+
+def reason_document(reason: Reason) -> Json:
+    """One reason with its evidence, paths absolute."""
+    document: Json = {"kind": reason.kind.value, "kbuild": reason.kbuild, "path": reason.path}
     if reason.mtime_ns is not None:
         document["mtime_ns"] = reason.mtime_ns
     if reason.target_mtime_ns is not None:
@@ -154,9 +160,6 @@ def _reason(result: CheckResult, state: Stale, reason: Reason, base: str | None)
         document["added"], document["removed"] = list(reason.added), list(reason.removed)
     if reason.detail:
         document["detail"] = reason.detail
-    foretold = predict_error(state.rule, reason, result.snapshot) if state.silent else None
-    if foretold is not None:
-        document["rustc_error"] = {"code": foretold.code, "certain": foretold.certain}
     return document
 
 

@@ -16,10 +16,8 @@ from kdeps.refresh.plan import plan_refresh
 from kdeps.report.event_text import event_label, event_sentence
 from kdeps.report.refresh_commands import check_command, refresh_commands
 from kdeps.report.sentences import (
-    SENTENCES,
     ResultText,
     Style,
-    describe,
     finding_sentence,
     module_name,
     sanitise_line,
@@ -28,17 +26,7 @@ from kdeps.staleness.check import CheckResult
 from kdeps.staleness.events import Event, EventKind, find_events
 from kdeps.staleness.reasons import Certainty, Finding, Reason, ReasonKind, Status
 from kdeps.staleness.root_causes import RootCause, find_root_causes, predict_rustc_error
-from kdeps.system.text import list_some, printable
-
-__all__ = [
-    "SENTENCES",
-    "Style",
-    "crate_name",
-    "describe",
-    "find_root_causes",
-    "headlines",
-    "render",
-]
+from kdeps.system.text import counted, list_some, printable
 
 MAX_CAUSES = 8
 """Beyond this a list of causes is no longer read; JSON has them all."""
@@ -173,13 +161,12 @@ def _write_cause(writer: ResultText, cause: RootCause, event: Event) -> None:
     others = _others(result, cause, together=together)
     if others:
         writer.lines.append(f"   {writer.mark('file', '=')} also stale: {others}")
+    notes = []
     if first.certainty is Certainty.POSSIBLE:
-        writer.lines.append(
-            f"   {writer.mark('file', '=')} note: its content may be the same; only running the step can show that"
-        )
+        notes.append("its content may be the same; only running the step can show that")
     if reason.kind is ReasonKind.NEWER_PREREQUISITE and (reason.mtime_ns or 0) > writer.now_ns:
-        writer.lines.append(
-            f"   {writer.mark('file', '=')} note: its time is in the future: each build makes it again "
+        notes.append(
+            "its time is in the future: each build makes it again "
             f"until you set the clock, or `touch {writer.path(reason.path)}`"
         )
     if not any(r.kbuild for r in first.reasons):
@@ -188,19 +175,14 @@ def _write_cause(writer: ResultText, cause: RootCause, event: Event) -> None:
             needs = f"it uses {writer.path(first.rule.target)} as it is"
             if reason.path == first.rule.source:
                 needs += ": put the file back, or take it out of the Makefile"
-        writer.lines.append(
-            f"   {writer.mark('file', '=')} note: make does not notice this by itself; {needs}"
-        )
+        notes.append(f"make does not notice this by itself; {needs}")
     elif result.tree.module is not None and first.rule.owner is not Owner.MODULE:
-        writer.lines.append(
-            f"   {writer.mark('file', '=')} note: `make M={module_name(result.tree)}` {_neglect(reason, kind)}"
-        )
+        notes.append(f"`make M={module_name(result.tree)}` {_neglect(reason, kind)}")
     foretold = predict_rustc_error(result, cause)
     if foretold is not None:
         when = "will stop" if foretold.certain else "may stop, if the content differs,"
-        writer.lines.append(
-            f"   {writer.mark('file', '=')} note: rustc {when} with {foretold.code}: {foretold.message}"
-        )
+        notes.append(f"rustc {when} with {foretold.code}: {foretold.message}")
+    writer.lines += [f"   {writer.mark('file', '=')} note: {note}" for note in notes]
 
 
 def _neglect(reason: Reason, kind: EventKind) -> str:
@@ -238,9 +220,8 @@ def _chain(writer: ResultText, cause: RootCause) -> str:
                 waiting.append(rule.target)
     if not goal:
         return ""
-    names: list[tuple[str, Rule]] = []
     target = goal
-    names.append((os.path.basename(goal), graph.rules[graph.producers[goal]]))
+    names = [(os.path.basename(goal), graph.rules[graph.producers[goal]])]
     while target in came:
         before, path = came[target]
         names.append((os.path.basename(path), graph.rules[graph.producers[before]]))
@@ -297,7 +278,7 @@ def _others(result: CheckResult, cause: RootCause, *, together: bool) -> str:
         names = list_some(crates[::-1], 4) if together else ", ".join(crates)
         parts.append(f"crate{'s' if len(crates) > 1 else ''} {names}")
     if rest:
-        parts.append(f"{rest} other kernel file{'s' if rest > 1 else ''}")
+        parts.append(counted(rest, "other kernel file"))
     return ("; " if together else " and ").join(parts)
 
 
@@ -336,11 +317,11 @@ def _summary(writer: ResultText, causes: int) -> str:
         return f"{writer.mark('error', 'unknown')}: {name}: cannot tell, see above"
     kernel = [s for s in verdict.stale if s.silent and s.rule.owner is Owner.KERNEL]
     crates = sum(1 for state in kernel if crate_name(state.rule.outputs))
-    parts = [f"{causes} cause{'s' if causes != 1 else ''}"]
+    parts = [counted(causes, "cause")]
     if kernel:
-        among = f" ({crates} crate{'s' if crates != 1 else ''})" if crates else ""
-        parts.append(f"{len(kernel)} stale kernel artifact{'s' if len(kernel) != 1 else ''}{among}")
+        among = f" ({counted(crates, 'crate')})" if crates else ""
+        parts.append(f"{counted(len(kernel), 'stale kernel artifact')}{among}")
     others = len({s.rule.target for s in verdict.stale if s.silent and s.rule.owner is Owner.OTHER})
     if others:
-        parts.append(f"{others} stale artifact{'s' if others != 1 else ''} of other modules")
+        parts.append(f"{counted(others, 'stale artifact')} of other modules")
     return f"{writer.mark('error', 'stale')}: {name}: {', '.join(parts)}"

@@ -23,7 +23,7 @@ from kdeps.report.verdict_text import cure_lines
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Certainty, Reason, ReasonKind, Stale, Status
 from kdeps.staleness.root_causes import RootCause
-from kdeps.system.text import duration
+from kdeps.system.text import counted, duration
 
 MAX_USERS = 40
 """Beyond this a tree of users is no longer read; --all shows it whole."""
@@ -91,7 +91,7 @@ def write_users(writer: ResultText, source: str, users: list[User], *, every: bo
     direct = sum(user.below is None for user in users)
     beyond = f", and through {'it' if direct == 1 else 'them'} by {len(users) - direct} more"
     writer.lines.append(
-        f"{source} is used by {direct} step{'s' if direct > 1 else ''}{beyond if len(users) > direct else ''}"
+        f"{source} is used by {counted(direct, 'step')}{beyond if len(users) > direct else ''}"
     )
     writer.lines.append("")
     below: dict[int | None, list[int]] = {}

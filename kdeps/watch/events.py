@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from kdeps.staleness.dependencies import Dependencies
 from kdeps.system.files import read_text
 from kdeps.system.mounts import Mount, find_mount, open_mounts, read_mounts
+from kdeps.system.text import counted
 from kdeps.watch.inotify import INSTANCE_LIMIT, USER_LIMIT, Events, Inotify
 from kdeps.watch.interest import Interest, find_interest
 
@@ -166,7 +167,7 @@ def find_eventless(
 def name_some(paths: Sequence[str], what: str) -> str:
     """Name the first of some paths, and count the others."""
     others = len(paths) - 1
-    return f"{paths[0]} and {others} more {what}{'s' if others > 1 else ''}" if others else paths[0]
+    return f"{paths[0]} and {counted(others, f'more {what}')}" if others else paths[0]
 
 
 class Poller:

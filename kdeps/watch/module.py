@@ -23,7 +23,7 @@ from kdeps.staleness.dependencies import Dependencies, list_dependencies, list_p
 from kdeps.staleness.reasons import ReasonKind, Status
 from kdeps.system.background import run_in_background
 from kdeps.system.errors import KdepsError, describe_bug
-from kdeps.system.text import printable
+from kdeps.system.text import counted, printable
 from kdeps.watch.debounce import Activity
 from kdeps.watch.status_files import StatusFiles, module_key
 
@@ -74,7 +74,7 @@ class ModuleStatus(NamedTuple):
     @property
     def sentence(self) -> str:
         """The verdict in one line, without the name."""
-        more = f" (and {self.more} more cause{'s' if self.more > 1 else ''})" if self.more else ""
+        more = f" (and {counted(self.more, 'more cause')})" if self.more else ""
         return f"{self.status}: {self.headline}{more}" if self.headline else self.status
 
     def as_json(self) -> Json:

@@ -14,7 +14,7 @@ import pytest
 
 from kdeps import NamedTuple
 from kdeps.demo.miniature import MODULE, Miniature
-from kdeps.report.verdict_text import SENTENCES
+from kdeps.report.sentences import SENTENCES
 from kdeps.staleness.reasons import ReasonKind
 from kdeps.system.text import duration
 from tests.conftest import CHECKOUT, RunKdeps, paste_help

@@ -10,7 +10,7 @@ from kdeps.report.verdict_text import MAX_CAUSES, write_event
 from kdeps.staleness.events import Event, group_events
 from kdeps.staleness.reasons import Status
 from kdeps.staleness.root_causes import RootCause
-from kdeps.system.text import break_line, list_some
+from kdeps.system.text import break_line, counted, list_some
 
 _LABELS = {
     Status.STALE: ("error", "stale"),
@@ -86,14 +86,13 @@ def _modules(report: Report, pen: TextOutput) -> list[str]:
         elif status is Status.UNKNOWN:
             text = "cannot tell, see above"
         else:
-            text = f"{len(own)} cause{'s' if len(own) != 1 else ''}"
-            if kernel:
-                text += f", {kernel} stale kernel artifact{'s' if kernel != 1 else ''}"
+            artifacts = f", {counted(kernel, 'stale kernel artifact')}" if kernel else ""
+            text = f"{counted(len(own), 'cause')}{artifacts}"
         mark = "help" if status is Status.FRESH else "error"
         lines.append(f"{pen.mark(mark, status.value)}: {part.name}: {text}")
     if len(lines) > 1:
-        counted = [(status, report.statuses.count(status)) for status in (Status.STALE, Status.UNKNOWN, Status.FRESH)]  # fmt: skip
-        counts = ", ".join(f"{count} {status.value}" for status, count in counted if count)
+        numbers = [(status, report.statuses.count(status)) for status in (Status.STALE, Status.UNKNOWN, Status.FRESH)]  # fmt: skip
+        counts = ", ".join(f"{count} {status.value}" for status, count in numbers if count)
         mark = "help" if report.status is Status.FRESH else "error"
         lines.append(f"{pen.mark(mark, report.status.value)}: {len(lines)} modules: {counts}")
     return lines

@@ -85,10 +85,7 @@ def to_dot(picture: Picture, detail: Detail) -> str:
         '  node [shape=box, style="rounded,filled", fontname="sans-serif", fontsize=11, penwidth=1.4];',
         '  edge [color="#8b97a5", arrowsize=0.6];',
     ]
-    clusters: dict[int, list[int]] = {}
-    for at in shown:
-        clusters.setdefault(_group_of(picture, at), []).append(at)
-    for group, members in clusters.items():
+    for group, members in _clusters(picture, shown).items():
         indent = "  "
         if group >= 0:
             text.append(f"  subgraph cluster_{group} {{")
@@ -106,6 +103,13 @@ def to_dot(picture: Picture, detail: Detail) -> str:
         text.append(f"  n{line.source} -> n{line.target}{f' [{marks}]' if marks else ''};")
     text.append("}")
     return "\n".join(text) + "\n"
+
+
+def _clusters(picture: Picture, shown: tuple[int, ...]) -> dict[int, list[int]]:
+    clusters: dict[int, list[int]] = {}
+    for at in shown:
+        clusters.setdefault(_group_of(picture, at), []).append(at)
+    return clusters
 
 
 def _group_of(picture: Picture, at: int) -> int:
@@ -165,10 +169,7 @@ def to_mermaid(picture: Picture, detail: Detail) -> str:
     """Write a picture as a Mermaid flowchart, for a README or an issue."""
     shown, lines = select(picture, detail)
     text = ["flowchart LR"]
-    clusters: dict[int, list[int]] = {}
-    for at in shown:
-        clusters.setdefault(_group_of(picture, at), []).append(at)
-    for group, members in clusters.items():
+    for group, members in _clusters(picture, shown).items():
         if group >= 0:
             text.append(f'  subgraph g{group}["{_mermaid(picture.nodes[group].label)}"]')
         for at in members:
