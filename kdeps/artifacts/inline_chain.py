@@ -43,11 +43,7 @@ class InlineChains:
     """The debug information of one object file."""
 
     def __init__(self, data: bytes, path: str) -> None:
-        """Read the headers.
-
-        Raises:
-            ObjectError: There is no debug information, or it is damaged.
-        """
+        """Read the headers. Raises ObjectError: there is no debug information, or it is damaged."""
         self._path = path
         try:
             elf = ELFFile(io.BytesIO(_with_addresses(data)))
@@ -83,8 +79,7 @@ class InlineChains:
     def find_declaration(self, function: str, section: int) -> Frame | None:
         """Find the line where a function of the machine code begins; None if the debug information has none.
 
-        Raises:
-            ObjectError: The debug information is damaged.
+        Raises ObjectError: the debug information is damaged.
         """
         start = self._starts.get((function, section))
         if start is None:

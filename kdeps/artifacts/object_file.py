@@ -95,11 +95,7 @@ def function_at(functions: tuple[Symbol, ...], offset: int) -> Symbol | None:
 
 
 def read_bytes(path: str) -> bytes:
-    """Read a whole object file.
-
-    Raises:
-        ObjectError: It cannot be read, or is too large for an object.
-    """
+    """Read a whole object file. Raises ObjectError: it cannot be read, or is too large for an object."""
     from kdeps.system.files import open_to_read
 
     try:
@@ -113,20 +109,12 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_object(path: str) -> ObjectFile:
-    """Read an object file.
-
-    Raises:
-        ObjectError: With what is wrong with it.
-    """
+    """Read an object file. Raises ObjectError: with what is wrong with it."""
     return parse_object(read_bytes(path), path)
 
 
 def parse_object(data: bytes, path: str) -> ObjectFile:
-    """Take the bytes of an object file apart.
-
-    Raises:
-        ObjectError: With what is wrong with it.
-    """
+    """Take the bytes of an object file apart. Raises ObjectError: with what is wrong with it."""
     if data[:4] in _BITCODE:
         raise ObjectError(f"{path}: LLVM bitcode (LTO); there is no machine code to read before the link")
     if data[:4] != b"\x7fELF":
@@ -148,8 +136,7 @@ def parse_object(data: bytes, path: str) -> ObjectFile:
 def read_symbols(path: str) -> tuple[Symbol, ...]:
     """Read the symbols of an object of any size, and nothing else of it.
 
-    Raises:
-        ObjectError: It cannot be read.
+    Raises ObjectError: it cannot be read.
     """
     from kdeps.system.files import open_to_read
 

@@ -79,8 +79,7 @@ def _find_lines(rust: RustObject, environ: dict[str, str]) -> dict[str, tuple[st
 def read_stack_sizes(found: ObjectFile) -> list[tuple[int, str, int]]:
     """Read the sections ``.stack_sizes``: section, function and size of each frame.
 
-    Raises:
-        ObjectError: A section is cut off.
+    Raises ObjectError: a section is cut off.
     """
     frames: list[tuple[int, str, int]] = []
     for at, section in enumerate(found.sections):

@@ -31,8 +31,7 @@ _SHOWN = 10
 def run_restore(words: tuple[str, ...], ledger_file: str, extent: Scope) -> int:
     """Let make build what differs from a ledger and nothing else; say what that is.
 
-    Raises:
-        KdepsError: The ledger or the tree cannot be read, or a file of the tree cannot be changed.
+    Raises KdepsError: the ledger or the tree cannot be read, or a file of the tree cannot be changed.
     """
     if not ledger_file:
         raise UsageError("--restore: wants the name of a file")

@@ -25,8 +25,7 @@ SYSFS = "/sys"
 def judge_install(install: Install, cwd: str, environ: dict[str, str], on_stale: OnStale | None) -> None:
     """Warn in one line if make is about to install or to load a stale module.
 
-    Raises:
-        ExitInstead: The user wants make not to run then.
+    Raises ExitInstead: the user wants make not to run then.
     """
     from kdeps.contents.recall import judge_contents
     from kdeps.staleness.check import check_build

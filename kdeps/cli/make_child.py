@@ -33,11 +33,7 @@ _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def run_make_child(words: tuple[str, ...], environ: dict[str, str]) -> MakeEnd:
-    """Run make in the foreground and wait for its end.
-
-    Raises:
-        OSError: make cannot be started.
-    """
+    """Run make in the foreground and wait for its end. Raises OSError: make cannot be started."""
     waited = {number for number in _PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN}
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or the kernel keeps no exit status

@@ -118,8 +118,7 @@ def refuse_slips(make_args: tuple[str, ...], goals: Goals = Goals.OF_MAKE) -> No
 def refuse_unknown_options(make_args: tuple[str, ...]) -> None:
     """Raise for a long option that neither kdeps nor make has; it is ours, mistyped.
 
-    Raises:
-        click.NoSuchOption: With the neighbours suggested.
+    Raises click.NoSuchOption: with the neighbours suggested.
     """
     unknown = find_unknown_option(make_args)
     if unknown is None:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 def split_names(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split the names that the user asks about from make's arguments.
 
-    Raises:
-        UsageError: A name is empty: a variable in a script was.
+    Raises UsageError: a name is empty: a variable in a script was.
     """
     names, rest = split_goals(words)
     if not all(names):

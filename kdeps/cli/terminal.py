@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 
 def current_folder() -> str:
-    """The folder the user stands in.
-
-    Raises:
-        NoTree: It was deleted.
-    """
+    """The folder the user stands in. Raises NoTree: it was deleted."""
     try:
         return os.getcwd()
     except FileNotFoundError:

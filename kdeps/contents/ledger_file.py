@@ -76,8 +76,7 @@ def write_ledger(path: str, ledger: Ledger) -> None:
 def read_ledger(path: str) -> Ledger:
     """Read a ledger.
 
-    Raises:
-        LedgerError: It is not a ledger, it is damaged, or a later kdeps wrote it in another way.
+    Raises LedgerError: it is not a ledger, it is damaged, or a later kdeps wrote it in another way.
     """
     try:
         with open_to_read(path) as file:

@@ -114,11 +114,7 @@ class Published(NamedTuple):
 
 
 def open_shared(name: str, result: CheckResult, environ: dict[str, str]) -> SharedSteps:
-    """Open the shared steps of an object tree.
-
-    Raises:
-        KdepsError: The place cannot be used.
-    """
+    """Open the shared steps of an object tree. Raises KdepsError: the place cannot be used."""
     return SharedSteps(open_place(name, environ), result, environ)
 
 
@@ -229,11 +225,7 @@ def _number(step: dict[str, Any], paths: dict[tuple[str, str], int]) -> dict[str
 
 
 def _unpack(data: bytes) -> dict[str, Any]:
-    """Unpack a description, its contents in place.
-
-    Raises:
-        KdepsError: The data are no description.
-    """
+    """Unpack a description, its contents in place. Raises KdepsError: the data are no description."""
     try:
         unpacker = zlib.decompressobj(wbits=31)
         text = unpacker.decompress(data, _MAX_UNPACKED)
@@ -254,8 +246,7 @@ def _unpack(data: bytes) -> dict[str, Any]:
 def _read_description(data: bytes, index: Index, may_write: Callable[[str], bool]) -> list[tuple[_Read, str]]:
     """Read the steps of a description; their contents become rows of the index.
 
-    Raises:
-        KdepsError: The data are no description.
+    Raises KdepsError: the data are no description.
     """
     found = []
     try:

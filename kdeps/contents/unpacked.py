@@ -84,8 +84,7 @@ def plan_unpacked(
 def carry_out(plan: UnpackedPlan, result: CheckResult) -> None:
     """Remove what is wrong, then settle what is right.
 
-    Raises:
-        OSError: A file cannot be removed or settled. Then nothing that is wrong has got a time.
+    Raises OSError: a file cannot be removed or settled. Then nothing that is wrong has got a time.
     """
     for path in plan.remove:
         os.unlink(path)

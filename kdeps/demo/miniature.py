@@ -90,11 +90,7 @@ class Direct:
 
 @functools.cache
 def gnu_make() -> tuple[str, tuple[int, ...]]:
-    """Return the path and the version of a GNU make that is new enough.
-
-    Raises:
-        KdepsError: PATH has no make.
-    """
+    """Return the path and the version of a GNU make that is new enough. Raises KdepsError: PATH has no make."""
     for name in ("make", "gmake"):
         path = shutil.which(name)
         if path is None:

@@ -153,8 +153,7 @@ def read_install(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> I
 def understand_makefile(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> OuterMake:
     """Ask make for the makes of a kernel that compile something; each module once.
 
-    Raises:
-        NotUnderstood: The Makefile there does not say it.
+    Raises NotUnderstood: the Makefile there does not say it.
     """
     from kdeps.kbuild.outer_make import (
         ask_make,

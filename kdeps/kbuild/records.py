@@ -150,8 +150,7 @@ class RecordReader:
     def _bound_names(self, path: str) -> None:
         """Stop before the records of a tree fill the memory.
 
-        Raises:
-            Unreadable: They name more files than any kernel has.
+        Raises Unreadable: they name more files than any kernel has.
         """
         names = sum(map(len, self._names.values()))
         if max(len(self._entries), names) > MAX_NAMES:

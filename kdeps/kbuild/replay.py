@@ -150,8 +150,7 @@ def redirect(
 ) -> _Redirected:
     """Give every output of a command another folder.
 
-    Raises:
-        ReplayError: The command does not begin with a compiler.
+    Raises ReplayError: the command does not begin with a compiler.
     """
     outputs: dict[str, str] = {}
     kept: list[str] = []

@@ -203,8 +203,7 @@ def _require_configured(objtree: str, srctree: str, output: str) -> None:
 def _size_of_file(path: str) -> int:
     """The size of a file that the answer depends on.
 
-    Raises:
-        Unreadable: It is not a file, or not one that we may read.
+    Raises Unreadable: it is not a file, or not one that we may read.
     """
     try:
         with open_to_read(path) as file:

@@ -114,8 +114,7 @@ def find_records(reader: RecordReader) -> list[str]:
 def list_folder(folder: str, *, own: bool = False) -> Listing | None:
     """List one folder. Returns None if it has a configuration of its own and is not the tree in question (``own``).
 
-    Raises:
-        OSError: It cannot be read.
+    Raises OSError: it cannot be read.
     """
     listing = Listing([], [], [], [], [])
     with os.scandir(folder) as entries:

@@ -67,8 +67,7 @@ def _is_below(path: str, folder: str) -> bool:
 def _top_level(folder: str, environ: dict[str, str]) -> str | None:
     """Return the work tree that a folder is in; None if it is in none.
 
-    Raises:
-        UsageError: It is in one, but git refuses to read it (it belongs to another user).
+    Raises UsageError: it is in one, but git refuses to read it (it belongs to another user).
     """
     done = _git(("rev-parse", "--show-toplevel"), folder, environ)
     if done.returncode == 0:

@@ -144,11 +144,7 @@ class Names:
         )
 
     def resolve_short(self, name: str) -> Named:
-        """Find the crate or module of a name that is known to be one.
-
-        Raises:
-            AmbiguousName: Several have it.
-        """
+        """Find the crate or module of a name that is known to be one. Raises AmbiguousName: several have it."""
         return self._only(name, self.short_names[name])
 
     def resolve(self, name: str, cwd: str) -> Named:

@@ -25,11 +25,7 @@ _ERROR = re.compile(r"\berror\b|\*\*\*|Error \d", re.IGNORECASE)
 
 
 class BackgroundMake:
-    """A running make.
-
-    Raises:
-        OSError: It cannot be started.
-    """
+    """A running make. Raises OSError: it cannot be started."""
 
     def __init__(
         self, command: list[str], cwd: str, environ: dict[str, str], descriptors: tuple[int, ...], expected: frozenset[str]

@@ -106,8 +106,7 @@ class MakeOutcome(NamedTuple):
 def remove_files(paths: tuple[str, ...]) -> None:
     """Delete files; one that is not there is as good as deleted.
 
-    Raises:
-        CannotRefresh: One of them cannot be deleted.
+    Raises CannotRefresh: one of them cannot be deleted.
     """
     for path in paths:
         try:

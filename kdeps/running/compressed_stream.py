@@ -22,8 +22,7 @@ _UNCOMPRESSED = 0x80000000
 def compressed_stream(source: Reader) -> Iterator[bytes]:
     """Yield the bytes of one zstd or lz4 stream, which may have several frames; what follows stays in the source.
 
-    Raises:
-        Packed: It is cut off, or damaged.
+    Raises Packed: it is cut off, or damaged.
     """
     frames: dict[bytes, Callable[[Reader], Iterator[bytes]]] = {_ZSTD: _zstd_frame}
     if source.peek(4) != _ZSTD:

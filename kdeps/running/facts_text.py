@@ -84,11 +84,7 @@ class _Reader:
         }
 
     def read(self, line: str) -> None:
-        """Take one line.
-
-        Raises:
-            _Bad: It is not of a known form.
-        """
+        """Take one line. Raises _Bad: it is not of a known form."""
         if len(line) > _MAX_LINE:
             raise _Bad("a line is too long")
         word, _, rest = line.partition(" ")

@@ -97,11 +97,7 @@ def _is_missing(name: str, copy: tuple[str | None, str, str] | None, built: Buil
 
 
 def _look(file: BinaryIO, built: Built, release: str, known: _Seen) -> _Seen:
-    """Unpack an initramfs, and read the modules that are looked for.
-
-    Raises:
-        Packed: It is damaged.
-    """
+    """Unpack an initramfs, and read the modules that are looked for. Raises Packed: it is damaged."""
     seen: _Seen = {"": None}  # never empty, so that an initramfs without modules is remembered as well
     for name, data in iterate_files(Reader(read_pieces(file), MAX_INITRAMFS_BYTES)):
         key = module_name(name)
@@ -113,8 +109,7 @@ def _look(file: BinaryIO, built: Built, release: str, known: _Seen) -> _Seen:
 def iterate_files(source: Reader) -> Iterator[tuple[str, Reader]]:
     """Yield every plain file of concatenated archives with a reader of its bytes.
 
-    Raises:
-        Packed: An archive is damaged, or of an unknown kind.
+    Raises Packed: an archive is damaged, or of an unknown kind.
     """
     begun = False
     while True:

@@ -26,8 +26,7 @@ _MAX_SECTION = 256 << 20
 def hash_code(file: BinaryIO) -> str:
     """Hash names, sizes, bytes and relocations of the allocated sections of a module.
 
-    Raises:
-        One of ``DAMAGED``: It is no ELF file, or it is damaged.
+    Raises one of ``DAMAGED``: it is no ELF file, or it is damaged.
     """
     elf = ELFFile(file)
     sections = list(elf.iter_sections())

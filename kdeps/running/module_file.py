@@ -71,11 +71,7 @@ def read_module(path: str, *, with_code: bool = False) -> ModuleFile:
 
 
 def parse_module(file: BinaryIO, *, with_code: bool = False) -> ModuleFile:
-    """Read an uncompressed module.
-
-    Raises:
-        Packed: It is not an ELF file, or it is damaged.
-    """
+    """Read an uncompressed module. Raises Packed: it is not an ELF file, or it is damaged."""
     elf = _parse(file)
     if elf is None:
         raise Packed("is not a module, or it is damaged")
@@ -94,8 +90,7 @@ def parse_module(file: BinaryIO, *, with_code: bool = False) -> ModuleFile:
 def read_kernel_id(path: str) -> str | None:
     """Return the build id of a ``vmlinux``, or None if there is no such file or it has none.
 
-    Raises:
-        Unreadable: It cannot be read, or is not an ELF file.
+    Raises Unreadable: it cannot be read, or is not an ELF file.
     """
     try:
         with open_plain(path) as file:

@@ -21,8 +21,7 @@ class Reader:
     def read(self, size: int) -> bytes:
         """Return exactly this many bytes, fewer only at the end.
 
-        Raises:
-            Packed: The bytes are damaged, or more than the bound.
+        Raises Packed: the bytes are damaged, or more than the bound.
         """
         while len(self._buffer) < size and self._fill():
             pass

@@ -73,8 +73,7 @@ class SymbolSizes(NamedTuple):
 def read_symbol_sizes(path: str, file: BinaryIO) -> SymbolSizes:
     """Read the functions of a linked kernel or of a module.
 
-    Raises:
-        Unreadable: It is not an ELF file with a symbol table, or it is damaged.
+    Raises Unreadable: it is not an ELF file with a symbol table, or it is damaged.
     """
     try:
         elf = ELFFile(file)

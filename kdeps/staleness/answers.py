@@ -202,8 +202,7 @@ def _shows_compilers(result: CheckResult, environ: dict[str, str]) -> bool:
 def _differ(paths: list[bytes], stamps: list[int]) -> bool:
     """Whether one of some files looks otherwise. The hash of a stamp is the same in every process.
 
-    Raises:
-        OSError: One is not there.
+    Raises OSError: one is not there.
     """
     return any(hash(stamp_of(st)) != stamp for st, stamp in zip(map(os.stat, paths), stamps, strict=True))
 

@@ -37,11 +37,7 @@ class Blobs:
     """The copies that this user has. Keeping one never fails; it may be left out."""
 
     def __init__(self, environ: dict[str, str], *, create: bool = False) -> None:
-        """Open the folder.
-
-        Raises:
-            OSError: There is no such folder, or it is not private.
-        """
+        """Open the folder. Raises OSError: there is no such folder, or it is not private."""
         self._folder = open_folder(environ, KIND, create=create)
 
     def close(self) -> None:
@@ -101,11 +97,7 @@ class Blobs:
         return False
 
     def open_copy(self, digest: bytes) -> IO[bytes]:
-        """Open a copy to read it. The caller compares the hash.
-
-        Raises:
-            OSError: There is no such copy.
-        """
+        """Open a copy to read it. The caller compares the hash. Raises OSError: there is no such copy."""
         return os.fdopen(os.open(digest.hex(), _READ, dir_fd=self._folder), "rb")
 
     def copy_out(self, digest: bytes, path: str, mode: int) -> None:

@@ -143,8 +143,7 @@ def _check_around(folder: str) -> None:
     A folder of root passes, because root can write everywhere anyway. The sticky bit of ``/tmp``
     keeps other users from exchanging a folder that is made there.
 
-    Raises:
-        NotPrivate: It is such a place.
+    Raises NotPrivate: it is such a place.
     """
     above = folder
     while not os.path.isdir(above) and len(above) > 1 and not os.path.lexists(above):
@@ -185,8 +184,7 @@ def _check(folder: os.stat_result, owners: tuple[int, ...], path: str) -> None:
 def open_lock(environ: dict[str, str], name: str, *, create: bool) -> int:
     """Open a file to lock, in the folder of locks; what is no plain file of one name is refused.
 
-    Raises:
-        OSError: There is no such file, or no private folder for it.
+    Raises OSError: there is no such file, or no private folder for it.
     """
     folder = open_folder(environ, "locks", create=create)
     try:

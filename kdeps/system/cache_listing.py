@@ -29,8 +29,7 @@ class Cached(NamedTuple):
 def list_cache(environ: dict[str, str]) -> tuple[Cached, ...]:
     """List every value, by kind and then by age, the latest first.
 
-    Raises:
-        OSError: The cache is not this user's own. A cache that is not there has no values.
+    Raises OSError: the cache is not this user's own. A cache that is not there has no values.
     """
     found: list[Cached] = []
     for kind in _kinds(environ):
@@ -49,8 +48,7 @@ def list_cache(environ: dict[str, str]) -> tuple[Cached, ...]:
 def clear_cache(environ: dict[str, str]) -> int:
     """Delete every value; return how many bytes that frees.
 
-    Raises:
-        OSError: The cache is not this user's own, or cannot be written.
+    Raises OSError: the cache is not this user's own, or cannot be written.
     """
     freed = 0
     for each in list_cache(environ):

@@ -26,8 +26,7 @@ def write_file(path: str, data: bytes) -> None:
     What is no plain file (a device, a pipe) is written into, and what is this program's own output
     (``/dev/stderr``, even where that is a log with the words of others in it) is written on.
 
-    Raises:
-        KdepsError: It cannot be written.
+    Raises KdepsError: it cannot be written.
     """
     if not path:
         raise KdepsError("an empty name of a file to write; is a variable in the command empty?")
@@ -105,8 +104,7 @@ def read_bytes(path: str, limit: int = 1 << 24) -> bytes:
 def open_to_read(path: str) -> io.BufferedReader:
     """Open a file that others may have put there, to read it. Never waits.
 
-    Raises:
-        OSError: It cannot be opened, or it is a FIFO.
+    Raises OSError: it cannot be opened, or it is a FIFO.
     """
     return io.BufferedReader(open_unbuffered(path))
 

@@ -27,8 +27,7 @@ class Mount(NamedTuple):
 def open_mounts() -> int:
     """Open the table of mounts; the descriptor has priority data once the table has changed.
 
-    Raises:
-        OSError: There is no ``/proc``.
+    Raises OSError: there is no ``/proc``.
     """
     return os.open(TABLE, os.O_RDONLY | os.O_CLOEXEC)
 

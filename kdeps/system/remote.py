@@ -48,40 +48,29 @@ class SharedPlace:
     def read(self, kind: str, key: str, limit: int) -> bytes | None:
         """Return what lies under a key; None if nothing does.
 
-        Raises:
-            KdepsError: The place cannot be read, or the file is larger than the limit.
+        Raises KdepsError: the place cannot be read, or the file is larger than the limit.
         """
         raise NotImplementedError
 
     def fetch(self, digest: bytes, target: int) -> bool:
         """Write a content into an open file; tell whether it is there, and is what its name says.
 
-        Raises:
-            KdepsError: The place cannot be read.
+        Raises KdepsError: the place cannot be read.
         """
         raise NotImplementedError
 
     def has(self, digest: bytes) -> bool:
-        """Whether there is such a content.
-
-        Raises:
-            KdepsError: The place cannot be read.
-        """
+        """Whether there is such a content. Raises KdepsError: the place cannot be read."""
         raise NotImplementedError
 
     def put(self, digest: bytes, source: IO[bytes]) -> None:
-        """Add a content.
-
-        Raises:
-            KdepsError: It cannot be written.
-        """
+        """Add a content. Raises KdepsError: it cannot be written."""
         raise NotImplementedError
 
     def update(self, key: str, change: Callable[[bytes | None], bytes | None]) -> None:
         """Replace a description by one made from it; None keeps it.
 
-        Raises:
-            KdepsError: It cannot be read or written.
+        Raises KdepsError: it cannot be read or written.
         """
         raise NotImplementedError
 
@@ -268,11 +257,7 @@ class _Server(SharedPlace):
             ) from error
 
     def _left(self) -> float:
-        """How long to wait for the next bytes.
-
-        Raises:
-            TimeoutError: All answers have taken too long.
-        """
+        """How long to wait for the next bytes. Raises TimeoutError: all answers have taken too long."""
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError

@@ -40,11 +40,7 @@ def read_available(source: int, sink: int, pause_s: float) -> Iterator[bytes]:
 
 
 def write_all(sink: int, data: bytes) -> None:
-    """Write everything, waiting for a slow reader.
-
-    Raises:
-        OSError: It cannot be written.
-    """
+    """Write everything, waiting for a slow reader. Raises OSError: it cannot be written."""
     view = memoryview(data)
     while view:
         try:

@@ -66,8 +66,7 @@ class Watches(NamedTuple):
 class Inotify:
     """One inotify instance.
 
-    Raises:
-        OSError: It cannot be had: this is another system, or the limit of instances was reached.
+    Raises OSError: it cannot be had: this is another system, or the limit of instances was reached.
     """
 
     def __init__(self) -> None:
@@ -184,8 +183,7 @@ class Inotify:
 def _load() -> tuple[Callable[[], int], Callable[[int, bytes, int], int], Callable[[int, int], int]]:
     """Take the functions from watchdog's binding; any other C library than Linux' has none.
 
-    Raises:
-        OSError: There is no inotify here.
+    Raises OSError: there is no inotify here.
     """
     try:
         from watchdog.observers.inotify_c import inotify_add_watch, inotify_init, inotify_rm_watch

@@ -42,8 +42,7 @@ def module_key(tree: Tree) -> str:
 class StatusFiles:
     """The files of one module. Without a folder for them they are not written, and nothing else is lost.
 
-    Raises:
-        AlreadyWatched: Another watch has them.
+    Raises AlreadyWatched: another watch has them.
     """
 
     def __init__(self, key: str, environ: dict[str, str]) -> None:

@@ -49,11 +49,7 @@ class Request(NamedTuple):
 
 
 def parse_output(text: str) -> tuple[CiFormat, str]:
-    """Take ``FORMAT=FILE`` apart.
-
-    Raises:
-        UsageError: It is not that.
-    """
+    """Take ``FORMAT=FILE`` apart. Raises UsageError: it is not that."""
     name, equals, path = text.partition("=")
     try:
         chosen = CiFormat(name)

@@ -47,8 +47,7 @@ def _read(stream: LogStream, source: int, name: str) -> Iterator[bytes | Oops]:
 def _split_log(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """Part the log's name from make's arguments: it is the first word, or the one that is a file's name.
 
-    Raises:
-        UsageError: There are two.
+    Raises UsageError: there are two.
     """
     goals, rest = split_goals(words)
     logs = [g for g in goals if g in ("-", words[0]) or "/" in g or "." in g or os.path.isfile(g)]

@@ -47,11 +47,7 @@ def _exit_of(result: CheckResult, failure: Failure, *, allowed: bool) -> int:
 
 
 def run_page(name: str) -> int:
-    """Print the page about one reason or error.
-
-    Raises:
-        UnknownTarget: There is no such page.
-    """
+    """Print the page about one reason or error. Raises UnknownTarget: there is no such page."""
     from kdeps.report.explain_page import page_names, read_page
 
     page = read_page(name)

@@ -26,8 +26,7 @@ SUFFIXES = {
 def _format_of(name: str) -> str:
     """Return the format for a file name's suffix.
 
-    Raises:
-        UsageError: kdeps does not write that format: a page in a file named ``.png`` would be of no use.
+    Raises UsageError: kdeps does not write that format: a page in a file named ``.png`` would be of no use.
     """
     suffix = os.path.splitext(name)[1].lower()
     if suffix and suffix not in SUFFIXES:

@@ -78,8 +78,7 @@ def _find_notifier() -> str:
 def print_unit(options: list[str], words: tuple[str, ...]) -> int:
     """Print a systemd user unit that runs this watch.
 
-    Raises:
-        KdepsError: There is nothing to watch: systemd would start such a unit again and again.
+    Raises KdepsError: there is nothing to watch: systemd would start such a unit again and again.
     """
     cwd, environ = current_folder(), dict(os.environ)
     trees = [find_tree(line, cwd, environ) for line in one_line_per_module(words)]

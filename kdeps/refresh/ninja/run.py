@@ -138,8 +138,7 @@ def find_ninja(environ: dict[str, str]) -> tuple[str, ...]:
 def build_folder(result: CheckResult, environ: dict[str, str], purpose: str = "refresh") -> str:
     """The folder of a build for ninja's log and the notes of its steps.
 
-    Raises:
-        CannotRefresh: It cannot be created, or others could write there.
+    Raises CannotRefresh: it cannot be created, or others could write there.
     """
     tree = result.tree
     key = f"{tree.objtree}\0{tree.module_output or ''}\0{purpose}"

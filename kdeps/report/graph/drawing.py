@@ -145,11 +145,7 @@ def _dot(text: str) -> str:
 
 
 def to_svg(picture: Picture, detail: Detail) -> str:
-    """Draw a picture with Graphviz.
-
-    Raises:
-        UsageError: Graphviz is not installed, or failed.
-    """
+    """Draw a picture with Graphviz. Raises UsageError: Graphviz is not installed, or failed."""
     dot = shutil.which("dot")
     if dot is None:
         raise UsageError("dot: not found; install Graphviz, or take --format dot or html, which need none")

@@ -145,8 +145,7 @@ class _Dated(ResultText):
 def _iso(time_ns: int) -> str:
     """Write a time as ISO 8601 has it, in the zone of this machine, which it names.
 
-    Raises:
-        OverflowError, ValueError, OSError: No clock shows such a time.
+    Raises OverflowError, ValueError, OSError: no clock shows such a time.
     """
     return datetime.fromtimestamp(time_ns // 1_000_000_000).astimezone().isoformat(" ")
 

@@ -74,11 +74,7 @@ class NotInTree(Exception):
 
 
 def _find(layout: Layout, path: str) -> str:
-    """Find the file of an edit.
-
-    Raises:
-        NotInTree: There is none.
-    """
+    """Find the file of an edit. Raises NotInTree: there is none."""
     found = _place(layout, path)
     if not os.path.exists(found):
         raise NotInTree(path)
