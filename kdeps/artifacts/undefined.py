@@ -280,10 +280,6 @@ def _read_module_dump(path: str) -> frozenset[str]:
 
 
 def _read(path: str) -> bytes:
-    from kdeps.system.files import open_to_read
+    from kdeps.system.files import read_bytes
 
-    try:
-        with open_to_read(path) as file:
-            return file.read(_MAX_BYTES)
-    except OSError:
-        return b""
+    return read_bytes(path, _MAX_BYTES)

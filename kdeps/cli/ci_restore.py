@@ -22,7 +22,7 @@ from kdeps.staleness.check import CheckResult
 from kdeps.staleness.scope import Scope
 from kdeps.system.errors import KdepsError, UsageError
 from kdeps.system.lock import take_lock
-from kdeps.system.text import list_some, printable, shell_quoted
+from kdeps.system.text import list_some, printable, shell_joined
 
 _SHOWN = 10
 """How many causes are listed."""
@@ -89,5 +89,5 @@ def _describe(plan: UnpackedPlan, result: CheckResult, cwd: str) -> list[str]:
             lines.append(f"  and {len(causes) - _SHOWN} more causes")
     commands = [make_command(tree, cwd, refresh_goal(result.rules))]
     if tree.module is not None and not result.rules.whole:
-        commands.append(" ".join(map(shell_quoted, module_command(tree, tree, cwd))))
+        commands.append(shell_joined(module_command(tree, tree, cwd)))
     return [*lines, f"next: {' && '.join(commands)}"]

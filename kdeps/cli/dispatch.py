@@ -10,7 +10,7 @@ import click
 
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import COMMANDS, cli
-from kdeps.system.text import printable, shell_quoted
+from kdeps.system.text import printable, shell_joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def run(words: Sequence[str]) -> int:
 
 def _ask_for_command(words: Sequence[str]) -> str:
     """Say what is missing where make's words stand alone."""
-    given = " ".join(map(shell_quoted, words))
+    given = shell_joined(words)
     return f"{printable(words[0])}: a command is missing; did you mean `kdeps check {given}` or `kdeps make {given}`?"
 
 

@@ -12,7 +12,8 @@ import os
 
 from kdeps.cli.choices import OnStale
 from kdeps.cli.exits import ExitInstead
-from kdeps.cli.make_messages import find_headlines, refuse, say, shown
+from kdeps.cli.make_messages import find_headlines, refuse, say
+from kdeps.system.text import shell_joined
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def judge_install(install: Install, cwd: str, environ: dict[str, str], on_stale:
             raise ExitInstead(refuse("cannot tell whether the module is stale"))
         return
     why = find_headlines(result, cwd)[0] if status is Status.STALE else _why_pending(result, cwd)
-    build = shown(["kdeps", "make", *(word for word in install.words if word != "modules_install")])
+    build = shell_joined(["kdeps", "make", *(word for word in install.words if word != "modules_install")])
     if on_stale is OnStale.FAIL:
         say(f"stale: {why}")
         raise ExitInstead(refuse(f"the module that it {install.verb} is stale (--on-stale=fail)", build))

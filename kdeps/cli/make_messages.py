@@ -110,10 +110,3 @@ def say(text: str, *, folded: bool = True) -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         return
-
-
-def shown(command: list[str]) -> str:
-    """Write a command as one could paste it."""
-    from kdeps.system.text import shell_quoted
-
-    return " ".join(map(shell_quoted, command))

@@ -17,11 +17,11 @@ from kdeps.cli.make_messages import (
     say_all,
     say_left,
     say_waiting,
-    shown,
 )
 from kdeps.formats.makeflags import kernel_environment
 from kdeps.kbuild.make_command import Request
 from kdeps.refresh.judging import check_with_kbuild_once
+from kdeps.system.text import shell_joined
 
 if TYPE_CHECKING:
     from kdeps.refresh.confirmed import Confirmation
@@ -153,7 +153,7 @@ def _carry_out(
         return
     for goal in plan.goals:
         command = kernel_command(tree, cwd, goal, in_job_server=request.in_job_server)
-        say(f"refreshing: {shown(command)}", folded=False)
+        say(f"refreshing: {shell_joined(command)}", folded=False)
         watch = terminal_watch()
         flush()
         outcome = run_make(command, kernel, lock, expected=expected, durations=durations, watch=watch)
@@ -187,7 +187,7 @@ def _by_ninja(
     if isinstance(run, str):
         say(f"note: refreshed by make, not ninja: {run}")
         return False
-    say(f"refreshing: {shown(run.command)} ({run.steps} steps)", folded=False)
+    say(f"refreshing: {shell_joined(run.command)} ({run.steps} steps)", folded=False)
     expected = frozenset(s.rule.name for s in result.verdict.stale if s.rule.owner is Owner.KERNEL)
     watch = terminal_watch()
     flush()

@@ -23,6 +23,7 @@ from functools import partial
 from typing import NamedTuple
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHash, FileHasher
+from kdeps.contents.inputs import is_only_named
 from kdeps.contents.ledger import (
     CONFIGURATION,
     Entry,
@@ -30,7 +31,6 @@ from kdeps.contents.ledger import (
     base_of,
     configuration_inputs,
     inputs_of,
-    is_only_named,
     symbols_of,
 )
 from kdeps.contents.roots import Roots

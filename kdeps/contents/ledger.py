@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHash, FileHasher
-from kdeps.contents.inputs import Surroundings, configuration_outputs
+from kdeps.contents.inputs import Surroundings, configuration_outputs, is_only_named
 from kdeps.contents.roots import Roots
 from kdeps.contents.shadows import Shadows, searched_folders
 from kdeps.formats.kconfig import parse_symbols
@@ -104,11 +104,6 @@ def inputs_of(rule: Rule, srctree_base: str) -> list[str]:
         (*rule.prerequisites, *source, *rule.optional_prerequisites, *rule.uncompared_inputs, *named)
     )
     return [path for path in inputs if not is_only_named(rule, path)]
-
-
-def is_only_named(rule: Rule, path: str) -> bool:
-    """Whether a step writes down the name of an input and does not read it: the objects in a modules.order."""
-    return rule.name.endswith("modules.order") and path.endswith(".o")
 
 
 def base_of(rule: Rule, tree: Tree) -> str:

@@ -30,7 +30,7 @@ from kdeps.kbuild.rule import Action
 from kdeps.staleness.reasons import ReasonKind
 from kdeps.system.blobs import Blobs
 from kdeps.system.files import write_file
-from kdeps.system.stat import stamp_of
+from kdeps.system.stat import mtime_ns, stamp_of
 
 if TYPE_CHECKING:
     from kdeps.contents.recall import Recollection
@@ -310,10 +310,10 @@ class _Restorer:
                 path = f"{folder}/include/config/{path[7:]}"
             elif digest == GONE or path == TOOLS:
                 continue
-            newest = max(newest, _mtime_ns(path))
+            newest = max(newest, mtime_ns(path))
         outputs = [path for path, _ in index.contents(step.entry.outputs)]
         if not new:
-            return max(newest, *(map(_mtime_ns, outputs[:1])))
+            return max(newest, *(map(mtime_ns, outputs[:1])))
         read_later = max((self._consumers_ns.get(path, 0) for path in outputs), default=0)
         return max(newest, read_later + 1, self._started_ns - _CLOCK_NS)
 
@@ -327,7 +327,7 @@ class _Restorer:
                     self._memory.stamps[at] = stamp_of(os.stat(path))
                 elif path.startswith("/") and path not in self._hasher.racy:
                     self._memory.stamps[at] = self._hasher.look(path)[0]
-        built_ns = _mtime_ns(step.record[0] or step.target)
+        built_ns = mtime_ns(step.record[0] or step.target)
         self._memory.entries[step.target] = rows._replace(built_ns=built_ns)
         self._index.use(step)
         self._index.steps[step.target][-1] = step._replace(entry=step.entry._replace(built_ns=built_ns))
@@ -349,13 +349,6 @@ def _is_ours(path: str) -> bool:
         return True
     except OSError:
         return False
-
-
-def _mtime_ns(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _unlink(path: str) -> None:

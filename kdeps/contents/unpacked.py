@@ -44,6 +44,7 @@ from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.new_times import list_compared
 from kdeps.system.errors import KdepsError
 from kdeps.system.files import AllowedRoots
+from kdeps.system.stat import mtime_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -288,8 +289,8 @@ class _UnpackedJudge:
         """Give the synced configuration a time with which syncconfig does not run."""
         if self._tree.prebuilt:
             return ()
-        newest = max(map(_mtime_ns, configuration_inputs(self._tree)), default=0)
-        paths = [path for path in configuration_outputs(self._tree) if _mtime_ns(path) < newest]
+        newest = max(map(mtime_ns, configuration_inputs(self._tree)), default=0)
+        paths = [path for path in configuration_outputs(self._tree) if mtime_ns(path) < newest]
         if not paths or newest > self._now_ns:
             return ()
         return (Settling("include/config/auto.conf", paths[0], tuple(reversed(paths)), newest),)
@@ -383,10 +384,3 @@ def _left_places(ledger: Ledger, roots: Roots) -> re.Pattern[str] | None:
 def _shown(name: str) -> str:
     """A name for people: relative to its root."""
     return name.partition(")/")[2] or name
-
-
-def _mtime_ns(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0

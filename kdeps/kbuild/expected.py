@@ -15,7 +15,7 @@ from functools import lru_cache
 from kdeps import TYPE_CHECKING, NamedTuple
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.rule import Action
-from kdeps.system.files import open_to_read
+from kdeps.system.files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,8 +107,5 @@ def _set_symbols(configuration: str) -> frozenset[str]:
 
 def _read(path: str) -> str:
     """Read a text file, with a newline in front; empty if the file is missing."""
-    try:
-        with open_to_read(path) as file:
-            return "\n" + file.read(_MAX_BYTES).decode("utf-8", "surrogateescape")
-    except OSError:
-        return ""
+    text = read_text(path, _MAX_BYTES)
+    return f"\n{text}" if text else ""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from kdeps import TYPE_CHECKING
 from kdeps.formats.depfile import parse_depfile
 from kdeps.kbuild.rule import Owner
-from kdeps.system.files import open_to_read
+from kdeps.system.files import read_bytes
 
 if TYPE_CHECKING:
     from kdeps.kbuild.records import RecordReader
@@ -33,16 +33,9 @@ def add_leftovers(reader: RecordReader) -> None:
         if rule is None or rule.name.startswith("tools/"):
             continue  # tools/build leaves its own bootstrap's behind, each time
         base = reader.tree.objtree if rule.owner is Owner.KERNEL else reader.tree.module_records_base
-        names = [name for name in _read_names(path) if not name.endswith(_IGNORED)]
+        named = parse_depfile(read_bytes(path, _MAX_BYTES)).prerequisites
+        names = [name for name in named if not name.endswith(_IGNORED)]
         reader.rules[rule.target] = _with_inputs(rule, reader.paths(names, base), path)
-
-
-def _read_names(path: str) -> tuple[str, ...]:
-    try:
-        with open_to_read(path) as file:
-            return parse_depfile(file.read(_MAX_BYTES)).prerequisites
-    except OSError:
-        return ()
 
 
 def _with_inputs(rule: Rule, paths: list[str], depfile: str) -> Rule:

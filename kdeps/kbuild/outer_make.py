@@ -24,13 +24,14 @@ from typing import NamedTuple
 from kdeps.formats.makeargs import MAKEFILES, MakeArgs, parse_make_args, without_place, working_directory
 from kdeps.formats.recipe import Command, read_commands
 from kdeps.kbuild.kernel_makefile import read_kernel_makefile
-from kdeps.system.files import open_to_read
+from kdeps.system.files import read_text
 from kdeps.system.process import end_process
 
 _TIMEOUT_S = 10.0
 _MAX_DEPTH = 4
 _MAX_TARGETS = 200
 _MAX_OUTPUT = 1 << 24
+_MAX_BYTES = 1 << 18
 _MARK = "kdeps-recipe "
 _KERNEL_VARIABLES = (
     "ARCH", "CROSS_COMPILE", "LLVM", "LLVM_IAS", "CC", "LD", "RUSTC", "BINDGEN", "O", "KBUILD_OUTPUT", "KBUILD_EXTMOD",
@@ -91,7 +92,7 @@ class _Asker:
             database = self._run(words, place, cwd, "$(error kdeps)\n", "-p", "-r")
             rules = _Rules(database, args.goals)
             makefiles = tuple(os.path.join(folder, name) for name in rules.makefiles)
-            texts = [_read(path) for path in makefiles]
+            texts = [read_text(path, _MAX_BYTES) for path in makefiles]
             if late := rules.find_late():
                 rules.expand(late, self._run(words, place, cwd, _write_probe(late, texts)))
             answer = OuterMake()
@@ -372,7 +373,9 @@ def _join(a: OuterMake, b: OuterMake) -> OuterMake:
 
 def _concerns_kernel(recipes: list[str], folder: str) -> bool:
     """Whether a Makefile whose recipes call no make that is understood has to do with a kernel."""
-    text = "".join(recipes) + "".join(_read(os.path.join(folder, name)) for name in ("Kbuild", *MAKEFILES))
+    text = "".join(recipes) + "".join(
+        read_text(os.path.join(folder, name), _MAX_BYTES) for name in ("Kbuild", *MAKEFILES)
+    )
     return re.search(r"\bobj-m\b|/lib/modules/|KERNELRELEASE", text) is not None
 
 
@@ -380,11 +383,3 @@ def _is_steady(text: str) -> bool:
     """Whether the result of a Makefile depends only on its text, the arguments and the environment."""
     text = _STEADY_SHELL.sub("", text)
     return not re.search(r"\$[({](?:shell|wildcard|file|realpath)\b|!=|`|\$\$\(", text)
-
-
-def _read(path: str) -> str:
-    try:
-        with open_to_read(path) as file:
-            return file.read(1 << 18).decode("utf-8", "surrogateescape")
-    except OSError:
-        return ""

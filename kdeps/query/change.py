@@ -18,7 +18,7 @@ from kdeps.kbuild.configuration import read_configuration
 from kdeps.kbuild.rule import Rule
 from kdeps.query.names import Names
 from kdeps.system.errors import UnknownTarget
-from kdeps.system.files import open_to_read
+from kdeps.system.files import read_text
 
 _MAKEFILES = re.compile(r"(Makefile|Kbuild|Build|Platform)([._-].*)?|.*\.(include|mk)")
 _INCLUDES_C = re.compile(r'^#include "[^"]+\.c"', re.MULTILINE)
@@ -142,7 +142,7 @@ def _symbol_inputs(names: Names, symbol: str) -> tuple[str, ...]:
     """The configuration itself, where one of the two steps that read it whole asks for this symbol."""
     if symbol.startswith(("X86_REQUIRED_FEATURE_", "X86_DISABLED_FEATURE_")):
         return (f"{names.tree.objtree}/.config",)  # arch/x86/tools/cpufeaturemasks.awk
-    text = _read(f"{names.tree.srctree}/scripts/generate_rust_target.rs")
+    text = read_text(f"{names.tree.srctree}/scripts/generate_rust_target.rs")
     asked = f'"{symbol}"' in text or f'"CONFIG_{symbol}"' in text
     return (f"{names.tree.objtree}/include/config/auto.conf",) if asked else ()
 
@@ -214,7 +214,7 @@ def _with_commands(change: Change, names: Names, path: str) -> Change:
 def _understand_dot_config(names: Names, name: str, path: str) -> Change:
     """The symbols that differ from what was synced."""
     auto_conf = read_configuration(names.tree).auto_conf
-    wanted, synced = parse_symbols(_read(path)), parse_symbols(auto_conf)
+    wanted, synced = parse_symbols(read_text(path)), parse_symbols(auto_conf)
     differing = (s for s in wanted.keys() | synced.keys() if wanted.get(s) != synced.get(s))
     changed = sorted(name.removeprefix("CONFIG_") for name in differing)
     if not changed:
@@ -239,7 +239,7 @@ def _understand_rust(names: Names, name: str, path: str, state: str) -> Change:
     parent, module = _parent_module(names, rule, path)
     shown = _source_name(names, parent)
     if re.search(
-        rf"^\s*(pub(\([^)]*\))?\s+)?mod\s+(r#)?{re.escape(module)}\s*;", _read(parent), re.MULTILINE
+        rf"^\s*(pub(\([^)]*\))?\s+)?mod\s+(r#)?{re.escape(module)}\s*;", read_text(parent), re.MULTILINE
     ):
         note = f"{state}; {shown} names it (`mod {module};`), so the next build reads it"
     else:
@@ -271,7 +271,7 @@ def _understand_c(names: Names, name: str, path: str, state: str) -> Change:
     """A C file is an object of its own, or (rust/helpers) included by another one."""
     folder = os.path.dirname(path)
     sources = {rule.source or "" for rule in _crates_around(names, path, ".c")}
-    collecting = [s for s in sources if os.path.dirname(s) == folder and _INCLUDES_C.search(_read(s))]
+    collecting = [s for s in sources if os.path.dirname(s) == folder and _INCLUDES_C.search(read_text(s))]
     if len(collecting) == 1:
         shown = _source_name(names, collecting[0])
         note = f'{state}; the build reads it once {shown} has a line `#include "{os.path.basename(path)}"`, and the answer is for that edit'
@@ -298,11 +298,3 @@ def _source_name(names: Names, path: str) -> str:
     """A source as kernel developers name it."""
     inside = names.tree.srctree + "/"
     return path[len(inside) :] if path.startswith(inside) else path
-
-
-def _read(path: str) -> str:
-    try:
-        with open_to_read(path) as file:
-            return file.read(1 << 22).decode("utf-8", "surrogateescape")
-    except OSError:
-        return ""

@@ -15,7 +15,7 @@ from kdeps.refresh.plan import REFRESH_GOAL, shown_command
 from kdeps.report.refresh_commands import module_command
 from kdeps.report.sentences import TextOutput
 from kdeps.staleness.reasons import Certainty
-from kdeps.system.text import counted, list_some, shell_quoted
+from kdeps.system.text import counted, list_some, shell_joined
 
 MAX_OTHERS = 8
 MAX_CHANGES = 6
@@ -164,7 +164,7 @@ def _write_time(pen: TextOutput, whole: KernelWithModules, affected: Affected, e
     for number, (words, remark) in enumerate(commands):
         end = " &&" if number + 1 < len(commands) else ""
         comment = f"   # {remark}" if remark else ""
-        pen.lines.append(f"    {' '.join(map(shell_quoted, words))}{end}{comment}")
+        pen.lines.append(f"    {shell_joined(words)}{end}{comment}")
 
 
 def _say_estimate(estimate: Estimate) -> str:

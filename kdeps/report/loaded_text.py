@@ -18,7 +18,7 @@ from kdeps.running.facts import Facts
 from kdeps.running.judge import Kind, Link, ModuleAnswer, Stage, combine
 from kdeps.running.provenance import Origin
 from kdeps.staleness.reasons import ReasonKind, Status
-from kdeps.system.text import shell_quoted
+from kdeps.system.text import shell_joined, shell_quoted
 
 SENTENCES: dict[Kind, str] = {
     Kind.UP_TO_DATE: "{ko} is up to date",
@@ -215,7 +215,7 @@ def _make_command(tree: Tree, cwd: str, goal: str = "") -> str:
         words = shown_command(tree, cwd, goal or "modules")
     else:
         words = [*module_command(tree, tree, cwd), *([goal] if goal else [])]
-    return " ".join(map(shell_quoted, words))
+    return shell_joined(words)
 
 
 def _initramfs_command(image: str, release: str) -> str:

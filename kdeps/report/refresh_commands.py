@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import os
-
 from kdeps.formats.makeargs import MODULE_LINKING
 from kdeps.kbuild.tree import Tree, module_argument
 from kdeps.refresh.plan import RUNS_NOTHING, plan_refresh, shown_command, stands_there
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Source
-from kdeps.system.text import shell_quoted
+from kdeps.system.text import shell_joined, short_path
 
 
 def refresh_commands(result: CheckResult, cwd: str) -> list[str]:
@@ -19,16 +17,16 @@ def refresh_commands(result: CheckResult, cwd: str) -> list[str]:
     plan = plan_refresh(result)
     lines = []
     if plan.remove:
-        lines.append("rm -f " + " ".join(shell_quoted(_short(path, cwd)) for path in plan.remove))
+        lines.append(shell_joined(("rm", "-f", *(short_path(path, cwd) for path in plan.remove))))
     lines += [make_command(tree, cwd, goal) for goal in plan.goals]
     if tree.module is not None:
-        lines.append(" ".join(map(shell_quoted, _own_words(tree, cwd))))
+        lines.append(shell_joined(_own_words(tree, cwd)))
     return lines
 
 
 def make_command(tree: Tree, cwd: str, goal: str) -> str:
     """A make command for the kernel itself, with the user's own options and variables."""
-    return " ".join(map(shell_quoted, shown_command(tree, cwd, goal)))
+    return shell_joined(shown_command(tree, cwd, goal))
 
 
 def check_command(result: CheckResult, cwd: str, option: str) -> str:
@@ -36,7 +34,7 @@ def check_command(result: CheckResult, cwd: str, option: str) -> str:
     tree = result.tree
     words = ["make", *tree.args.words] if tree.module is None else _own_words(tree, cwd)
     options = [option, *(["--exact"] if result.verdict.source is Source.KBUILD else [])]
-    return " ".join(map(shell_quoted, ("kdeps", "check", *options, *words[1:])))
+    return shell_joined(("kdeps", "check", *options, *words[1:]))
 
 
 def _own_words(tree: Tree, cwd: str) -> list[str]:
@@ -55,8 +53,3 @@ def module_command(kernel: Tree, tree: Tree, cwd: str) -> list[str]:
         words.append(f"MO={tree.module_output}")
     given = kernel.args.variables.items()
     return [*words, *(f"{name}={value}" for name, value in given if name in MODULE_LINKING)]
-
-
-def _short(path: str, cwd: str) -> str:
-    relative = os.path.relpath(path, cwd)
-    return relative if len(relative) < len(path) else path

@@ -97,17 +97,8 @@ def unknown_document(tree: Tree, path: str, message: str) -> Json:
     }
 
 
-def dump(document: Json, *, indent: int | None = 1) -> str:
+def dump(document: Json | list[Json], *, indent: int | None = 1) -> str:
     """Write a document as JSON that a terminal may show (no newline at the end); without ``indent`` on one line."""
-    return _dump(document, indent)
-
-
-def dump_list(documents: list[Json]) -> str:
-    """The same for a list."""
-    return _dump(documents, 1)
-
-
-def _dump(document: object, indent: int | None) -> str:
     # A path may hold any byte; JSON may not. Replace what is no UTF-8, keep the rest readable,
     # except for what a terminal would obey.
     text = json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "replace").decode("utf-8")

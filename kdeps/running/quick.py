@@ -10,7 +10,7 @@ import os
 
 from kdeps.formats.elf import parse_elf
 from kdeps.running.notes import parse_build_id
-from kdeps.system.files import open_nonblocking, open_to_read
+from kdeps.system.files import open_nonblocking, read_bytes
 
 _MAX_NOTE = 4096
 
@@ -24,7 +24,7 @@ def find_other_loaded(paths: list[str], sysfs: str = "/sys") -> list[str]:
     found = []
     for path in paths:
         name = os.path.basename(path).removesuffix(".ko").replace("-", "_")
-        loaded = _read_loaded_id(f"{sysfs}/module/{name}/notes/.note.gnu.build-id")
+        loaded = parse_build_id(read_bytes(f"{sysfs}/module/{name}/notes/.note.gnu.build-id", _MAX_NOTE))
         if loaded is not None and (read_file_id(path) or loaded) != loaded:
             found.append(name)
     return found
@@ -45,11 +45,3 @@ def read_file_id(path: str) -> str | None:
         return None
     finally:
         os.close(descriptor)
-
-
-def _read_loaded_id(path: str) -> str | None:
-    try:
-        with open_to_read(path) as file:
-            return parse_build_id(file.read(_MAX_NOTE))
-    except OSError:
-        return None

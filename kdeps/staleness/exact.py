@@ -14,7 +14,7 @@ from kdeps.kbuild.question import Answer, absolute, run_question
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.judge import conclude
+from kdeps.staleness.judge import conclude, direct_reasons
 from kdeps.staleness.reasons import Reason, ReasonKind, Source
 from kdeps.staleness.snapshot import find_mtime_ns
 
@@ -52,7 +52,7 @@ def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
                 answers[answer.target] = (scope, answer)
     rules = _with_unknown(result.rules, answers, tree)
     graph = _with_unknown_used(build_graph(rules, tree.objtree), result.rules)
-    by_record = _direct_reasons(result)
+    by_record = direct_reasons(result.verdict)
     stops = [line for line in errors if not _would_be_made(line, answers, tree)]
     problems = tuple(Problem(tree.objtree, f"make stopped: {line}") for line in dict.fromkeys(stops))
     stamps = result.snapshot.mtime_ns
@@ -102,14 +102,6 @@ def _would_be_made(error: str, answers: dict[str, tuple[Owner, Answer]], tree: T
         return False
     bases = (tree.objtree, tree.module_output or tree.objtree)
     return any(absolute(said[1], base) in answers for base in bases)
-
-
-def _direct_reasons(result: CheckResult) -> dict[str, tuple[Reason, ...]]:
-    """What the record said of each rule, without what was only carried along edges."""
-    return {
-        state.rule.target: tuple(r for r in state.reasons if r.kind is not ReasonKind.STALE_PREREQUISITE)
-        for state in (*result.verdict.stale, *result.verdict.pending)
-    }
 
 
 def _with_unknown_used(graph: Graph, known: Rules) -> Graph:

@@ -25,6 +25,12 @@ def status_of(path: str) -> os.stat_result | None:
         return None
 
 
+def mtime_ns(path: str) -> int:
+    """Return when a file was modified, in nanoseconds; 0 if it cannot be looked at."""
+    st = status_of(path)
+    return 0 if st is None else st.st_mtime_ns
+
+
 def stamp_of(st: os.stat_result) -> Stamp:
     """Take from a stat result what changes with the file.
 

@@ -13,7 +13,7 @@ import os
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -40,6 +40,17 @@ def shell_quoted(word: str) -> str:
         else:
             quoted += "".join(f"\\x{byte:02x}" for byte in os.fsencode(char))
     return f"$'{quoted}'"
+
+
+def shell_joined(words: Iterable[str]) -> str:
+    """Write a command as one could paste it."""
+    return " ".join(map(shell_quoted, words))
+
+
+def short_path(path: str, cwd: str) -> str:
+    """Write a path as the user would type it from where they stand."""
+    relative = os.path.relpath(path, cwd)
+    return relative if len(relative) < len(path) else path
 
 
 def _escape(char: str) -> str:

@@ -23,7 +23,7 @@ from kdeps.staleness.dependencies import Dependencies, list_dependencies, list_p
 from kdeps.staleness.reasons import ReasonKind, Status
 from kdeps.system.background import run_in_background
 from kdeps.system.errors import KdepsError, describe_bug
-from kdeps.system.text import counted, printable
+from kdeps.system.text import counted, printable, short_path
 from kdeps.watch.debounce import Activity
 from kdeps.watch.status_files import StatusFiles, module_key
 
@@ -203,7 +203,7 @@ class WatchedModule:
         same_status = before is not None and before.status is check.status
         self.status = ModuleStatus(
             self.name, check.status.value, check.headline, check.more, self.status.since if same_status else time.time(),
-            state, "", _shown(change.path, self.cwd), change.at, note,
+            state, "", short_path(change.path, self.cwd) if change.path else "", change.at, note,
         )  # fmt: skip
         return before is None or before.answer != check.answer
 
@@ -278,11 +278,3 @@ def _loaded_headline(modules: list[str]) -> str:
     """Name the modules that are loaded from another build than the fresh one; empty if all are of it."""
     names = find_other_loaded(modules, SYSFS)
     return f"but the loaded {', '.join(names)} is another build" if names else ""
-
-
-def _shown(path: str, cwd: str) -> str:
-    """A path as the user would type it."""
-    if not path:
-        return ""
-    relative = os.path.relpath(path, cwd)
-    return relative if len(relative) < len(path) else path

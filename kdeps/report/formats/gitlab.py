@@ -13,7 +13,7 @@ import hashlib
 import os
 
 from kdeps.report.issues import Issue, Report, relative_to
-from kdeps.report.verdict_json import Json, dump_list
+from kdeps.report.verdict_json import Json, dump
 from kdeps.staleness.reasons import Status
 from kdeps.system.text import printable
 
@@ -22,7 +22,7 @@ _SEVERITIES = {Status.STALE: "major", Status.UNKNOWN: "critical", Status.FRESH: 
 
 def gitlab(report: Report) -> str:
     """Render a report as a JSON list."""
-    return dump_list([_entry(report, issue, at) for issue in report.issues for at in range(len(issue.paths))])
+    return dump([_entry(report, issue, at) for issue in report.issues for at in range(len(issue.paths))])
 
 
 def _entry(report: Report, issue: Issue, at: int) -> Json:
