@@ -15,8 +15,9 @@ from kdeps.contents.ledger import Build
 from kdeps.contents.ledger_file import read_ledger
 from kdeps.report.verdict_json import Json, dump
 from kdeps.running.facts_text import parse_facts
-from kdeps.running.judge import ModuleAnswer, Stage, combine
+from kdeps.running.judge import ModuleAnswer, Stage
 from kdeps.staleness.reasons import Status
+from kdeps.staleness.scope import worst
 from kdeps.system.errors import UsageError
 from kdeps.system.files import open_to_read
 
@@ -33,7 +34,7 @@ def run_built_id(words: tuple[str, ...], facts_file: str, ledger: str | None) ->
     answers = find_builds(words, cwd).judge(facts)
     recorded = read_ledger(ledger).builds if ledger is not None else {}
     modules = [_module(answer, recorded) for answer in answers]
-    status = combine(answer.status for answer in answers)
+    status = worst(answer.status for answer in answers)
     if any(module["in_ledger"] is False for module in modules):
         status = Status.STALE
     document: Json = {

@@ -25,7 +25,7 @@ from kdeps.report.sentences import ResultText, Style, cause_sentence, finding_se
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import ReasonKind, Status
 from kdeps.staleness.root_causes import RootCause, find_root_causes
-from kdeps.staleness.scope import ScopedResult, ScopeResults
+from kdeps.staleness.scope import SEVERITY, ScopedResult, ScopeResults, worst
 from kdeps.staleness.snapshot import BEFORE_EPOCH
 from kdeps.system.text import printable, shell_quoted
 
@@ -110,21 +110,20 @@ def make_report(inspection: ScopeResults, *, cwd: str, root: str, built: bool = 
             if known is None:
                 found[key] = issue
             elif part.name not in known.modules:
-                worse = issue if _RANK[issue.status] > _RANK[known.status] else known
+                worse = issue if SEVERITY[issue.status] > SEVERITY[known.status] else known
                 found[key] = worse._replace(modules=(*known.modules, part.name))
-    order = sorted(found.values(), key=lambda i: (-_RANK[i.status],))
+    order = sorted(found.values(), key=lambda issue: -SEVERITY[issue.status])
     return Report(
         inspection,
         tuple(order),
         _cure(inspection, statuses, order, cwd),
-        max(statuses, key=_RANK.__getitem__, default=Status.UNKNOWN),
+        worst(statuses),
         root,
         _roots(inspection),
         tuple(statuses),
     )
 
 
-_RANK = {Status.FRESH: 0, Status.UNKNOWN: 1, Status.STALE: 2}
 _BY_FILE = frozenset(
     kind.value
     for kind in (
@@ -137,7 +136,7 @@ _BY_FILE = frozenset(
 
 
 def _status(part: ScopedResult, issues: list[Issue]) -> Status:
-    return max((part.status, *(issue.status for issue in issues)), key=_RANK.__getitem__)
+    return worst((part.status, *(issue.status for issue in issues)))
 
 
 def _roots(inspection: ScopeResults) -> dict[str, str]:

@@ -15,9 +15,10 @@ from kdeps.report.sentences import TextOutput
 from kdeps.report.verdict_text import headlines
 from kdeps.running.build import BuiltModule
 from kdeps.running.facts import Facts
-from kdeps.running.judge import Kind, Link, ModuleAnswer, Stage, combine
+from kdeps.running.judge import Kind, Link, ModuleAnswer, Stage
 from kdeps.running.provenance import Origin
 from kdeps.staleness.reasons import ReasonKind, Status
+from kdeps.staleness.scope import worst
 from kdeps.system.text import shell_joined, shell_quoted
 
 SENTENCES: dict[Kind, str] = {
@@ -88,7 +89,7 @@ class LoadedReport(NamedTuple):
     @property
     def status(self) -> Status:
         """The worst of all modules."""
-        return combine(answer.status for answer in self.answers)
+        return worst(answer.status for answer in self.answers)
 
 
 def write_loaded(pen: TextOutput, report: LoadedReport) -> None:

@@ -8,13 +8,13 @@ decides, as far as it can be read; of a loaded module only the id can be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
 from kdeps.running.build import Build, BuiltModule
 from kdeps.running.facts import Facts, FileCopy, LoadState
 from kdeps.staleness.reasons import Status
+from kdeps.staleness.scope import worst
 
 
 class Stage(str, Enum):
@@ -94,7 +94,7 @@ class ModuleAnswer(NamedTuple):
     @property
     def status(self) -> Status:
         """Stale if one link is, else unknown if one link is."""
-        return combine(link.status for link in self.links)
+        return worst(link.status for link in self.links)
 
     @property
     def first_break(self) -> Link | None:
@@ -109,12 +109,6 @@ class ModuleAnswer(NamedTuple):
                 if link.status is status:
                     return link
         return None
-
-
-def combine(statuses: Iterable[Status]) -> Status:
-    """The worst of several statuses; what is wrong for sure is worse than what is not known."""
-    seen = set(statuses)
-    return next((s for s in (Status.STALE, Status.UNKNOWN) if s in seen), Status.FRESH)
 
 
 def judge_machine(build: Build, facts: Facts, *, any_loaded: bool = False) -> tuple[ModuleAnswer, ...]:

@@ -9,6 +9,7 @@ it is never fresh.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ from kdeps.staleness.inspection import Inspect
 from kdeps.staleness.reasons import Finding, Status
 from kdeps.system.errors import KdepsError
 
-_ORDER = {Status.FRESH: 0, Status.UNKNOWN: 1, Status.STALE: 2}
+SEVERITY = {Status.FRESH: 0, Status.UNKNOWN: 1, Status.STALE: 2}
+"""What is wrong for sure is worse than what is not known."""
 
 
 class ScopedResult(NamedTuple):
@@ -72,9 +74,9 @@ class ScopeResults(NamedTuple):
         return tuple(part.result for part in self.parts if part.result is not None)
 
 
-def worst(statuses: tuple[Status, ...]) -> Status:
+def worst(statuses: Iterable[Status]) -> Status:
     """The status of many: nothing judged is unknown."""
-    return max(statuses, key=_ORDER.__getitem__, default=Status.UNKNOWN)
+    return max(statuses, key=SEVERITY.__getitem__, default=Status.UNKNOWN)
 
 
 def with_problems(part: ScopedResult, problems: tuple[Problem, ...]) -> ScopedResult:
