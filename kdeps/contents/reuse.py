@@ -40,13 +40,8 @@ class Reuser:
             tell: Is told what was done, a sentence at a time.
             shared: Opens the steps of others.
         """
-        self._check, self._environ, self._locked, self._tell, self._open_shared = (
-            check,
-            environ,
-            locked,
-            tell,
-            shared,
-        )
+        self._check, self._environ, self._locked = check, environ, locked
+        self._tell, self._open_shared = tell, shared
 
     def reuse(self, result: CheckResult, *, restored: bool) -> CheckResult:
         """Leave to make only what it has to build, and return what is stale then, by time or by content.

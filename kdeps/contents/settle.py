@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdeps.contents.inputs import configuration_inputs, configuration_outputs, configuration_target
 from kdeps.contents.memory import save_memory
 from kdeps.staleness.new_times import plan_new_times
-from kdeps.system.stat import stamp_of
+from kdeps.system.stat import mtime_ns, stamp_of
 
 if TYPE_CHECKING:
     from kdeps.contents.recall import Recollection
@@ -67,12 +67,7 @@ def _plan_configuration(
     """Give the synced configuration the time of what it was synced from, so that syncconfig does not run."""
     if not recalled.configuration_proven:
         return []
-    newest = 0
-    for path in configuration_inputs(result.tree, environ):
-        try:
-            newest = max(newest, os.stat(path).st_mtime_ns)
-        except OSError:
-            continue
+    newest = max(map(mtime_ns, configuration_inputs(result.tree, environ)), default=0)
     paths = [p for p in configuration_outputs(result.tree) if os.stat(p).st_mtime_ns < newest]
     target = configuration_target(result.tree)
     return [Settling("include/config/auto.conf", target, tuple(reversed(paths)), newest)] if paths else []
@@ -109,10 +104,10 @@ def carry_out(
         done += 1
         moved[one.target] = one.mtime_ns
     records = {rule.target for rule in result.graph.rules if rule.record is not None}
-    for target, mtime_ns in moved.items():
+    for target, moved_ns in moved.items():
         # Of a step without a record the time of its target tells when it ran.
         if target in entries and target not in records:
-            entries[target] = entries[target]._replace(built_ns=mtime_ns)
+            entries[target] = entries[target]._replace(built_ns=moved_ns)
     if moved.keys() & entries.keys() - records:
         save_memory(memory, result.tree.objtree, environ, whole=result.rules.whole)
     return done
