@@ -47,7 +47,6 @@ class Assertion(NamedTuple):
     """One assertion that is left, with the way that leads to it."""
 
     path: str
-    """The object."""
     text: str
     location: Location | None
     """Of the assertion itself; its file is absolute where that file exists."""

@@ -30,7 +30,6 @@ class Answer(NamedTuple):
     """A verdict, and how it came about."""
 
     result: CheckResult
-    """What is printed."""
     by_time: CheckResult | None
     """The verdict by time, where contents decided."""
     recalled: Recollection | None

@@ -177,7 +177,6 @@ def failure_document(result: CheckResult, failure: Failure, *, allowed: bool) ->
 
 
 MAX_FRAMES = 20
-"""Frames in a list without ``--all``."""
 
 
 def write_frames(pen: TextOutput, result: CheckResult, measured: Measured, *, every: bool) -> None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kdeps.staleness.check import CheckResult
 
 VARIABLE = "KDEPS_STORE"
-"""Names the store that is shared with others (``kdeps.system.remote``)."""
 
 
 def reuse_contents(

@@ -81,7 +81,6 @@ class ContentVerdict(NamedTuple):
     """With notes on files that came late."""
     recalled: Recollection | None
     late: dict[str, Rule]
-    """Those files."""
 
 
 def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdict:

@@ -57,7 +57,6 @@ class UnpackedPlan(NamedTuple):
     """What to do with an unpacked tree."""
 
     right: int
-    """How many steps are right."""
     wrong: dict[str, str]
     """Target → why it is to be built again; in the order of the build."""
     follows: frozenset[str]

@@ -43,7 +43,6 @@ class Request(NamedTuple):
     words: tuple[str, ...]
     """The words of the kernel's make: the assignments that it inherits, then its own arguments."""
     args: MakeArgs
-    """Of ``words``."""
     in_job_server: bool
     """An outer make lends its job slots."""
     indirect: bool = False

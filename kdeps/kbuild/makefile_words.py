@@ -14,7 +14,6 @@ VARIABLES = frozenset(
         "KBUILD_OUTPUT", "KBUILD_EXTMOD", "CC", "RUSTC",
     )
 )  # fmt: skip
-"""Variables that say what is built, where and by what."""
 _SPELLED = (
     "ARCH", "LLVM", "CROSS_COMPILE", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "RUSTC", "LLVM_IAS", "KCFLAGS", "KCPPFLAGS",
     "KRUSTFLAGS", "KAFLAGS", "KBUILD_EXTRA_SYMBOLS", "KBUILD_MODPOST_WARN", "LOCALVERSION", "HOSTCC", "HOSTRUSTC",

@@ -21,7 +21,6 @@ from kdeps.system.stat import find_stamp
 
 _TIMEOUT_S = 20
 _KEPT = 64
-"""How many answers are kept; the oldest go first."""
 _COMPILER = re.compile(r"(?:[\w.+]+-)*(?:gcc|cc|clang|rustc|bindgen|make|gmake)(?:-?[\d.]+)?(?:-\w+)?")
 """The name of a program that is what it is called. Any other behind such a name (ccache, snap, mise) is a
 switch: it finds the compiler by rules of its own, so it is asked every time. rustup's rules are known."""

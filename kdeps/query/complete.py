@@ -38,7 +38,6 @@ VARIABLES: dict[str, str] = {
     "KRUSTFLAGS=": "more flags for rustc",
     "KCFLAGS=": "more flags for the C compiler",
 }
-"""Variables of a kernel build, with what each is for."""
 _FOLDERS = frozenset(("M", "O", "MO", "KDIR", "KERNEL_SRC", "KBUILD_OUTPUT", "KBUILD_EXTMOD"))
 _VALUES = {
     "LLVM": ("1",), "V": ("0", "1", "2"), "W": ("1", "2", "3", "c", "e"), "C": ("1", "2"), "CLIPPY": ("1",),

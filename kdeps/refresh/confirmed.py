@@ -41,7 +41,6 @@ from kdeps.system.cache import Store
 from kdeps.system.stat import FINE_NS, find_stamp
 
 KEPT = 32
-"""How many confirmations are kept; the oldest go first."""
 _PROBED = (
     "READELF",
     "STRIP",

@@ -74,7 +74,6 @@ class Facts(NamedTuple):
     """``#N SMP …`` of the running kernel."""
     boot_id: str = ""
     kernel_id: str | None = None
-    """Build id of the running kernel."""
     loaded: dict[str, LoadedModule] | None = None
     """By module name; None if it is not known which modules are loaded."""
     livepatched: tuple[str, ...] = ()

@@ -37,7 +37,6 @@ _MAX_NAME = 4096
 _FILE_TYPE, _REGULAR = 0o170000, 0o100000
 _TRAILER = "TRAILER!!!"
 _KEPT = 16
-"""How many initramfs files are remembered."""
 
 
 Built = Mapping[str, str | None]

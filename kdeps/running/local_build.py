@@ -25,7 +25,6 @@ class LocalFiles:
         self._read: dict[str, tuple[tuple[int, ...], SymbolSizes | None]] = {}
         self._code: dict[tuple[str, Place], MaskedCode | None] = {}
         self.problems: list[str] = []
-        """Files that cannot be read, one line each."""
 
     def look_again(self) -> None:
         """Search for modules again before the next is wanted: a build may have changed them."""

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from kdeps.system.stat import Stamp
 
 KEPT = 32
-"""How many answers are kept; the oldest go first."""
 BUILD = ("make",)
 """How ``kdeps make`` asks: is nothing stale, nothing left for make to do, and every command confirmed?"""
 _NOT_LISTED = -1

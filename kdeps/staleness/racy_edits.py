@@ -57,7 +57,6 @@ class RacyEdit(NamedTuple):
     after_ns: int
     """How long after the compiler had begun to write."""
     before_ns: int
-    """How long before it was done."""
     read: bool
     """Whether it had been read by then for certain."""
 

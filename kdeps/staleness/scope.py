@@ -34,7 +34,6 @@ class ScopedResult(NamedTuple):
     result: CheckResult | None
     """None if it could not be judged at all."""
     error: str = ""
-    """Why not."""
     findings: tuple[Finding, ...] = ()
     """What was found beyond what the check asks."""
     looked_at: tuple[int, int] | None = None

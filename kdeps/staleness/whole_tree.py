@@ -63,7 +63,6 @@ class TreeResult(NamedTuple):
     """Without rules and graph where the last answer still holds; then nothing is stale."""
     rules: int
     files: int
-    """How many of them were looked at."""
     findings: tuple[Finding, ...]
     """What the artifacts say of themselves."""
     problems: tuple[Problem, ...]

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from typing import IO
 
 KIND = "blobs"
-"""The folder of the cache."""
 SPARE_BYTES = 1 << 30
 """How much of the disk is left to others."""
 _FICLONE = 0x40049409

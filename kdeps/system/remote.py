@@ -32,9 +32,7 @@ INSECURE = "KDEPS_STORE_INSECURE"
 MAX_DESCRIPTION = 64 << 20
 """The largest description; one of a module's closure has some 200 kB."""
 WAIT_S = 5.0
-"""How long a server may be silent."""
 TOTAL_S = 30.0
-"""How long all answers of one run may take."""
 _CHUNK = 1 << 20
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

@@ -58,7 +58,6 @@ class Debounce:
         self.writer: Activity | None = None
         """Who was writing when that was last looked up."""
         self.check_s = 0.0
-        """How long the last check took."""
         self.changes = 0
         """Counts what calls an answer in question. The same number means that nothing has happened in between."""
         self._first: float | None = None

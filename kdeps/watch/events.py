@@ -22,7 +22,6 @@ from kdeps.watch.inotify import INSTANCE_LIMIT, USER_LIMIT, Events, Inotify
 from kdeps.watch.interest import Interest, find_interest
 
 INTERVAL_S, MAX_INTERVAL_S = 1.0, 5.0
-"""How often to poll."""
 MAX_SHARE = 0.03
 """Of the time that polling may take; a slow server makes the interval longer."""
 EVENTLESS = re.compile(

@@ -50,16 +50,12 @@ class Options(NamedTuple):
     quiet_s: float = QUIET_S
     only_poll: bool = False
     rebuild: bool = False
-    """Refresh what is stale."""
     fail: bool = False
-    """End with status 1 as soon as something is stale."""
     command: str = ""
-    """To run with each new verdict."""
     on_fresh: str = ""
     """To run after each refresh or build that ended fresh."""
     all_modules: bool = False
     notifier: str = ""
-    """The path of ``notify-send``; empty: no notifications."""
 
 
 class Watch:

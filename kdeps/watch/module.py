@@ -59,7 +59,6 @@ class ModuleStatus(NamedTuple):
     headline: str
     """The root cause that reaches most, in one sentence; empty where all is well."""
     more: int
-    """How many more causes there are."""
     since: float
     """When this verdict came to be: seconds since the epoch."""
     state: Activity = Activity.CURRENT

@@ -37,7 +37,6 @@ class Publisher:
     ) -> None:  # fmt: skip
         self.modules, self.show, self.exec, self.on_fresh = modules, show, exec_, on_fresh
         self.notifier = notifier
-        """The path of ``notify-send``; empty: no notifications."""
         self.service = Service(environ)
         self.socket = StatusSocket(environ)
         self.about: Json = {}

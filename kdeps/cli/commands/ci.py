@@ -32,7 +32,6 @@ class Request(NamedTuple):
     words: tuple[str, ...]
     extent: Scope
     output: CiFormat
-    """For standard output."""
     files: tuple[tuple[CiFormat, str], ...]
     """What else to write, and where."""
     colour: Colour
@@ -45,7 +44,6 @@ class Request(NamedTuple):
     exact: bool
     built: bool
     store: str | None
-    """Where to add what is fresh."""
 
 
 def parse_output(text: str) -> tuple[CiFormat, str]:

@@ -20,7 +20,6 @@ SUFFIXES = {
     ".html": "html", ".htm": "html", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid",
     ".md": "mermaid", ".graphml": "graphml", ".xml": "graphml", ".json": "json",
 }  # fmt: skip
-"""File name suffix → format."""
 
 
 def _format_of(name: str) -> str:

@@ -55,7 +55,6 @@ class Place(NamedTuple):
     cwd: str
     """Where ``words`` mean what they say."""
     words: tuple[str, ...]
-    """make's arguments."""
     file: str = ""
     """The file itself, so that it can be renewed when a record changes; empty: it serves once."""
 

@@ -62,7 +62,6 @@ class Edge(NamedTuple):
     source: int
     target: int
     via: str
-    """The file that is read."""
     taken: bool
     """``make M=…`` takes this step."""
     stale: bool

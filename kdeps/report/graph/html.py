@@ -48,7 +48,6 @@ _WORDS: dict[ReasonKind, str] = {
     ReasonKind.TOOLCHAIN_CHANGED: "the toolchain changed: {detail}",
     ReasonKind.NO_OBJECTS: "{detail}",
 }
-"""What each reason says of the step it stands at."""
 
 
 def render_page(result: CheckResult, *, cwd: str, now_ns: int | None = None) -> str:
