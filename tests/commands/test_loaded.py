@@ -108,40 +108,47 @@ def test_other_debug_information_is_the_same_code(
     assert (answer.status, answer.kinds["installed"], answer.kinds["loaded"]) == (0, "same-code", "same-code")
 
 
-def test_an_old_module_is_loaded(
-    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
-) -> None:
-    """The file is installed, and the old module still runs."""
-    machine.install("updates/nova-core.ko", built.read_bytes())
-    machine.load(build_id_of(old))
+@pytest.mark.parametrize(
+    ("installed", "loaded", "how", "status", "kinds", "help_text"),
+    [
+        # The file is installed, and the old module still runs; without a file insmod is what mends it.
+        ("new", "old", "", 1, {"loaded": "other-link"}, "sudo rmmod nova_core && sudo modprobe nova_core"),
+        ("", "old", "", 1, {"installed": "not-installed"}, "sudo rmmod nova_core && sudo insmod {built}"),
+        # insmod was used, and the next boot would load the old one.
+        ("old", "new", "", 1, {"installed": "other-link", "loaded": "same-link"}, "modules_install INSTALL_MOD_PATH={root} && {depmod}"),
+        # `kdeps loaded && run-the-tests` must not run them without the module.
+        ("new", "", "", 1, {"loaded": "not-loaded"}, "sudo modprobe nova_core"),
+        # An old file that modprobe passes over is no break.
+        ("new", "new", "beside an old one", 0, {"installed": "same-link"}, ""),
+        ("new", "new", "not indexed", 1, {"installed": "not-indexed"}, "{depmod}"),
+        ("new", "new", "deleted behind depmod", 1, {"installed": "file-gone"}, "{depmod}"),
+        # The right file is named; that it is newer than modules.dep is a note of its own.
+        ("new", "new", "after depmod", 0, {"installed": "index-older"}, "{depmod}"),
+    ],
+)  # fmt: skip
+def test_what_is_installed_and_what_runs(
+    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps,
+    installed: str, loaded: str, how: str, status: int, kinds: dict[str, str], help_text: str,
+) -> None:  # fmt: skip
+    """Each may be the module that was built, an older one, or missing; the help mends the first break."""
+    builds = {"new": built, "old": old}
+    if how == "beside an old one":
+        machine.install("kernel/drivers/gpu/nova-core.ko.xz", old.read_bytes(), index=False)
+    if installed:
+        data = builds[installed].read_bytes()
+        file = machine.install("updates/nova-core.ko", data, index=how != "not indexed")
+        if how == "deleted behind depmod":
+            file.unlink()
+        if how == "after depmod":
+            touch_later(file)
+    if loaded:
+        machine.load(build_id_of(builds[loaded]))
     answer = ask(kdeps, tree, machine)
-    assert (answer.status, answer.kinds["loaded"]) == (1, "other-link")
-    assert answer.help == "sudo rmmod nova_core && sudo modprobe nova_core"
-
-
-def test_an_old_module_is_loaded_and_none_installed(
-    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
-) -> None:
-    """Without an installed file insmod is what mends it."""
-    machine.load(build_id_of(old))
-    answer = ask(kdeps, tree, machine)
-    assert (answer.status, answer.kinds["installed"]) == (1, "not-installed")
-    assert answer.help == f"sudo rmmod nova_core && sudo insmod {built}"
-
-
-def test_an_old_module_is_installed(
-    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
-) -> None:
-    """insmod was used, and the next boot would load the old one."""
-    machine.install("updates/nova-core.ko", old.read_bytes())
-    machine.load(build_id_of(built))
-    answer = ask(kdeps, tree, machine)
-    assert (answer.status, answer.kinds["installed"], answer.kinds["loaded"]) == (
-        1,
-        "other-link",
-        "same-link",
-    )
-    assert answer.help.endswith(f"modules_install INSTALL_MOD_PATH={machine.root} && {machine.depmod}")
+    assert answer.status == status
+    assert {stage: answer.kinds[stage] for stage in kinds} == kinds
+    mends = help_text.format(built=built, root=machine.root, depmod=machine.depmod)
+    assert (answer.help or "").endswith(mends)
+    assert bool(answer.help) == bool(help_text)
 
 
 def test_updates_shadow_the_new_file(
@@ -156,41 +163,6 @@ def test_updates_shadow_the_new_file(
     assert str(new) in answer.document["modules"][0]["links"][2]["others"]
 
 
-def test_two_files_of_one_name_and_the_right_one_chosen(
-    tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
-) -> None:
-    """An old file that modprobe passes over is no break."""
-    machine.install("kernel/drivers/gpu/nova-core.ko.xz", old.read_bytes(), index=False)
-    machine.install("updates/nova-core.ko", built.read_bytes())
-    machine.load(build_id_of(built))
-    assert ask(kdeps, tree, machine).status == 0
-
-
-def test_depmod_was_not_run(tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps) -> None:
-    """An installed file that modules.dep does not name is a break."""
-    machine.install("updates/nova-core.ko", built.read_bytes(), index=False)
-    machine.load(build_id_of(built))
-    answer = ask(kdeps, tree, machine)
-    assert (answer.status, answer.kinds["installed"], answer.help) == (1, "not-indexed", machine.depmod)
-
-
-def test_modules_dep_names_a_file_that_is_gone(
-    tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps
-) -> None:
-    """A file that was deleted behind depmod is a break."""
-    machine.install("updates/nova-core.ko", built.read_bytes()).unlink()
-    machine.load(build_id_of(built))
-    assert ask(kdeps, tree, machine).kinds["installed"] == "file-gone"
-
-
-def test_modules_dep_is_older(tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps) -> None:
-    """The right file is named; that it is newer than modules.dep is a note of its own."""
-    touch_later(machine.install("updates/nova-core.ko", built.read_bytes()))
-    machine.load(build_id_of(built))
-    answer = ask(kdeps, tree, machine)
-    assert (answer.status, answer.kinds["installed"], answer.help) == (0, "index-older", machine.depmod)
-
-
 def test_the_file_is_left_over_from_before_it_was_built_in(
     tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps
 ) -> None:
@@ -201,17 +173,6 @@ def test_the_file_is_left_over_from_before_it_was_built_in(
     answer = ask(kdeps, tree, machine)
     assert (answer.status, answer.kinds["installed"], answer.kinds["loaded"]) == (1, "left-over", "built-in")
     assert answer.help == f"sudo rm {file} && {machine.depmod}"
-
-
-def test_not_loaded(tree: Miniature, machine: Machine, built: Path, kdeps: RunKdeps) -> None:
-    """`kdeps loaded && run-the-tests` must not run them without the module."""
-    machine.install("updates/nova-core.ko", built.read_bytes())
-    answer = ask(kdeps, tree, machine)
-    assert (answer.status, answer.kinds["loaded"], answer.help) == (
-        1,
-        "not-loaded",
-        "sudo modprobe nova_core",
-    )
 
 
 @pytest.mark.parametrize("state", ["coming", "going"])
