@@ -21,8 +21,6 @@ from kdeps.system.errors import UsageError
 if TYPE_CHECKING:
     from kdeps.staleness.answers import Question
 
-NICENESS = 5
-"""An answer is kept in a moment, and the next check may come soon."""
 _ELAPSED = '"elapsed_ms": '
 
 
@@ -55,7 +53,7 @@ def find_answer(question: Question, *, exact: bool) -> int:
     if answer.keepable:
         from kdeps.system.background import run_in_background
 
-        run_in_background(lambda: keep(question, answer, started_ns), question.environ, NICENESS)
+        run_in_background(lambda: keep(question, answer, started_ns), question.environ)
     return exit_of(answer.result.verdict.status)
 
 

@@ -108,7 +108,7 @@ def _find_build(words: tuple[str, ...], named: tuple[str, ...], cwd: str, enviro
     if paths := question.recall():
         tree = find_tree(words, cwd, environ)
         return read_build(fresh_result(tree, Rules((), (), frozenset()), (), started), paths)
-    from kdeps.cli.checking import NICENESS, judge, keep_value
+    from kdeps.cli.checking import judge, keep_value
     from kdeps.system.background import run_in_background
 
     answer = judge(question)
@@ -117,7 +117,7 @@ def _find_build(words: tuple[str, ...], named: tuple[str, ...], cwd: str, enviro
         raise KdepsError(_nothing_built(named[0].partition("=")[2]))
     if answer.keepable and all(module.sources is Status.FRESH for module in build.modules):
         found = [module.path for module in build.modules]
-        run_in_background(lambda: keep_value(question, answer, found, started_ns), environ, NICENESS)
+        run_in_background(lambda: keep_value(question, answer, found, started_ns), environ)
     return build
 
 

@@ -16,6 +16,7 @@ step whose tools, scripts and symbols are the same are taken back.
 from __future__ import annotations
 
 import os
+import time
 
 from kdeps import TYPE_CHECKING, NamedTuple
 from kdeps.contents.digest import Hasher
@@ -30,7 +31,7 @@ from kdeps.contents.inputs import (
 )
 from kdeps.contents.late import find_late, note_late
 from kdeps.contents.memory import GONE, Entry, Memory, load_memory, unpack
-from kdeps.kbuild.rule import Rule
+from kdeps.kbuild.rule import Owner, Rule
 from kdeps.staleness.judge import conclude, direct_reasons
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status, Verdict
 from kdeps.staleness.snapshot import find_mtime_ns
@@ -138,6 +139,8 @@ class _Recall:
         self.changed: set[str] = set()
         self._same: dict[int, bool] = {}
         self._shadows: Shadows | None = None
+        self._now_ns = time.time_ns()
+        self._other_values = self._find_other_values()
 
     # -- one row -------------------------------------------------------------------
 
@@ -180,15 +183,18 @@ class _Recall:
                 moved.append(at)
         return frozenset(moved)
 
+    def _find_other_values(self) -> frozenset[int]:
+        """Rows of configuration symbols that have another value now."""
+        symbols = (at for at, name in enumerate(self.memory.paths) if name.startswith("CONFIG_"))
+        return frozenset(at for at in symbols if not self.is_same(at))
+
     # -- one rule ------------------------------------------------------------------
 
     def covers(self, entry: Entry, rule: Rule) -> bool:
-        """Whether an entry describes the artifact that is there now."""
-        return (
-            entry.built_ns == built_ns(rule, self.result.snapshot.mtime_ns)
-            and entry.command == command_digest(rule)
-            and all(map(self.is_same, unpack(entry.outputs)))
-        )
+        """Whether an entry describes the step that ran last."""
+        return entry.built_ns == built_ns(
+            rule, self.result.snapshot.mtime_ns
+        ) and entry.command == command_digest(rule)
 
     def is_firm(self, entry: Entry, rule: Rule, inputs: list[str]) -> bool:
         """Whether tools, scripts and symbols are the same, and no other file stands in for an input."""
@@ -208,8 +214,9 @@ class _Recall:
         entry = self.memory.entries.get(rule.target)
         if entry is None:
             return reasons
-        rows = unpack(entry.decides)
-        if not reasons and moved.isdisjoint(rows):
+        rows, outputs = unpack(entry.decides), unpack(entry.outputs)
+        values = self._other_values.intersection(unpack(entry.also)) if self._other_values else ()
+        if not (reasons or values) and moved.isdisjoint(rows) and moved.isdisjoint(outputs):
             return reasons
         unreadable = self.result.snapshot.unreadable
         changed = [
@@ -217,8 +224,11 @@ class _Recall:
             for at in rows
             if at in moved and self.memory.paths[at] not in unreadable and not self.is_same(at)
         ]
-        if not (reasons or changed) or not self.covers(entry, rule):
+        edited = [at for at in outputs if at in moved and not self.is_same(at)]
+        if not (reasons or changed or edited or values) or not self.covers(entry, rule):
             return reasons
+        if edited:
+            return reasons or self._judge_edited(edited, rule)
         inputs = deciding_inputs(rule)
         known = {self.memory.paths[at] for at in rows}
         kept = list(reasons)
@@ -238,7 +248,33 @@ class _Recall:
             if path not in named and path in inputs:
                 self.changed.add(rule.target)
                 kept.append(self._content_changed(at, path, target))
+        for at in sorted(values):
+            name = self.memory.paths[at].removeprefix("CONFIG_")
+            path = f"{rule.config_dir}/include/config/{name}"
+            if path not in named:
+                self.changed.add(rule.target)
+                then, now = (
+                    value.decode("utf-8", "replace")
+                    for value in (self.memory.digests[at], self.around.symbol(name))
+                )
+                detail = f"was {then} when it was built, and is {now}"
+                kept.append(
+                    Reason(ReasonKind.CONTENT_CHANGED, False, path, find_mtime_ns(path), target, detail)
+                )
         return tuple(kept)
+
+    def _judge_edited(self, edited: list[int], rule: Rule) -> tuple[Reason, ...]:
+        """What was generated for the kernel and has another content since would be used as it is."""
+        if rule.owner is not Owner.KERNEL or self.result.rules.whole:
+            return ()  # a module may be stripped or signed, and a later step of the whole kernel may add to an output
+        times = self.result.snapshot.mtime_ns
+        paths = [path for at in edited if (path := self.memory.paths[at]) in times]
+        self.changed.update({rule.target} if paths else ())
+        detail = "has other content than its step wrote"
+        return tuple(
+            Reason(ReasonKind.CONTENT_CHANGED, False, path, times[path], times.get(rule.target), detail)
+            for path in paths
+        )
 
     def _content_changed(self, at: int, path: str, target: int | None) -> Reason:
         mtime = self.result.snapshot.mtime_ns.get(path)
@@ -252,8 +288,8 @@ class _Recall:
 
     def is_refuted(self, reason: Reason, rule: Rule, same: set[str]) -> bool:
         """Whether contents take back a reason that time gave."""
-        if reason.kind not in _BY_TIME:
-            return False
+        if reason.kind not in _BY_TIME or (reason.mtime_ns or 0) > self._now_ns:
+            return False  # no output gets a time of the future, so make would run the step all the same
         if reason.kind is ReasonKind.INTERRUPTED:
             return reason.path in rule.outputs[1:]  # all outputs have the content they had together
         symbol = reason.path.rpartition("/include/config/")[2]

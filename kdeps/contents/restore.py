@@ -25,11 +25,10 @@ from kdeps.contents.memory import GONE, Memory, load_memory, save_memory, unpack
 from kdeps.contents.shadows import Shadows
 from kdeps.contents.steps import Index, Step, load_index, save_index
 from kdeps.formats.kconfig import parse_symbols
-from kdeps.kbuild.configuration import read_configuration
 from kdeps.kbuild.rule import Action
 from kdeps.staleness.reasons import ReasonKind
 from kdeps.system.blobs import Blobs
-from kdeps.system.files import write_file
+from kdeps.system.files import read_text, write_file
 from kdeps.system.stat import mtime_ns, stamp_of
 
 if TYPE_CHECKING:
@@ -181,20 +180,27 @@ class _Restorer:
     # -- the configuration ---------------------------------------------------------------
 
     def restore_configuration(self) -> bool:
-        """Put back what syncconfig would write, and touch the stamps of symbols that get another value."""
+        """Put back what syncconfig would write."""
         target = configuration_target(self._tree)
         step = self._find(target)
         if step is None:
             return False
-        before = parse_symbols(read_configuration(self._tree).auto_conf)
         if not self._place(step):
             return False
-        after = parse_symbols(read_configuration(self._tree).auto_conf)
+        self._save()
+        return True
+
+    def _touch_symbols(self, synced: str) -> None:
+        """Touch the stamps of the symbols that get another value, before the configuration has it: as syncconfig does.
+
+        Whoever is killed between the two leaves steps that run once too often.
+        """
+        before, after = (
+            parse_symbols(read_text(path)) for path in (configuration_target(self._tree), synced)
+        )
         for name in before.keys() | after.keys():
             if before.get(name) != after.get(name):
                 write_file(f"{self._tree.objtree}/include/config/{name.removeprefix('CONFIG_')}", b"")
-        self._save()
-        return True
 
     # -- the steps -----------------------------------------------------------------------
 
@@ -268,18 +274,19 @@ class _Restorer:
         if not self.blobs.has_all(wanted):
             return False
         modes = dict(zip(paths, step.modes, strict=True))
-        temporary = {
-            path: f"{path}.{os.getpid()}.kdeps-new" for path in (*new, *([record] if record else ()))
-        }
+        temporary = {path: _temporary(path) for path in (*new, *([record] if record else ()))}
         try:
             for path, digest in (*outputs, *([(record, recorded)] if record else ())):
                 if path in temporary:
                     os.makedirs(os.path.dirname(path), exist_ok=True)
+                    _unlink(temporary[path])  # of a run that was killed
                     self.blobs.copy_out(digest, temporary[path], modes.get(path, 0o644))
         except OSError:
             for path in temporary.values():
                 _unlink(path)
             return False
+        if step.target == configuration_target(self._tree) and step.target in temporary:
+            self._touch_symbols(temporary[step.target])
         if record:
             _unlink(record)
         for path, digest in reversed(outputs):
@@ -339,6 +346,12 @@ class _Restorer:
             builds[:] = [build for build in builds if build is not step]
         save_memory(self._memory, self._tree.objtree, self._environ)
         save_index(self._index, self._tree.objtree, self._environ)
+
+
+def _temporary(path: str) -> str:
+    """Where a file is made before it replaces another one: git does not list that name, and ``make clean`` removes it."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.tmp_kdeps_{name}"
 
 
 def _is_ours(path: str) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from kdeps.staleness.check import CheckResult
 
-VERSIONS = 8
+VERSIONS = 32
 """How many builds of one target are kept; the one that was used longest ago goes first."""
 KEPT_TREES = 32
 _LINKED = (".ko", ".a", ".mod", ".mod.c", ".mod.o", "modules.order", "Module.symvers", "vmlinux", "vmlinux.o")

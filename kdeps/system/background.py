@@ -14,14 +14,16 @@ TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh bui
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NICENESS = 5
+
 
 def run_in_background(
-    action: Callable[[], object], environ: dict[str, str], niceness: int = 19, *, at_once: bool = False
+    action: Callable[[], object], environ: dict[str, str], *, at_once: bool = False
 ) -> None:
     """Run an action that remembers something in a process of its own.
 
-    The process has no terminal, no open file of its parent's and a low priority; with a niceness of 19 it waits while
-    others keep the machine busy. It waits for its parent to end, unless ``at_once``, because the parent may still run
+    The process has no terminal, no open file of its parent's and a lower priority; not the lowest, with which it would
+    come too late on a busy machine: after the next change of branch. It waits for its parent to end, unless ``at_once``, because the parent may still run
     make.
     """
     if cache_directory(environ).startswith(os.devnull):
@@ -38,7 +40,7 @@ def run_in_background(
     try:
         os.setsid()
         if not os.fork():
-            _detach(ending, niceness)
+            _detach(ending)
             if not at_once:
                 select.select([ending], [], [])
             os.close(ending)
@@ -52,10 +54,10 @@ def run_in_background(
     os._exit(0)
 
 
-def _detach(ending: int, niceness: int) -> None:
+def _detach(ending: int) -> None:
     """Let go of the terminal, of pipes and of the job server."""
     discard_output(0, 1, 2)
     os.closerange(3, ending)
     os.closerange(ending + 1, os.sysconf("SC_OPEN_MAX"))
     os.chdir("/")
-    os.nice(niceness)
+    os.nice(_NICENESS)

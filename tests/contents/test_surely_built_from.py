@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps
-from tests.support.memory import SOURCE, M, take
+from tests.support.memory import SOURCE, M, edit_behind_mtime, take
 
 HELPER = "rust/helpers/device.c"
 RUST = "rust/kernel.o"
@@ -89,3 +91,36 @@ def test_a_command_that_kbuild_does_not_compare(
     built.touch(HELPER)
     assert kdeps(built, "make", M, *words).returncode == 0
     assert "rust_helper_feature" in (built.objtree / "rust/helpers/helpers.o").read_text()
+
+
+def test_a_configuration_that_came_behind_its_stamps(built: Miniature, kdeps: RunKdeps) -> None:
+    """Killed after auto.conf was put back and before the stamps of its symbols: no time shows it."""
+    take(built)
+    configured = (built.objtree / "include/config/auto.conf", built.objtree / ".config")
+    for path in configured:
+        st = path.stat()
+        path.write_text(path.read_text().replace("CONFIG_RUST_OVERFLOW_CHECKS=y\n", ""))
+        os.utime(path, ns=(st.st_mtime_ns, st.st_mtime_ns))
+    said = kdeps(built, "check", M)
+    assert said.returncode == 1
+    assert "was y when it was built, and is n" in said.stdout
+
+
+def test_a_generated_source_edited_behind_its_time(built: Miniature, kdeps: RunKdeps) -> None:
+    """The step that wrote it is stale, so that nothing is compiled from the edited one."""
+    take(built)
+    generated = built.objtree / "rust/bindings/bindings_generated.rs"
+    before = generated.read_bytes()
+    edit_behind_mtime(generated)
+    assert kdeps(built, "check", M).returncode == 1
+    assert kdeps(built, "make", M).returncode == 0
+    assert generated.read_bytes() == before
+
+
+def test_a_source_of_the_future_is_not_only_touched(built: Miniature, kdeps: RunKdeps) -> None:
+    """make compiles it each time, and no output may get a time of the future: settling would not help."""
+    take(built)
+    later = time.time() + 3600
+    os.utime(built.srctree / SOURCE, (later, later))
+    said = kdeps(built, "check", M)
+    assert (said.returncode, "in the future" in said.stdout, "settle" in said.stdout) == (1, True, False)
