@@ -18,6 +18,7 @@ from kdeps.cli.make_messages import (
     say_left,
     say_waiting,
 )
+from kdeps.cli.settling import reuse_locked
 from kdeps.formats.makeflags import kernel_environment
 from kdeps.kbuild.make_command import Request
 from kdeps.refresh.judging import check_with_kbuild_once
@@ -152,6 +153,8 @@ def _carry_out(
         say(f"refreshed in {time.monotonic() - started:.1f} s")
         return
     for goal in plan.goals:
+        if goal == REFRESH_GOAL != plan.goals[0]:
+            reuse_locked(request, cwd, environ)  # of the configuration that is synced now
         command = kernel_command(tree, cwd, goal, in_job_server=request.in_job_server)
         say(f"refreshing: {shell_joined(command)}", folded=False)
         watch = terminal_watch()

@@ -34,6 +34,13 @@ def reuse_contents(
     return _make_reuser(check, environ).reuse(result, restored=restored)
 
 
+def reuse_locked(request: Request, cwd: str, environ: dict[str, str]) -> None:
+    """Settle and put back what is known by content, in the middle of a refresh that keeps others out."""
+    check = partial(check_build, request.words, cwd, environ)
+    reuser = Reuser(check, environ, _tolerant, say, partial(_open_shared, environ))
+    reuser.reuse(check(), restored=True)
+
+
 def settle(result: CheckResult, environ: dict[str, str]) -> tuple[Settling, ...]:
     """Give outputs that are proven their times, while no other kdeps refreshes the tree."""
     return _make_reuser(lambda: result, environ).settle(result)
@@ -58,16 +65,24 @@ def _open_shared(environ: dict[str, str], result: CheckResult) -> SharedSteps | 
 
 
 @contextmanager
+def _tolerant(result: CheckResult, otherwise: str) -> Iterator[None]:
+    """Where a file cannot be written, say so and go on."""
+    try:
+        yield
+    except OSError as error:
+        say(f"note: {error.filename or result.tree.objtree}: {error.strerror}: {otherwise}")
+
+
+@contextmanager
 def _locked(environ: dict[str, str], result: CheckResult, otherwise: str) -> Iterator[None]:
-    """Keep other refreshes of the tree out; where a file cannot be written, say so and go on."""
+    """Do so, and keep other refreshes of the tree out."""
     from kdeps.system.lock import take_lock
 
     objtree = result.tree.objtree
     lock = take_lock(objtree, environ, lambda pid: say_waiting(pid, objtree))
     try:
-        yield
-    except OSError as error:
-        say(f"note: {error.filename or objtree}: {error.strerror}: {otherwise}")
+        with _tolerant(result, otherwise):
+            yield
     finally:
         lock.release()
 

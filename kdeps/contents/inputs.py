@@ -151,8 +151,11 @@ def built_ns(rule: Rule, mtime_ns: dict[str, int]) -> int | None:
 
 
 def is_remembered(rule: Rule) -> bool:
-    """Whether the memory has entries for such a step. A filechk step runs every time."""
-    return rule.action is not Action.FILECHK
+    """Whether the memory has entries for such a step.
+
+    A filechk step runs every time; what it wrote follows from its prerequisites, if it has any.
+    """
+    return rule.action is not Action.FILECHK or bool(rule.prerequisites)
 
 
 def command_digest(rule: Rule) -> bytes:

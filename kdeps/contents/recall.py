@@ -31,7 +31,7 @@ from kdeps.contents.inputs import (
 )
 from kdeps.contents.late import find_late, note_late
 from kdeps.contents.memory import GONE, Entry, Memory, load_memory, unpack
-from kdeps.kbuild.rule import Owner, Rule
+from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.judge import conclude, direct_reasons
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status, Verdict
 from kdeps.staleness.snapshot import find_mtime_ns
@@ -212,8 +212,8 @@ class _Recall:
     ) -> tuple[Reason, ...]:
         """Replace what time says of a rule by what contents say, where the memory knows."""
         entry = self.memory.entries.get(rule.target)
-        if entry is None:
-            return reasons
+        if entry is None or rule.action is Action.FILECHK:
+            return reasons  # a filechk step runs each time, and leaves what is right as it is
         rows, outputs = unpack(entry.decides), unpack(entry.outputs)
         values = self._other_values.intersection(unpack(entry.also)) if self._other_values else ()
         if not (reasons or values) and moved.isdisjoint(rows) and moved.isdisjoint(outputs):

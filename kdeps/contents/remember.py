@@ -148,6 +148,8 @@ class _Taker:
             return None
         if not self.is_old_enough(self.around.tools.newest_ns(), rule.record, built):
             return None
+        if rule.action is Action.FILECHK and any(self.last_change(path) > built for path in deciding):
+            return None  # what the step wrote last is not known to be made from these
         decides, more = self.rows(deciding), self.rows(also)
         outputs = self.rows(rule.outputs)
         if decides is None or more is None or outputs is None:
@@ -160,6 +162,16 @@ class _Taker:
         more.append(memory.add(TOOLS, self.around.tools.identity(), None))
         shadows = self.shadows.digest(folders, deciding)
         return Entry(command_digest(rule), built, pack(decides), pack(more), pack(outputs), shadows)
+
+    def last_change(self, path: str) -> int:
+        """When a file got its content: an artifact when its step ran, any other at its ctime."""
+        producer = self.result.graph.producers.get(path)
+        if producer is not None:
+            return self.built.get(self.result.graph.rules[producer].target, 0)
+        stamp = self.hasher.look(path)[0]
+        if stamp is None:
+            return 0
+        return stamp[3] if path in self.synced else stamp[4]
 
     def was_read(self, path: str, rule: Rule, built: int) -> bool:
         """Whether what a file has now is what a step read, or passed over, when it ran."""

@@ -224,11 +224,25 @@ class _Restorer:
             if maker is not None:
                 self._restore(maker)
         rule = self._rules.get(target)
-        if not self._is_to_run(target) or (rule and rule.action is Action.FILECHK):
-            return  # of a filechk step make replaces the output only where its content would differ
+        if rule and rule.action is Action.FILECHK:
+            self._restore_generated(target)
+            return
+        if not self._is_to_run(target):
+            return
         step = self._find(target)
         if step is None or not self._place(step):
             self._left.update(rule.outputs if rule else (target,))
+
+    def _restore_generated(self, target: str) -> None:
+        """Put back what a filechk step would write: from the same contents, by the same Makefiles.
+
+        Where it would write what is there, the file keeps its time; where that is not known, make decides.
+        """
+        step = self._find(target)
+        if step is None or step.commands != self._commands:
+            return
+        if not self._is_there(self._index.contents(step.entry.outputs)):
+            self._place(step)
 
     def _inputs(self, target: str) -> list[str]:
         rule = self._rules.get(target)

@@ -18,7 +18,14 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdeps.contents.digest import Hasher, is_copied
-from kdeps.contents.inputs import Surroundings, base_of, built_ns, command_digest, configuration_target
+from kdeps.contents.inputs import (
+    Surroundings,
+    base_of,
+    built_ns,
+    command_digest,
+    configuration_target,
+    is_remembered,
+)
 from kdeps.contents.memory import GONE, Entry, Memory, Table, unpack
 from kdeps.contents.remember import remember
 from kdeps.contents.shadows import searched_folders
@@ -114,6 +121,8 @@ def _store(environ: dict[str, str]) -> Store:
 
 def is_kept(rule: Rule) -> bool:
     """Whether steps of this kind are kept."""
+    if rule.action is Action.FILECHK:
+        return is_remembered(rule) and rule.owner is Owner.KERNEL
     if rule.action is not Action.IF_CHANGED or rule.record is None or rule.target.endswith(_LINKED):
         return False
     return rule.owner is Owner.KERNEL or (rule.owner is Owner.MODULE and rule.source is not None)

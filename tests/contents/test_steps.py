@@ -99,6 +99,40 @@ def test_a_flag_of_a_makefile_there_and_back_compiles_nothing(kept: Miniature, k
     assert digests(kept) == by_there
 
 
+def test_what_is_generated_each_time_comes_back_as_well(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Another symbol changes the target of rustc; with what was generated for it, all that was compiled for it is there."""
+    config = tree.objtree / ".config"
+    here = config.read_text()
+    there = here.replace("# CONFIG_DEBUG_INFO is not set", "CONFIG_DEBUG_INFO=y")
+    assert here != there
+    tree.append(SOURCE, "// built here\n")
+    target = tree.objtree / "scripts/target.json"
+    target.unlink()
+    build(tree, kdeps)
+    generated = target.read_bytes()
+    config.write_text(there)
+    assert any("core.o" in step for step in build(tree, kdeps))
+    assert target.read_bytes() != generated
+    config.write_text(here)
+    assert [step for step in build(tree, kdeps) if ".mod.o" not in step] == []
+    assert target.read_bytes() == generated
+
+
+def test_after_a_configuration_was_synced_what_was_built_in_it_comes_back(
+    tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """A branch has one more symbol: .config, which is not in git, is another one only after olddefconfig."""
+    names = [tree.srctree / "rust/kernel/Kconfig", tree.srctree / SOURCE]
+    here = [path.read_text() for path in names]
+    there = [here[0] + '\nconfig RUST_MORE\n\tbool "more"\n\tdefault y\n', here[1] + "// more\n"]
+    ran = []
+    for texts in (there, here, there, here):
+        for path, text in zip(names, texts, strict=True):
+            path.write_text(text)
+        ran.append([step for step in build(tree, kdeps) if "RUSTC" in step])
+    assert [bool(steps) for steps in ran] == [True, True, False, False]
+
+
 def test_a_configuration_that_was_built_before_compiles_nothing(kept: Miniature, kdeps: RunKdeps) -> None:
     """A symbol there and back: neither syncconfig nor a compiler runs."""
     first = digests(kept)
