@@ -89,15 +89,18 @@ def _make_sure(
 
 def _make_one_sure(request: Request, on_stale: OnStale | None, cwd: str, environ: dict[str, str]) -> bool:
     """Do so for one of the modules that make would build."""
-    from functools import partial
-
     from kdeps.cli.settling import reuse_contents
+    from kdeps.contents.recall import judge_contents
     from kdeps.refresh.judging import check_with_kbuild_once
     from kdeps.refresh.plan import plan_refresh
     from kdeps.staleness.reasons import Status
 
-    restored = on_stale in (None, OnStale.REBUILD) and not request.dry_run
-    judge = partial(reuse_contents, request, restored, cwd, environ)
+    def judge(result: CheckResult) -> CheckResult:
+        if request.dry_run:
+            return judge_contents(result, environ).result
+        restored = on_stale in (None, OnStale.REBUILD)
+        return reuse_contents(request, restored, cwd, environ, result)
+
     result = check_with_kbuild_once(request, cwd, environ, judge)
     if result is None:
         return False

@@ -24,6 +24,8 @@ _KIND = "builds"
 KEPT = 32
 """How many trees are remembered; the one that was written longest ago goes first."""
 GONE = b""
+DOUBT = b"?"
+"""In place of the hash of an input that was changed while its step ran: no file has it."""
 """The hash of a file that is not there."""
 CONFIGURATION = "include/config/auto.conf"
 """The name of the step that syncs the configuration, which leaves no record."""
@@ -47,6 +49,10 @@ class Entry(NamedTuple):
     """Positions of every file that the step wrote."""
     shadows: bytes
     """Hash of the names that could stand in for an input (``kdeps.contents.shadows``)."""
+
+    def is_doubtful(self) -> bool:
+        """Whether sources were changed while the step ran; only they, and the outputs, are known then."""
+        return not self.also
 
 
 class Table:
@@ -131,7 +137,7 @@ def find_built_from(memory: Memory, target: str) -> dict[str, bytes] | None:
     waiting, seen = [target], {target}
     while waiting:
         entry = memory.entries.get(waiting.pop())
-        if entry is None:
+        if entry is None or entry.is_doubtful():
             return None
         for at in unpack(entry.decides):
             path = memory.paths[at]

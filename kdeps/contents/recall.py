@@ -30,7 +30,7 @@ from kdeps.contents.inputs import (
     deciding_inputs,
 )
 from kdeps.contents.late import find_late, note_late
-from kdeps.contents.memory import GONE, Entry, Memory, load_memory, unpack
+from kdeps.contents.memory import DOUBT, GONE, Entry, Memory, load_memory, unpack
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.judge import conclude, direct_reasons
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status, Verdict
@@ -278,7 +278,9 @@ class _Recall:
 
     def _content_changed(self, at: int, path: str, target: int | None) -> Reason:
         mtime = self.result.snapshot.mtime_ns.get(path)
-        if self.memory.digests[at] == GONE:
+        if self.memory.digests[at] == DOUBT:
+            detail = "was changed while it was compiled"
+        elif self.memory.digests[at] == GONE:
             detail = "was not there when it was built"
         elif mtime is None:
             detail = "is gone"

@@ -32,7 +32,7 @@ from kdeps.contents.inputs import (
     deciding_inputs,
     is_remembered,
 )
-from kdeps.contents.memory import GONE, Entry, Memory, pack, unpack, update_memory
+from kdeps.contents.memory import DOUBT, GONE, Entry, Memory, pack, unpack, update_memory
 from kdeps.contents.shadows import Shadows, searched_folders
 from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild.rule import Action, Rule
@@ -58,14 +58,15 @@ def remember(
     What changed after ``since_ns``, when kdeps began, is not remembered, nor are the targets ``but``, against which
     something else speaks.
     """
-    edits = find_racy_edits(result.graph.rules, result.snapshot.mtime_ns)
-    doubtful = but.union(edit.rule.target for edit in edits)
+    edited: dict[str, list[str]] = {}
+    for edit in find_racy_edits(result.graph.rules, result.snapshot.mtime_ns):
+        edited.setdefault(edit.rule.target, []).append(edit.path)
     taken = Memory()
 
     def take(memory: Memory) -> bool:
         nonlocal taken
         taken = memory
-        return _Taker(result, environ, memory, since_ns).take(doubtful)
+        return _Taker(result, environ, memory, since_ns).take(but, edited)
 
     update_memory(take, result.tree.objtree, environ, whole=result.rules.whole)
     return taken
@@ -85,11 +86,11 @@ class _Taker:
         self.synced = frozenset(configuration_outputs(result.tree))
         self.changed = False
 
-    def take(self, doubtful: frozenset[str]) -> bool:
+    def take(self, but: frozenset[str], edited: dict[str, list[str]]) -> bool:
         """Go through all steps, those first that others read from; tell whether the memory changed."""
         graph, memory = self.result.graph, self.memory
         states = (*self.result.verdict.stale, *self.result.verdict.pending)
-        stale = {state.rule.target for state in states if state.direct} | doubtful
+        stale = {state.rule.target for state in states if state.direct} | but
         self.take_configuration()
         for at in graph.order:
             rule = graph.rules[at]
@@ -104,7 +105,11 @@ class _Taker:
                 # The step has not run since. An artifact that was edited by hand stays uncovered.
                 self.refresh_stamps(known)
                 continue
-            entry = None if rule.target in stale else self.entry(rule, built)
+            entry = None
+            if rule.target in edited:
+                entry = self.doubtful_entry(rule, built, edited[rule.target])
+            elif rule.target not in stale:
+                entry = self.entry(rule, built)
             if entry is not None:
                 memory.entries[rule.target] = entry
                 self.changed = True
@@ -144,8 +149,9 @@ class _Taker:
         deciding, also = deciding_inputs(rule), self.around.also_read(rule)
         folders = searched_folders(rule.command, base_of(rule, self.result.tree))
         others = self.shadows.find(folders, deciding)
-        if not all(self.was_read(path, rule, built) for path in (*deciding, *also, *others)):
-            return None
+        unread = [path for path in (*deciding, *also, *others) if not self.was_read(path, rule, built)]
+        if unread:
+            return self.doubtful_entry(rule, built, unread) if built >= self.since_ns else None
         if not self.is_old_enough(self.around.tools.newest_ns(), rule.record, built):
             return None
         if rule.action is Action.FILECHK and any(self.last_change(path) > built for path in deciding):
@@ -162,6 +168,18 @@ class _Taker:
         more.append(memory.add(TOOLS, self.around.tools.identity(), None))
         shadows = self.shadows.digest(folders, deciding)
         return Entry(command_digest(rule), built, pack(decides), pack(more), pack(outputs), shadows)
+
+    def doubtful_entry(self, rule: Rule, built: int, unread: list[str]) -> Entry | None:
+        """Describe a step that ran while sources of it were changed: nobody knows which contents it read."""
+        changed = [path for path in unread if path in deciding_inputs(rule) and not self.is_made(path)]
+        outputs = self.rows(rule.outputs) if changed else None
+        if outputs is None:
+            return None
+        rows = [self.memory.add(path, DOUBT, None) for path in changed]
+        return Entry(command_digest(rule), built, pack(rows), b"", pack(outputs), b"")
+
+    def is_made(self, path: str) -> bool:
+        return path in self.result.graph.producers or path in self.synced
 
     def last_change(self, path: str) -> int:
         """When a file got its content: an artifact when its step ran, any other at its ctime."""

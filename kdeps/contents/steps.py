@@ -169,6 +169,7 @@ def _keep_in(
         entry = memory.entries.get(rule.target)
         if (
             entry is not None
+            and not entry.is_doubtful()
             and is_kept(rule)
             and entry.command == command_digest(rule)
             and entry.built_ns == built_ns(rule, result.snapshot.mtime_ns)

@@ -13,6 +13,7 @@ import pytest
 from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps
 from tests.support.memory import SOURCE, M, edit_behind_mtime, take
+from tests.support.miniature import held_make
 
 HELPER = "rust/helpers/device.c"
 RUST = "rust/kernel.o"
@@ -124,3 +125,36 @@ def test_a_source_of_the_future_is_not_only_touched(built: Miniature, kdeps: Run
     os.utime(built.srctree / SOURCE, (later, later))
     said = kdeps(built, "check", M)
     assert (said.returncode, "in the future" in said.stdout, "settle" in said.stdout) == (1, True, False)
+
+
+@pytest.mark.parametrize("undone", [False, True], ids=["edited", "undone"])
+def test_a_source_that_changed_while_kdeps_make_compiled_it(
+    built: Miniature, kdeps: RunKdeps, undone: bool
+) -> None:
+    """By time the object is newer than the edit; what it was compiled from is not known, so it is stale."""
+    take(built)
+    source = built.srctree / SOURCE
+    before = source.read_text()
+    began_ns = time.time_ns()
+    source.write_text(before + "// edit one\n")
+    after = before if undone else before + "// edit two\n"
+    held_make(built, "kernel:metadata", lambda: source.write_text(after), "modules_prepare")
+    built.make(M)
+    take(built, began_ns)
+    said = kdeps(built, "check", M)
+    assert (said.returncode, "was changed while it was compiled" in said.stdout) == (1, True)
+    assert kdeps(built, "make", M).returncode == 0
+    compiled = (built.objtree / RUST).read_text()
+    assert ("edit one" in compiled, "edit two" in compiled) == (not undone, not undone)
+    take(built)
+    assert kdeps(built, "check", M).returncode == 0
+
+
+def test_a_dry_run_settles_nothing(built: Miniature, kdeps: RunKdeps) -> None:
+    """It lists what make would run, and no output gets another time (``make -n`` itself links the .ko, by a ``+``)."""
+    take(built)
+    built.touch(SOURCE)
+    outputs = [*(built.objtree / "rust").rglob("*"), built.module / "nova_core.o"]
+    before = [path.stat().st_mtime_ns for path in outputs]
+    assert kdeps(built, "make", "-n", M).returncode == 0
+    assert [path.stat().st_mtime_ns for path in outputs] == before

@@ -18,6 +18,7 @@ from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.racy_edits import RacyEdit, find_racy_edits, report_edits
 from kdeps.system.birth import Times, birth_times, same_clock
 from tests.conftest import RunKdeps
+from tests.support.miniature import held_make
 from tests.support.schemas import read_json
 
 Compile = Callable[[Path, Callable[[], None]], Rule]
@@ -220,20 +221,6 @@ def test_a_clock_of_another_machine_says_nothing() -> None:
     assert Times(1, 2, 1, (0, 0)).birth_ns == 1
     assert birth_times("/nonexistent/file") is None
     assert birth_times("a\0b") is None
-
-
-def held_make(tree: Miniature, stage: str, during: Callable[[], None], *words: str) -> None:
-    """Run make with a crate's compile held up after one of its stages."""
-    fifo = tree.root / "held"
-    os.mkfifo(fifo)
-    environment = tree.environment({"MINIATURE_HOLD_AFTER": stage, "MINIATURE_HOLD_AT": str(fifo)})
-    running = subprocess.Popen(
-        ["make", *tree.tree_args, *words], cwd=tree.srctree, env=environment, stdout=subprocess.DEVNULL
-    )
-    with open(fifo, "w"):
-        during()
-    assert running.wait() == 0
-    fifo.unlink()
 
 
 def test_a_crate_that_was_edited_behind_its_metadata(tree: Miniature, kdeps: RunKdeps) -> None:

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What the tests of the miniature touch, and which steps follow."""
+"""What the tests of the miniature touch and which steps follow; a make that is held up in the middle of a compile."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
 
 from kdeps.demo.miniature import MODULE, Miniature, gnu_make
 
@@ -34,3 +38,17 @@ def has_deletion_sense() -> bool:
     Source: the last lines of linux ``scripts/Kbuild.include``.
     """
     return gnu_make()[1] > (4, 4)
+
+
+def held_make(tree: Miniature, stage: str, during: Callable[[], object], *words: str) -> None:
+    """Run make with a crate's compile held up after one of its stages."""
+    fifo = tree.root / "held"
+    os.mkfifo(fifo)
+    environment = tree.environment({"MINIATURE_HOLD_AFTER": stage, "MINIATURE_HOLD_AT": str(fifo)})
+    running = subprocess.Popen(
+        ["make", *tree.tree_args, *words], cwd=tree.srctree, env=environment, stdout=subprocess.DEVNULL
+    )
+    with open(fifo, "w"):
+        during()
+    assert running.wait() == 0
+    fifo.unlink()
