@@ -83,6 +83,8 @@ def plan_refresh(result: CheckResult) -> Plan:
     manual = tuple(finding for finding in findings if finding.remedy is Remedy.MANUAL)
     if len(manual) < len(findings) or any(state.rule.owner is Owner.KERNEL for state in silent):
         goals.append(refresh_goal(result.rules))
+        # The refresh makes what this module does not use as well, and then nothing tells any more that it is old.
+        remove += [s.rule.target for s in verdict.stale if s.rule.owner is Owner.KERNEL and _needs_removal(s)]
     if result.tree.prebuilt:
         # Of installed headers nothing can be made again; the module's own objects can, and other modules'.
         made = tuple(

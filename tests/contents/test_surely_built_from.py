@@ -118,6 +118,14 @@ def test_a_generated_source_edited_behind_its_time(built: Miniature, kdeps: RunK
     assert generated.read_bytes() == before
 
 
+def test_what_no_module_uses_is_made_again_with_the_rest(built: Miniature, kdeps: RunKdeps) -> None:
+    """A header behind its time: the kernel links helpers.o, and after a refresh of the bindings nothing would tell."""
+    take(built)
+    edit_behind_mtime(built.srctree / "include/linux/device.h", "int edited_behind(void);\n")
+    assert kdeps(built, "make", M).returncode == 0
+    assert "edited_behind" in (built.objtree / "rust/helpers/helpers.o").read_text()
+
+
 def test_a_source_of_the_future_is_not_only_touched(built: Miniature, kdeps: RunKdeps) -> None:
     """make compiles it each time, and no output may get a time of the future: settling would not help."""
     take(built)
@@ -145,7 +153,7 @@ def test_a_source_that_changed_while_kdeps_make_compiled_it(
     assert (said.returncode, "was changed while it was compiled" in said.stdout) == (1, True)
     assert kdeps(built, "make", M).returncode == 0
     compiled = (built.objtree / RUST).read_text()
-    assert ("edit one" in compiled, "edit two" in compiled) == (not undone, not undone)
+    assert ("edit one" in compiled, "edit two" in compiled) == (False, not undone)
     take(built)
     assert kdeps(built, "check", M).returncode == 0
 
