@@ -45,7 +45,21 @@ def add_other_modules(
         reader.others += [*other.others, (other.tree.module or root, root)]
         for rule in other.rules.values():
             reader.rules.setdefault(rule.target, _belongs_to_other(rule, tree))
+    _add_lost_outputs(reader)
     _part_circles(reader)
+
+
+def _add_lost_outputs(reader: RecordReader) -> None:
+    """Add the metadata of crates whose record does not list it any more, gone or cut off: its object is beside it."""
+    rules = reader.rules
+    made = {output for rule in rules.values() for output in rule.outputs}
+    users = [rule for rule in rules.values() if rule.owner is not Owner.KERNEL]
+    read = {path for rule in users for path in (*rule.prerequisites, *rule.uncompared_inputs)}
+    for path in read - made:
+        folder, _, name = path.rpartition("/")
+        target = f"{folder}/{name[3:-6]}.o"
+        if name.startswith("lib") and name.endswith(".rmeta") and target in rules:
+            rules[target] = rules[target]._replace(outputs=(*rules[target].outputs, path))
 
 
 def _add_unbuilt(reader: RecordReader, folder: str) -> None:

@@ -86,6 +86,21 @@ def test_an_old_list_of_symbols_is_stale(lib: Path, tree: Miniature, kdeps: RunK
     assert check(kdeps, tree)[0] == 0
 
 
+@pytest.mark.parametrize("content", [None, "", "\0" * 400], ids=["gone", "empty", "zeroed"])
+def test_a_crate_whose_record_is_lost_is_no_plain_file(
+    lib: Path, tree: Miniature, kdeps: RunKdeps, content: str | None
+) -> None:
+    """What it was made from is not known any more; its own build makes it, and the record, again."""
+    record = lib / ".clib.o.cmd"
+    record.unlink()
+    if content is not None:
+        record.write_text(content)
+    status, said = check(kdeps, tree)
+    assert (status, "clib" in said) == (1, True)
+    assert kdeps(tree, "make", *words(tree)).returncode == 0
+    assert check(kdeps, tree)[0] == 0
+
+
 def test_a_crate_that_is_gone_with_its_record_is_unknown(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
     """What made it is not known any more: the file is named."""
     for path in lib.iterdir():
