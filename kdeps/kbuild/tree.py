@@ -104,7 +104,7 @@ def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree
     )
     srctree = os.path.realpath(makefile.srctree)
     # First of all, because this names a folder that may not be read; later ones would call its files missing.
-    release = read_text(os.path.join(objtree, "include/config/kernel.release"), missing="").strip()
+    release = read_text(os.path.join(objtree, "include/config/kernel.release"), missing="", limit=256).strip()
     version = makefile.version
     module = make.module or settings.get("KBUILD_EXTMOD")
     module_path = output_path = None
@@ -147,7 +147,7 @@ def read_vermagic_release(tree: Tree) -> str:
 
     Source: linux ``include/linux/vermagic.h``.
     """
-    text = read_text(os.path.join(tree.objtree, "include/generated/utsrelease.h"), missing="")
+    text = read_text(os.path.join(tree.objtree, "include/generated/utsrelease.h"), missing="", limit=4096)
     found = _UTS_RELEASE.search(text)
     return found[1] if found else tree.release
 
