@@ -81,46 +81,44 @@ def test_what_any_dump_has_is_not_undefined(name: str, kernel: Kernel) -> None:
     assert find_undefined([kernel.wanting(name)], kernel.places()) == ()
 
 
-def test_a_crate_that_was_rebuilt_otherwise(kernel: Kernel) -> None:
-    """The dump, or the crate's object, has the same item with another hash of the crate."""
-    (kernel.root / "Module.symvers").write_text(f"0x0\t{OTHER}\tvmlinux\tEXPORT_SYMBOL_GPL\t\n")
-    assert cause_of(kernel, RUST) == (Cause.OTHER_BUILD, "Module.symvers")
-    crates = {"kernel": kernel.defining(OTHER, "kernel.o")}
-    assert cause_of(kernel, RUST, crates=crates) == (Cause.OTHER_BUILD, "kernel.o")
-
-
-@pytest.mark.parametrize(("name", "file"), [(RUST, "kernel.o"), ("rust_helper_it", "helpers.o")])
-def test_a_dump_that_is_older_than_the_kernels_objects(name: str, file: str, kernel: Kernel) -> None:
-    """The object has it, so building the kernel will export it."""
-    path = kernel.defining(name, file)
-    assert cause_of(kernel, name, crates={"kernel": path}, helpers=path) == (Cause.OLD_DUMP, file)
-
-
-def test_a_module_that_is_older_than_its_crate(kernel: Kernel) -> None:
-    """The crate no longer has the item."""
-    crates = {"kernel": kernel.defining(RUST.replace("2", "3"), "kernel.o")}
-    assert cause_of(kernel, RUST, crates=crates) == (Cause.OLD_OBJECT, "kernel.o")
-
-
-@pytest.mark.parametrize("name", ["printk_it", RUST])
-def test_a_neighbour_exports_it(name: str, kernel: Kernel) -> None:
-    """Another module's dump has it, and modpost does not read that."""
-    dump = kernel.root / "neighbour.symvers"
-    dump.write_text(f"0x0\t{name}\tneighbour\tEXPORT_SYMBOL_GPL\t\n")
-    assert cause_of(kernel, name, other_dumps=(str(dump),)) == (Cause.OTHER_MODULE, "neighbour.symvers")
-
-
-def test_the_dump_of_another_kernel_is_no_neighbour(kernel: Kernel) -> None:
-    """A second object tree lies beside the module: its symbols are not for this kernel (seen in the lab)."""
-    dump = kernel.root / "neighbour.symvers"
-    dump.write_text(f"0x0\t{RUST}\tvmlinux\tEXPORT_SYMBOL_GPL\t\n")
-    assert cause_of(kernel, RUST, other_dumps=(str(dump),)) == (Cause.OTHER_CRATE, "")
-
-
-def test_an_instance_of_a_generic_function(kernel: Kernel) -> None:
-    """Crates export no instances."""
-    crates = {"kernel": kernel.defining(RUST, "kernel.o")}
-    assert cause_of(kernel, GENERIC, crates=crates) == (Cause.GENERIC, "")
+@pytest.mark.parametrize(
+    ("name", "files", "cause", "evidence"),
+    [
+        # The dump, or the crate's object, has the same item with another hash of the crate.
+        (RUST, {"Module.symvers": (OTHER, "vmlinux")}, Cause.OTHER_BUILD, "Module.symvers"),
+        (RUST, {"kernel.o": (OTHER, "")}, Cause.OTHER_BUILD, "kernel.o"),
+        # The object has it, so building the kernel will export it.
+        (RUST, {"kernel.o": (RUST, "")}, Cause.OLD_DUMP, "kernel.o"),
+        ("rust_helper_it", {"helpers.o": ("rust_helper_it", "")}, Cause.OLD_DUMP, "helpers.o"),
+        # The crate no longer has the item.
+        (RUST, {"kernel.o": (RUST.replace("2", "3"), "")}, Cause.OLD_OBJECT, "kernel.o"),
+        # Another module's dump has it, and modpost does not read that.
+        ("printk_it", {"neighbour.symvers": ("printk_it", "neighbour")}, Cause.OTHER_MODULE, "neighbour.symvers"),
+        (RUST, {"neighbour.symvers": (RUST, "neighbour")}, Cause.OTHER_MODULE, "neighbour.symvers"),
+        # A second object tree lies beside the module: its symbols are not for this kernel (seen in the lab).
+        (RUST, {"neighbour.symvers": (RUST, "vmlinux")}, Cause.OTHER_CRATE, ""),
+        # Crates export no instances.
+        (GENERIC, {"kernel.o": (RUST, "")}, Cause.GENERIC, ""),
+        # A name in ``rust_helper_`` that no helper has.
+        ("rust_helper_it", {}, Cause.NO_HELPER, ""),
+        ("printk_it", {"System.map": ("ffffffff81000000 T printk_it", "")}, Cause.NOT_EXPORTED, "System.map"),
+        # An item of another module's crate, whose dump is nowhere.
+        (RUST.replace("6kernel", "6driver"), {}, Cause.OTHER_CRATE, ""),
+    ],
+)  # fmt: skip
+def test_the_cause_is_found_where_the_symbol_is(
+    name: str, files: dict[str, tuple[str, str]], cause: Cause, evidence: str, kernel: Kernel
+) -> None:
+    """Dumps, with the owner of the symbol, objects and System.map show why modpost does not know it."""
+    for file, (symbol, owner) in files.items():
+        if file.endswith(".o"):
+            kernel.defining(symbol, file)
+        else:
+            text = f"0x0\t{symbol}\t{owner}\tEXPORT_SYMBOL_GPL\t\n" if owner else f"{symbol}\n"
+            (kernel.root / file).write_text(text)
+    crates = {"kernel": str(kernel.root / "kernel.o")} if "kernel.o" in files else {}
+    dumps = tuple(str(kernel.root / file) for file in files if file == "neighbour.symvers")
+    assert cause_of(kernel, name, crates=crates, other_dumps=dumps) == (cause, evidence)
 
 
 @pytest.mark.parametrize(
@@ -151,22 +149,6 @@ def test_what_bindgen_saw_declared_needs_no_helper(kernel: Kernel) -> None:
     assert cause_of(kernel, "printk_it", **places)[0] is Cause.NOWHERE
     bindings.write_text('unsafe extern "C" { pub fn printk_it_too (value : u32_) ; }')
     assert cause_of(kernel, "printk_it", **places)[0] is Cause.NO_HELPER
-
-
-def test_a_helper_that_does_not_exist(kernel: Kernel) -> None:
-    """A name in ``rust_helper_`` that no helper has."""
-    assert cause_of(kernel, "rust_helper_it") == (Cause.NO_HELPER, "")
-
-
-def test_a_symbol_that_vmlinux_keeps_to_itself(kernel: Kernel) -> None:
-    """System.map has it, and no dump."""
-    (kernel.root / "System.map").write_text("ffffffff81000000 T printk_it\n")
-    assert cause_of(kernel, "printk_it") == (Cause.NOT_EXPORTED, "System.map")
-
-
-def test_a_crate_that_nothing_has(kernel: Kernel) -> None:
-    """An item of another module's crate, whose dump is nowhere."""
-    assert cause_of(kernel, RUST.replace("6kernel", "6driver")) == (Cause.OTHER_CRATE, "")
 
 
 def test_a_module_exports_for_its_neighbour_of_one_build(kernel: Kernel) -> None:
