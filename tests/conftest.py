@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature, create
+from tests.support.miniature import Miniature, create
 
 # A shell starts a background job (and some CI agents start everything) with SIGINT
 # ignored, and children inherit that: Ctrl-C could then not be tested.

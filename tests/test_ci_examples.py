@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import CHECKOUT
+from tests.support.miniature import MODULE, Miniature
 from tests.support.pipeline import PIPELINES, read_pipeline
 from tests.support.schemas import read_gitlab, read_junit, read_sarif
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.commands.test_snippet import NEW, SNIPPET, edit_core, environment
 from tests.conftest import CHECKOUT
+from tests.support.miniature import MODULE, Miniature
 
 EXAMPLES = CHECKOUT / "examples"
 

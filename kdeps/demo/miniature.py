@@ -7,9 +7,8 @@ results; only the compilers are stand-ins, whose objects are the text of what
 went into them. So whatever is true of Kbuild's decisions is true here: above
 all that ``make M=`` never brings ``rust/`` up to date.
 
-This module knows how to lay the tree out, how to drive make in it, and how to
-change files so that make notices. It does not know what *stale* means: that
-is for Kbuild to say, see `Miniature.kernel_answer`.
+This module knows how to lay the tree out and how to drive make in it. It does
+not know what *stale* means: that is for Kbuild to say.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import functools
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import time
@@ -45,47 +43,9 @@ STEERING = re.compile(
 )
 """Variables that would change what make does here, were they inherited."""
 
-DECIDING = (
-    "$(if $(and $1,$(filter FORCE,$^)),$(if $(strip $(newer-prereqs)$(cmd-check)),"
-    "$(info KD $@ | $(newer-prereqs) | $(if $(strip $(cmd-check)),CMD))))@:"
-)
-"""What to say instead of acting.
-
-make expands a variable given on its command line once more for the environment
-of every recipe, and from 4.4 on of every ``$(shell)``: then there is no ``$1``, or
-that of another call. What really asks has FORCE among its prerequisites. ``@:``
-because an empty recipe would let make look for an implicit rule.
-"""
-
-OVERRIDES = (
-    *(
-        f"{macro}={DECIDING}"
-        for macro in ("if_changed", "if_changed_dep", "if_changed_rule", "if_changed_except")
-    ),
-    "filechk=",
-    "cmd=",
-)
-
-Listing = dict[str, tuple[int, int, bytes]]
-"""Everything under some folders: path to mode, mtime in ns and content (of a link, its target)."""
-
 
 class MakeFailed(KdepsError):
     """make in the miniature ended with an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Direct:
-    """One target that make would remake of its own, not because something before it is remade."""
-
-    target: str
-    """As Kbuild names it: relative to the object tree, or to the module's folder."""
-
-    newer: tuple[str, ...]
-    """The prerequisites that are newer, or gone."""
-
-    command: bool
-    """Whether the command differs from the recorded one; true for a missing target."""
 
 
 @functools.cache
@@ -165,11 +125,6 @@ class Miniature:
         return self.srctree / MODULE
 
     @property
-    def external(self) -> Path:
-        """A module outside the kernel tree, ``hello.rs`` with a Kbuild file."""
-        return self.root / "hello"
-
-    @property
     def tree_args(self) -> tuple[str, ...]:
         """What make and kdeps get as arguments in the source tree: O=, or nothing."""
         return () if self.objtree == self.srctree else (f"O={self.objtree}",)
@@ -216,90 +171,11 @@ class Miniature:
         if module is not None:
             self.make(f"M={module}")
 
-    def kernel_reasons(self, *args: str, cwd: Path | None = None) -> tuple[Direct, ...]:
-        """Ask the build itself what it would do, and have it do nothing: the targets stale for a reason of their own,
-        in order.
-
-        The macros that decide are overridden on make's command line by one that prints. As with Kbuild there is one
-        exception to "nothing": when ``.config`` is newer than ``auto.conf`` (or a value in ``auto.conf.cmd``
-        differs), make remakes ``auto.conf`` before it does anything else.
-        """
-        said = self.make(*args, "-s", *OVERRIDES, cwd=cwd).stdout
-        found: dict[str, Direct] = {}
-        for line in said.splitlines():
-            if line.startswith("KD "):
-                target, newer, command = line[3:].split("|")
-                found.setdefault(
-                    target.strip(), Direct(target.strip(), tuple(newer.split()), bool(command.strip()))
-                )
-        symvers = found.get("Module.symvers")
-        if symvers and not symvers.newer and "i" not in "".join(self._told(args, cwd)):
-            # The command of this one target changes as soon as there is an "i" in make's own
-            # variables (it is taken for the flag -i), and every override has one.
-            del found["Module.symvers"]
-        return tuple(found.values())
-
-    def kernel_answer(self, *args: str, cwd: Path | None = None) -> list[str]:
-        """The targets of `kernel_reasons`."""
-        return [direct.target for direct in self.kernel_reasons(*args, cwd=cwd)]
-
-    def rebuilds(self, *args: str, cwd: Path | None = None) -> set[str]:
-        """Run make and return the targets it remade, those that have a record."""
-        before = self.listing()
-        self.make(*args, cwd=cwd)
-        after = self.listing()
-        written = {
-            path for path in after if before.get(path) != after[path] and not stat.S_ISDIR(after[path][0])
-        }
-        remade = set()
-        for path in written:
-            record = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.cmd")
-            if record in after:
-                head = re.match(rb"savedcmd_(\S+) :=", after[record][2])
-                remade.add(os.fsdecode(head[1]) if head else path)
-        return remade
-
-    # -- looking ---------------------------------------------------------------
-
-    def listing(self) -> Listing:
-        """All there is under `root` and the object tree, to compare before and after."""
-        found: Listing = {}
-        for top in {self.root, self.objtree}:
-            for folder, folders, files in os.walk(top):
-                for name in (".", *folders, *files):
-                    path = os.path.normpath(os.path.join(folder, name))
-                    status = os.lstat(path)
-                    content = b""
-                    if stat.S_ISLNK(status.st_mode):
-                        content = os.fsencode(os.readlink(path))
-                    elif stat.S_ISREG(status.st_mode):
-                        content = Path(path).read_bytes()
-                    found[path] = (status.st_mode, status.st_mtime_ns, content)
-        return found
+    # -- changing --------------------------------------------------------------
 
     def path(self, name: str | Path) -> Path:
         """A file by its absolute name, or by its name in the source tree."""
         return self.srctree / name
-
-    # -- changing --------------------------------------------------------------
-
-    def edit(self, name: str | Path, text: str) -> Path:
-        """Write a file (a new one, too), newer than everything there is. Returns its path."""
-        path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return self.touch(path)
-
-    def append(self, name: str | Path, text: str) -> Path:
-        """Add to the end of a file, as `edit`."""
-        return self.edit(name, self.path(name).read_text() + text)
-
-    def replace(self, name: str | Path, old: str, new: str) -> Path:
-        """Replace a text that stands in a file, as `edit`."""
-        text = self.path(name).read_text()
-        if old not in text:
-            raise ValueError(f"{name}: {old!r} does not occur in it")
-        return self.edit(name, text.replace(old, new))
 
     def touch(self, name: str | Path) -> Path:
         """Give a file a time that is newer than that of everything written before.
@@ -314,59 +190,3 @@ class Miniature:
             time.sleep(0.001)
             os.utime(path)
         return path
-
-    def set_config(self, **symbols: str) -> None:
-        """Give symbols values in ``.config``, "n" included; nothing is synced."""
-        path = self.objtree / ".config"
-        text = path.read_text()
-        for symbol, value in symbols.items():
-            line = f"CONFIG_{symbol}={value}" if value != "n" else f"# CONFIG_{symbol} is not set"
-            old = re.search(rf"^(CONFIG_{symbol}=.*|# CONFIG_{symbol} is not set)$", text, re.M)
-            if old is None:
-                raise ValueError(f".config: no symbol {symbol}")
-            text = text[: old.start()] + line + text[old.end() :]
-        self.edit(path, text)
-
-    def set_version(self, tool: str, version: str) -> None:
-        """Install another version of rustc, bindgen, clang or gcc, with its libraries."""
-        path = self.toolchain / "bin" / tool
-        text = path.read_text()
-        old = re.search(r'(?m)^VERSION ?= ?"?([\w.]+)"?$', text)
-        if old is None:
-            raise ValueError(f"{tool}: has no version")
-        self.edit(path, text.replace(old[1], version))
-        if tool == "rustc":
-            for library in sorted(self.toolchain.rglob("*.rlib")):
-                self.edit(library, library.read_text().replace(f"by rustc {old[1]}", f"by rustc {version}"))
-
-    # -- copying ---------------------------------------------------------------
-
-    def copy_to(self, root: Path) -> Miniature:
-        """The same tree at another place, as if it had been made and built there.
-
-        Every file is text, so every mention of the old place can be replaced;
-        times are kept to the nanosecond. The object tree must lie under `root`.
-        """
-        old, objtree = self.root, self.objtree.relative_to(self.root)
-        root.mkdir(parents=True, exist_ok=True)
-        root = root.resolve()
-        before, after = os.fsencode(old), os.fsencode(root)
-        times: list[tuple[Path, int]] = []
-        for folder, folders, files in os.walk(old):
-            here = root / Path(folder).relative_to(old)
-            here.mkdir(exist_ok=True)
-            times.append((here, os.stat(folder).st_mtime_ns))
-            for name in (*folders, *files):
-                path, copy = Path(folder, name), here / name
-                status = path.lstat()
-                if stat.S_ISLNK(status.st_mode):
-                    copy.symlink_to(os.fsdecode(os.fsencode(os.readlink(path)).replace(before, after)))
-                elif stat.S_ISREG(status.st_mode):
-                    copy.write_bytes(path.read_bytes().replace(before, after))
-                    copy.chmod(stat.S_IMODE(status.st_mode))
-                else:
-                    continue
-                os.utime(copy, ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False)
-        for here, mtime_ns in reversed(times):
-            os.utime(here, ns=(mtime_ns, mtime_ns))
-        return Miniature(root, root / objtree)

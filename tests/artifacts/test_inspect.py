@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from kdeps.artifacts.inspect import inspect_artifacts
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.formats.elf import find_compilers, find_metadata_compiler, find_undefined, parse_elf, parse_modinfo
 from kdeps.staleness.check import check_build
 from tests.conftest import RunKdeps
 from tests.support.elf_objects import RELEASE, compile_module, configured, find_compiler, put, vermagic
+from tests.support.miniature import MODULE, Miniature
 from tests.support.schemas import read_json
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.formats.elf import find_functions, parse_elf
 from kdeps.formats.symvers import parse_symvers, parse_versions
 from tests.conftest import RunKdeps
 from tests.support.elf_objects import compile_object, put, vermagic
+from tests.support.miniature import MODULE, Miniature
 from tests.support.schemas import read_json
 
 

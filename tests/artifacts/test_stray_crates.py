@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 from tests.support.schemas import read_json
 
 

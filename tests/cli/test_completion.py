@@ -14,8 +14,8 @@ import pytest
 
 from kdeps.cli.dispatch import all_commands
 from kdeps.cli.options import COMMANDS
-from kdeps.demo.miniature import Miniature
 from tests.conftest import CHECKOUT
+from tests.support.miniature import Miniature
 
 LIMIT_S = 120
 """Only so that a shell that hangs does not hang the tests."""

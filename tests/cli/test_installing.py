@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from kdeps.cli import installing
-from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps
 from tests.support.loaded import build_id_of
 from tests.support.machine import FOLDER, Machine, build_module, put_module
+from tests.support.miniature import Miniature
 
 GOAL = (f"M={FOLDER}", "modules_install")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from kdeps import NamedTuple
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report.sentences import SENTENCES
 from kdeps.staleness.reasons import ReasonKind
 from kdeps.system.text import duration
 from tests.conftest import CHECKOUT, RunKdeps, paste_help
+from tests.support.miniature import MODULE, Miniature
 from tests.support.terminal import run_on_terminal
 
 M = f"M={MODULE}"

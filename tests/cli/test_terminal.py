@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.system.text import break_line
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 from tests.support.terminal import run_on_terminal
 
 M = f"M={MODULE}"

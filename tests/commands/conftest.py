@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.support.machine import Machine, build_module, put_module
 from tests.support.make_wrapper import confirmed, make
+from tests.support.miniature import Miniature
 from tests.support.watching import env, start_watch
 
 __all__ = ["confirmed", "env", "make", "start_watch"]

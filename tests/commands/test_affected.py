@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.query.git import unquoted
 from kdeps.refresh.make_run import store_durations
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.affected import NOVA, affected_json, affected_paths
+from tests.support.miniature import MODULE, Miniature
 
 EDITS = (
     "rust/kernel/io.rs", "rust/macros/module.rs", "rust/helpers/pci.c", "rust/bindgen_parameters",

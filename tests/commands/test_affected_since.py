@@ -8,9 +8,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import RunKdeps
 from tests.support.affected import NOVA, affected_json, affected_paths
+from tests.support.miniature import MODULE, Miniature
 
 
 def _git(folder: Path, *words: str) -> None:

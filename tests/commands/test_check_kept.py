@@ -16,7 +16,6 @@ import pytest
 
 from kdeps.cli import check, checking
 from kdeps.contents.remember import remember
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.staleness import answers
 from kdeps.staleness.answers import Question
 from kdeps.staleness.check import check_build
@@ -24,6 +23,7 @@ from kdeps.staleness.reasons import Status
 from tests.campaigns.watch.coverage import looked_at
 from tests.conftest import CHECKOUT
 from tests.staleness.test_answers import CHANGES, Keeper, is_no_matter, read_paths
+from tests.support.miniature import MODULE, Miniature
 
 MANNERS = [(output, by) for output in ("text", "json") for by in ("content", "time")]
 _VARIES = re.compile(r'(?<="elapsed_ms": )[\d.]+|[\d.]+ (?:ms|s|min|h|days) ago')

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import jsonschema
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.loaded import SHELLS, build_id_of, collect
 from tests.support.machine import FOLDER, Machine, build_module, put_module
+from tests.support.miniature import Miniature
 
 
 def test_what_was_tested_is_what_was_built(tree: Miniature, tmp_path: Path, kdeps: RunKdeps) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.running.provenance import Sources, remember_origins
 from kdeps.running.quick import read_file_id
 from kdeps.running.symbol_sizes import SymbolSizes, read_symbol_sizes
@@ -19,6 +18,7 @@ from tests.conftest import CHECKOUT
 from tests.support.decode import NAME, READABLE, decode
 from tests.support.elf_objects import find_compiler
 from tests.support.machine import build_module
+from tests.support.miniature import MODULE, Miniature
 
 SOURCE = """\
 extern volatile int *target;

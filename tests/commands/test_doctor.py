@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.system.cache import Store
 from tests.conftest import RunKdeps
+from tests.support.miniature import Miniature
 
 NOVA = "M=drivers/gpu/nova-core"
 

@@ -15,10 +15,10 @@ from typing import Any
 import networkx as nx
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report.graph.drawing import Detail, to_dot, to_mermaid
 from kdeps.report.graph.group import Edge, Node, NodeKind, Picture
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 HOSTILE = 'a"b\\c<d>&e#f;g{h}|i`j\x1b[1m\n\udc80'
 

@@ -15,7 +15,6 @@ import elftools
 import pytest
 
 import kdeps as kdeps_package
-from kdeps.demo.miniature import Miniature
 from kdeps.running import machine as running_machine
 from kdeps.running.facts_text import parse_facts
 from kdeps.running.script import render_script
@@ -23,6 +22,7 @@ from tests.conftest import RunKdeps
 from tests.support.elf_objects import compile_object
 from tests.support.loaded import SHELLS, ask, build_id_of, packed
 from tests.support.machine import FOLDER, Machine, build_module, note, put_module, touch_later
+from tests.support.miniature import Miniature
 
 
 def test_the_built_module_is_loaded_and_installed(

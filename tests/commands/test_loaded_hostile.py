@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.running.module_file import read_module
 from kdeps.system.errors import Unreadable
 from tests.conftest import RunKdeps
 from tests.lab.qemu import pack_cpio
 from tests.support.loaded import ask, build_id_of, initramfs
 from tests.support.machine import Machine
+from tests.support.miniature import Miniature
 
 # -- damaged and hostile files ------------------------------------------------------
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.running import initramfs as initramfs_reader
 from kdeps.running.facts import Initramfs
 from kdeps.running.facts_text import parse_facts
@@ -20,6 +19,7 @@ from tests.conftest import RunKdeps
 from tests.lab.qemu import pack_cpio
 from tests.support.loaded import COMPRESSORS, SHELLS, ask, build_id_of, collect, initramfs, packed
 from tests.support.machine import Machine
+from tests.support.miniature import Miniature
 
 
 @pytest.mark.parametrize("kind", list(COMPRESSORS))

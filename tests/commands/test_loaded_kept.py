@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import CHECKOUT
 from tests.staleness.test_answers import Keeper
 from tests.support.loaded import build_id_of
 from tests.support.machine import FOLDER, Machine, build_module, put_module, touch_later
 from tests.support.memory import edit_behind_mtime
+from tests.support.miniature import Miniature
 
 
 class Loaded:

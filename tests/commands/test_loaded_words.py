@@ -19,13 +19,13 @@ import pytest
 
 from kdeps.cli.remembering import remember_modules
 from kdeps.contents.remember import remember
-from kdeps.demo.miniature import Miniature
 from kdeps.running.provenance import Origin, find_origin, remember_origins
 from kdeps.staleness.check import check_build
 from tests.conftest import CHECKOUT, RunKdeps, drop_privileges
 from tests.support.elf_objects import compile_object, put
 from tests.support.loaded import ask, build_id_of, initramfs
 from tests.support.machine import FOLDER, Machine, build_module, put_module
+from tests.support.miniature import Miniature
 from tests.support.whole_tree import record
 
 # -- text, users, mistakes ----------------------------------------------------------

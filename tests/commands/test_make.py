@@ -15,8 +15,8 @@ import pytest
 import kdeps.cli.make as wrapper
 from kdeps.cli.choices import OnStale
 from kdeps.cli.exits import Exit
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.support.make_wrapper import KDEPS, NEW, M, Wrapped
+from tests.support.miniature import MODULE, Miniature
 
 # -- however make is called -----------------------------------------------------
 

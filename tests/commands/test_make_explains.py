@@ -13,10 +13,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report import explain_text
 from tests.conftest import CHECKOUT
 from tests.support.elf_objects import compile_object
+from tests.support.miniature import MODULE, Miniature
 from tests.support.schemas import read_sarif
 
 OBJECTS = CHECKOUT / "tests/data/objects"

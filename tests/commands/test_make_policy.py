@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kdeps.cli.exits import Exit
-from kdeps.demo.miniature import create
 from tests.support.make_wrapper import NEW, ROOT, M, Wrapped
+from tests.support.miniature import create
 
 
 def test_a_kernel_that_is_not_plain_is_said_to_be_unchecked(make: Wrapped) -> None:

@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.support.make_wrapper import NEW, M, Wrapped
-from tests.support.miniature import has_deletion_sense
+from tests.support.miniature import Miniature, has_deletion_sense
 
 # -- stale -----------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE
 from tests.support.make_wrapper import NEW, M, Wrapped, slow_rustc, wait_for
+from tests.support.miniature import MODULE
 
 # -- on a terminal ---------------------------------------------------------------
 

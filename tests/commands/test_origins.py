@@ -17,12 +17,12 @@ import pytest
 from kdeps.cli.remembering import remember_modules
 from kdeps.contents.ledger import Build
 from kdeps.contents.ledger_file import read_ledger, write_ledger
-from kdeps.demo.miniature import Miniature
 from kdeps.running.provenance import find_origin
 from kdeps.staleness.check import check_build
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.loaded import build_id_of
 from tests.support.machine import FOLDER, Machine, build_module, note, put_module
+from tests.support.miniature import Miniature
 
 M = f"M={FOLDER}"
 LOG = """\

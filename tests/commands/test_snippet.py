@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import CHECKOUT
+from tests.support.miniature import Miniature
 
 SNIPPET = CHECKOUT / "Makefile.snippet"
 NEW = "new_code_of_the_test"

@@ -15,9 +15,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.campaigns.watch.watch_process import check
 from tests.conftest import CHECKOUT
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import PATIENCE_S, M, StartWatch, run, same_as_check, verdict, wait
 
 

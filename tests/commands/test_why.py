@@ -15,9 +15,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report import query_json
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 SCHEMA = json.loads((Path(query_json.__file__).parent / "why.schema.json").read_text())
 NOVA = "M=drivers/gpu/nova-core"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps
 from tests.support.machine import FOLDER, Machine, build_module, put_module
 from tests.support.memory import SOURCE, M, edit_behind_mtime, take
+from tests.support.miniature import Miniature
 from tests.support.whole_tree import ask, cache, settle, whole
 
 Status = Callable[[RunKdeps, Miniature], int]

@@ -12,9 +12,9 @@ import pytest
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHasher
 from kdeps.contents.ledger import take_ledger
-from kdeps.demo.miniature import Miniature
 from tests.campaigns.ledger.file_events import edited_in_place
 from tests.support.ledger import contents_of, look, record
+from tests.support.miniature import Miniature
 
 # -- hashing -------------------------------------------------------------------------
 

@@ -16,13 +16,13 @@ from kdeps.contents.compare import compare_ledgers
 from kdeps.contents.judge import Judgement, judge_by_content
 from kdeps.contents.ledger import CONFIGURATION, Ledger, base_of, inputs_of, take_ledger
 from kdeps.contents.ledger_file import write_ledger
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import ReasonKind, Status
 from tests.campaigns.ledger.file_events import HAPPENINGS, edited_with_the_old_time
 from tests.campaigns.ledger.truth import digests, tell_truth
 from tests.conftest import RunKdeps
 from tests.support.ledger import contents_of, look, record
+from tests.support.miniature import MODULE, Miniature
 from tests.support.schemas import read_json
 
 CASES = 200

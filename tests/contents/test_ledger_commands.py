@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kdeps.contents.ledger_file import read_ledger
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 from tests.support.terminal import run_on_terminal
 
 WRITER = """

@@ -13,9 +13,9 @@ import pytest
 
 from kdeps.contents.ledger import LedgerError
 from kdeps.contents.ledger_file import format_ledger, read_ledger, write_ledger
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import RunKdeps
 from tests.support.ledger import record
+from tests.support.miniature import MODULE, Miniature
 
 # -- the file ------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ import pytest
 
 from kdeps.contents.memory import load_memory
 from kdeps.contents.remember import _Taker
-from kdeps.demo.miniature import Miniature
 from kdeps.system.stat import is_racy
 from tests.conftest import RunKdeps
 from tests.support.memory import SOURCE, M, edit_behind_mtime, memory_file, stale_of, take
+from tests.support.miniature import Miniature
 
 # -- what check says ---------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kdeps.contents.shadows import Shadows, searched_folders
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import RunKdeps
 from tests.support.memory import HEADER, SOURCE, M
+from tests.support.miniature import MODULE, Miniature
 
 # -- settling ------------------------------------------------------------------------
 

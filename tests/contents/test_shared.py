@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from kdeps.contents.shared import _merge
-from kdeps.demo.miniature import Miniature
 from kdeps.system.errors import KdepsError, UsageError
 from kdeps.system.remote import open_place
 from tests.conftest import RunKdeps
 from tests.contents.test_steps import HEADER, RAN, M, digests
+from tests.support.miniature import Miniature
 
 Build = Callable[..., tuple[list[str], str]]
 

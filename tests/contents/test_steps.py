@@ -17,11 +17,11 @@ from kdeps.cli.remembering import _remember
 from kdeps.contents.recall import recall
 from kdeps.contents.restore import restore_steps
 from kdeps.contents.steps import load_index
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.staleness.check import check_build
 from kdeps.system.blobs import Blobs
 from kdeps.system.cache import cache_directory
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 SOURCE = "rust/kernel/io.rs"

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps
 from tests.support.memory import SOURCE, M, edit_behind_mtime, take
-from tests.support.miniature import held_make
+from tests.support.miniature import Miniature, held_make
 
 HELPER = "rust/helpers/device.c"
 RUST = "rust/kernel.o"

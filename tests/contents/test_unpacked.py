@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from kdeps.contents.ledger_file import write_ledger
-from kdeps.demo.miniature import MODULE, Miniature, create
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.ledger import record
-from tests.support.miniature import ko
+from tests.support.miniature import MODULE, Miniature, create, ko
 from tests.support.unpacked import (
     POISONS,
     SOURCES,

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Listing, Miniature
 from tests.support.miniature import (
     BINDINGS,
     CRATES,
     KERNEL_CRATE,
     MACRO_USERS,
+    MODULE,
     MODULE_AGAIN,
     PROC_MACROS,
+    Listing,
     M,
+    Miniature,
     has_deletion_sense,
     ko,
 )

@@ -10,9 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, MakeFailed, Miniature, create
+from kdeps.demo.miniature import MakeFailed
 from kdeps.system.errors import KdepsError
-from tests.support.miniature import CRATES, KERNEL_CRATE, MODULE_AGAIN, PROC_MACROS, M, has_deletion_sense, ko
+from tests.support.miniature import (
+    CRATES,
+    KERNEL_CRATE,
+    MODULE,
+    MODULE_AGAIN,
+    PROC_MACROS,
+    M,
+    Miniature,
+    create,
+    has_deletion_sense,
+    ko,
+)
 
 BINDGEN = {
     "rust/bindings/bindings_generated.rs",

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.formats.cmdfile import RecordState, parse_record
 from kdeps.formats.command import parse_command
 from kdeps.formats.depfile import parse_depfile
@@ -31,6 +30,7 @@ from kdeps.refresh.ninja import manifest
 from kdeps.staleness.check import check_build
 from kdeps.system.errors import KdepsError
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 MB = 1 << 20
 _SECONDS = 25

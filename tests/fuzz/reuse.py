@@ -25,11 +25,11 @@ from typing import NamedTuple
 
 from kdeps.contents.reuse import Reuser
 from kdeps.contents.steps import remember_build
-from kdeps.demo.miniature import MODULE, create
 from kdeps.formats.kconfig import parse_symbols
 from kdeps.kbuild.rule import Action, Rule
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.reasons import Certainty
+from tests.support.miniature import MODULE, create
 
 EDITED = (
     "rust/kernel/io.rs", "rust/kernel/device.rs", "include/linux/pci.h", "rust/helpers/helpers.c",

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature, create
 from kdeps.watch.writers import find_repository
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.bad_input import Done, M, check, unchanged
+from tests.support.miniature import MODULE, Miniature, create
 
 # -- absurd arguments --------------------------------------------------------------
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.support.bad_input import KERNEL, TIMEOUT_S, M, check, cure, rewrite, unchanged
+from tests.support.miniature import MODULE, Miniature
 
 # -- a damaged record of a crate -----------------------------------------------
 

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature, gnu_make
+from kdeps.demo.miniature import gnu_make
 from kdeps.staleness.check import check_build
 from kdeps.system.errors import KdepsError
 from tests.conftest import CHECKOUT
 from tests.support.bad_input import KERNEL, TIMEOUT_S, M, check, cure, is_harmless, rewrite, unchanged
+from tests.support.miniature import Miniature
 
 
 def add_prerequisites(path: Path, *names: bytes) -> None:

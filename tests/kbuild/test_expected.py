@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.kbuild.expected import find_always, list_always
 from kdeps.kbuild.tree import find_tree
 from kdeps.staleness.module_checks import compare_vermagic
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 MAKEFILE = """
 always-y += plain.h two.o

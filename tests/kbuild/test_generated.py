@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.kbuild.rule import Action
 from tests.conftest import RunKdeps
+from tests.support.miniature import Miniature
 from tests.support.whole_tree import ask, record, rules_of, settle
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature, create
 from kdeps.refresh.ninja.run import find_ninja
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature, create
 
 _HELPERS = """
 always-y += helpers/helpers.bc helpers/helpers_module.bc

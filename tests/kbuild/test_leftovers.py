@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.kbuild.rules import read_rules
 from kdeps.kbuild.tree import find_tree
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.kbuild.named_kernel import find_named_kernel
 from kdeps.system.errors import NoTree
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import Miniature
 
 RUNNING = """import os, sys
 import kdeps.kbuild.named_kernel, kdeps.kbuild.normal_make

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 
 @pytest.fixture

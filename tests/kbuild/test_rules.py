@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import os
 
-from kdeps.demo.miniature import Miniature
 from kdeps.kbuild.rule import Action, Rule
 from kdeps.kbuild.rules import read_rules
 from kdeps.kbuild.tree import find_tree
+from tests.support.miniature import Miniature
 
 
 def rules_of(tree: Miniature) -> dict[str, Rule]:

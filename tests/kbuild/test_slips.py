@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.formats.makeargs import parse_make_args
 from kdeps.kbuild.slips import find_slip, find_slip_of_make
 from kdeps.kbuild.suggest import did_you_mean, suggest_folder
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 TYPO = MODULE[:-1]

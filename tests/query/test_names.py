@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.query.names import Names
 from kdeps.staleness.check import check_build
 from kdeps.system.errors import AmbiguousName, UnknownTarget
+from tests.support.miniature import Miniature
 
 
 @pytest.fixture(scope="module")

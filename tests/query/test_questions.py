@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.campaigns.questions.ask import KINDS, Asker, Plan
 from tests.campaigns.questions.brute_force_graph import read_brute
 from tests.conftest import CHECKOUT
 from tests.lab.layout import Layout, Module
+from tests.support.miniature import Miniature
 
 NOVA = "drivers/gpu/nova-core"
 COUNT = 42

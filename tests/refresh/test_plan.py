@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.formats.makeargs import parse_make_args
 from kdeps.formats.makeflags import kernel_environment, split_flags
 from kdeps.kbuild.make_command import read_request
@@ -17,7 +16,7 @@ from kdeps.refresh.plan import Plan, find_new_flags, kernel_command, kernel_word
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.reasons import ReasonKind, Status
 from tests.conftest import RunKdeps
-from tests.support.miniature import has_deletion_sense
+from tests.support.miniature import MODULE, Miniature, has_deletion_sense
 
 
 def look(tree: Miniature, *words: str) -> CheckResult:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature, create
 from kdeps.report.explain_page import page_names, read_page
 from kdeps.report.formats.sarif import LARGE_FRAME
 from kdeps.report.issues import KINDS
 from kdeps.system.birth import birth_times
 from tests.conftest import CHECKOUT
+from tests.support.miniature import MODULE, Miniature, create
 
 
 def _parts(name: str) -> tuple[list[str], list[str]]:

@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report.explain_page import page_of
 from kdeps.report.issues import KINDS
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 from tests.support.schemas import read_gitlab, read_json, read_junit, read_sarif
 
 FORMATS = ("text", "json", "sarif", "junit", "github", "gitlab")

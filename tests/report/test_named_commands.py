@@ -14,8 +14,8 @@ import click
 import pytest
 
 from kdeps.cli.options import COMMANDS, cli
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 PACKAGE = CHECKOUT / "kdeps"

@@ -10,12 +10,12 @@ import pytest
 from kdeps.cli.commands import doctor
 from kdeps.cli.commands.watch import DESCRIBE
 from kdeps.cli.dispatch import run
-from kdeps.demo.miniature import Miniature
 from kdeps.running.quick import find_other_loaded, read_file_id
 from kdeps.staleness.reasons import Status
 from kdeps.watch import module
 from tests.support.loaded import build_id_of
 from tests.support.machine import FOLDER, Machine, build_module, put_module
+from tests.support.miniature import Miniature
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.running.facts import LoadState
 from kdeps.running.facts_text import MAX_BYTES, parse_facts
 from kdeps.running.script import render_script
@@ -22,6 +21,7 @@ from kdeps.system.errors import Unreadable, UsageError
 from tests.conftest import RunKdeps
 from tests.support.loaded import build_id_of
 from tests.support.machine import FOLDER, Machine, build_module, put_module
+from tests.support.miniature import Miniature
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 ANSWERS = {

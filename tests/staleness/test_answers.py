@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.kbuild.make_command import read_request
 from kdeps.refresh.judging import check_with_kbuild_once
 from kdeps.staleness import answers as kept
@@ -27,6 +26,7 @@ from kdeps.system.stat import FINE_NS, stamp_of
 from tests.campaigns.watch.coverage import looked_at
 from tests.conftest import CHECKOUT
 from tests.support.elf_objects import put
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 

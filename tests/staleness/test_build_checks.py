@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import CHECKOUT, RunKdeps, paste_help
+from tests.support.miniature import MODULE, Miniature
 from tests.support.schemas import read_json
 from tests.support.verdict import M, judged, kinds
 
@@ -197,7 +197,7 @@ def test_a_record_under_another_name_is_none(tree: Miniature, kdeps: RunKdeps) -
 
 def test_crates_that_were_never_built_are_stale(tmp_path: Path, kdeps: RunKdeps) -> None:
     """A configured tree without its crates: no record speaks of them, and it is not fresh."""
-    from kdeps.demo.miniature import create
+    from tests.support.miniature import create
 
     tree = create(tmp_path / "new")
     tree.make("defconfig")

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from kdeps.artifacts.inspect import inspect_artifacts
-from kdeps.demo.miniature import Miniature
 from kdeps.kbuild.records import RecordReader
 from kdeps.staleness.whole_tree import TreeResult, check_tree
 from tests.support.elf_objects import put
+from tests.support.miniature import Miniature
 from tests.support.whole_tree import archive, record
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -14,8 +14,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, TEMPLATE, Miniature
+from kdeps.demo.miniature import TEMPLATE
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 

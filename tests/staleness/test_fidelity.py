@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 from tests.support.verdict import Change, M, direct, judged, touch
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.kbuild.tree import find_tree
 from kdeps.staleness.index import Index
 from tests.conftest import RunKdeps
 from tests.support.elf_objects import put
+from tests.support.miniature import Miniature
 from tests.support.schemas import read_json
 from tests.support.whole_tree import archive, ask, environment, record, rules_of, settle
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 import time
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps, paste_help
 from tests.support.elf_objects import RELEASE, put, vermagic
+from tests.support.miniature import Miniature
 from tests.support.schemas import read_json
 from tests.support.verdict import M, judged, kinds
 

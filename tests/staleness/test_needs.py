@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.refresh.plan import plan_refresh
 from kdeps.staleness.check import check_build
 from kdeps.staleness.reasons import Status
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 CRATES = [
     *(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature, create
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature, create
 from tests.support.schemas import read_json
 
 M = f"M={MODULE}"

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import CHECKOUT, RunKdeps, paste_help
-from tests.support.miniature import has_deletion_sense
+from tests.support.miniature import Miniature, has_deletion_sense
 from tests.support.verdict import M, direct, judged
 
 
@@ -67,7 +66,7 @@ def test_the_help_chooses_the_tools_that_the_environment_chose(tree: Miniature, 
 
 def test_an_in_source_build_is_judged_the_same(tmp_path: Path, kdeps: RunKdeps) -> None:
     """Without O= the records lie beside the sources; the answer is Kbuild's all the same."""
-    from kdeps.demo.miniature import create
+    from tests.support.miniature import create
 
     tree = create(tmp_path / "in")
     tree.build()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps
+from tests.support.miniature import Miniature
 from tests.support.verdict import M
 
 

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.racy_edits import RacyEdit, find_racy_edits, report_edits
 from kdeps.system.birth import Times, birth_times, same_clock
 from tests.conftest import RunKdeps
-from tests.support.miniature import held_make
+from tests.support.miniature import MODULE, Miniature, held_make
 from tests.support.schemas import read_json
 
 Compile = Callable[[Path, Callable[[], None]], Rule]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from tests.conftest import RunKdeps, paste_help
 from tests.support.elf_objects import put
+from tests.support.miniature import Miniature
 from tests.support.verdict import M, judged, kinds
 
 

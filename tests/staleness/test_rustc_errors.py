@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import RunKdeps
 from tests.staleness.test_fidelity import empty
+from tests.support.miniature import MODULE, Miniature
 from tests.support.verdict import judged
 
 M = f"M={MODULE}"

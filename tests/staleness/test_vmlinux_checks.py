@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 from tests.support.verdict import judged, kinds
 
 M = f"M={MODULE}"

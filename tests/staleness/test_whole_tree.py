@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature, create
 from tests.conftest import RunKdeps
 from tests.support.elf_objects import put
+from tests.support.miniature import MODULE, Miniature, create
 from tests.support.schemas import read_json
 from tests.support.whole_tree import archive, ask, record, rules_of, settle
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import jsonschema
 
-from kdeps.demo.miniature import Miniature
 from kdeps.report import query_json
 from tests.conftest import RunKdeps
+from tests.support.miniature import Miniature
 
 SCHEMA = json.loads((Path(query_json.__file__).parent / "affected.schema.json").read_text())
 NOVA = "M=drivers/gpu/nova-core"

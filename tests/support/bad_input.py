@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import CHECKOUT, drop_privileges
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 KERNEL = "rust/.kernel.o.cmd"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
+from tests.support.miniature import Miniature
 
 RELEASE = "7.2.13"
 SOURCE = """

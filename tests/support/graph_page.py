@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report.graph.html import Json
 from tests.conftest import RunKdeps
 from tests.support.browser import Browser, start_browser
+from tests.support.miniature import MODULE, Miniature
 
 
 @pytest.fixture(scope="module")

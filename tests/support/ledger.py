@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kdeps.contents.hashes import FileHasher
 from kdeps.contents.ledger import Ledger, take_ledger
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.kbuild.tree import roots_of
 from kdeps.staleness.check import CheckResult, check_build
+from tests.support.miniature import MODULE, Miniature
 
 
 def look(tree: Miniature) -> CheckResult:

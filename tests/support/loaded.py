@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.running.build import read_build
 from kdeps.running.facts_text import parse_facts
 from kdeps.running.judge import judge_machine
@@ -22,6 +21,7 @@ from kdeps.staleness.check import check_build
 from tests.conftest import RunKdeps
 from tests.lab.qemu import pack_cpio
 from tests.support.machine import FOLDER, Machine
+from tests.support.miniature import Miniature
 
 
 def build_id_of(path: Path) -> str:

@@ -8,8 +8,8 @@ import struct
 import subprocess
 from pathlib import Path
 
-from kdeps.demo.miniature import Miniature
 from tests.support.elf_objects import RELEASE, compile_object, put
+from tests.support.miniature import Miniature
 
 MODULE = """
 __attribute__((section(".modinfo"), used)) static const char magic[] = "vermagic={release} ";

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.conftest import CHECKOUT
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 NEW = "new_code_of_the_test"

@@ -12,10 +12,10 @@ import pytest
 
 from kdeps.contents.memory import memory_key
 from kdeps.contents.remember import remember
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.system.cache import cache_directory, name_of
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 SOURCE = "rust/kernel/io.rs"

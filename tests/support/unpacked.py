@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
+from tests.support.miniature import MODULE, Miniature
 
 Poison = Callable[[Miniature, random.Random], None]
 

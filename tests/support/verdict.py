@@ -10,9 +10,9 @@ from typing import Any
 
 import jsonschema
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report import verdict_json
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 SCHEMA = json.loads((Path(verdict_json.__file__).parent / "verdict.schema.json").read_text())

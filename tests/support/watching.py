@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.campaigns.watch.watch_process import WatchProcess, check
 from tests.conftest import CHECKOUT
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 PATIENCE_S = 60.0

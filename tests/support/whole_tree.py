@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from kdeps.demo.miniature import Miniature
 from kdeps.kbuild.rule import Rule
 from kdeps.kbuild.rules import read_rules
 from kdeps.kbuild.tree import find_tree
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import Miniature
 from tests.support.schemas import read_json
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.system.cache import LIMITS, Store, cache_directory, find_problem, name_of
 from kdeps.system.lock import find_refresher, take_lock
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 
 def test_the_cache_lies_where_xdg_says_and_else_at_home(tmp_path: Path) -> None:

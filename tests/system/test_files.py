@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.system.errors import KdepsError
 from kdeps.system.files import write_file
 from tests.conftest import CHECKOUT, RunKdeps, drop_privileges
+from tests.support.miniature import MODULE, Miniature
 
 
 def test_a_file_is_new_and_not_written_over(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.system.cache import cache_directory, name_of
 from tests.campaigns.watch.watch_process import WatchProcess
 from tests.support.memory import SOURCE, M, edit_behind_mtime, memory_file
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import StartWatch, same_as_check, verdict, wait
 
 

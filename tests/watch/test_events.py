@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.staleness.dependencies import Dependencies
 from kdeps.system.mounts import find_mount, read_mounts
 from kdeps.watch.events import Poller, find_eventless, name_some
 from kdeps.watch.inotify import Events, Inotify
 from kdeps.watch.interest import Interest, find_interest
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import StartWatch, same_as_check, verdict, wait
 
 

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.watch.debounce import Activity
 from kdeps.watch.follow import follow, parse_status
 from kdeps.watch.module import ModuleStatus
 from kdeps.watch.terminal import Show
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import PATIENCE_S, M, StartWatch, run
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.watch.hooks import Hook
 from kdeps.watch.module import ModuleStatus
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import PATIENCE_S, M, StartWatch, verdict, wait
 
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.staleness.check import check_build
 from kdeps.staleness.dependencies import Dependencies, list_dependencies, list_places_searched
 from kdeps.watch.interest import find_interest
 from tests.campaigns.watch.coverage import find_uncovered
+from tests.support.miniature import MODULE, Miniature
 
 
 def test_whatever_a_survey_looks_at_is_watched(tree: Miniature) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from kdeps.cli.commands.watch import DESCRIBE
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.staleness.reasons import Status
 from kdeps.watch.loop import Options, Watch
 from kdeps.watch.module import ModuleStatus
 from kdeps.watch.terminal import Show
+from tests.support.miniature import MODULE, Miniature
 
 
 class Silent(Show):

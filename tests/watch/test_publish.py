@@ -8,8 +8,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.watch.publish import StatusSocket
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import StartWatch, verdict, wait
 
 

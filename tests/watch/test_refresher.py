@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from tests.campaigns.watch.watch_process import WatchProcess
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import M, StartWatch, verdict, wait
 
 

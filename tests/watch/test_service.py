@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.watch.service import unit_text
 from tests.conftest import CHECKOUT, RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 PATIENCE_S = 60.0

@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.watch.status import runtime_directory
 from tests.campaigns.watch.watch_process import Document
 from tests.conftest import CHECKOUT
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import M, StartWatch, run, verdict, wait
 
 

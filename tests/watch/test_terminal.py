@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.watch.terminal import Lines
 from tests.conftest import CHECKOUT
+from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
 PATIENCE_S = 60.0

@@ -9,7 +9,6 @@ import subprocess
 import time
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.system.lock import take_lock
 from kdeps.watch.writers import (
     STALE_LOCK_S,
@@ -19,6 +18,7 @@ from kdeps.watch.writers import (
     identify,
     is_checking_out,
 )
+from tests.support.miniature import MODULE, Miniature
 from tests.support.watching import PATIENCE_S, StartWatch, same_as_check, verdict, wait
 
 

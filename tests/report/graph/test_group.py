@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report.graph.group import NodeKind, group_build
 from kdeps.staleness.check import check_build
+from tests.support.miniature import MODULE, Miniature
 
 MAKEFILE = """\
 obj-m := two.o drm.o

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import networkx as nx
 
-from kdeps.demo.miniature import Miniature
 from kdeps.report.graph.network import build_network
 from kdeps.staleness.check import CheckResult, check_build
+from tests.support.miniature import Miniature
 
 
 def _survey(tree: Miniature) -> CheckResult:

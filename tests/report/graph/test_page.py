@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.demo.miniature import MODULE, Miniature
 from kdeps.report.graph.html import assemble
 from kdeps.staleness.check import check_build
 from kdeps.staleness.reasons import ReasonKind
 from tests.conftest import RunKdeps
 from tests.support.browser import Browser, needs_browser, start_browser
 from tests.support.graph_page import browser, opened, page, page_data
+from tests.support.miniature import MODULE, Miniature
 
 __all__ = ["browser", "opened", "page"]
 
