@@ -48,7 +48,7 @@ def use_ledgers(
             inspection = ScopeResults(tuple(with_problems(part, (unread,)) for part in inspection.parts))
     if not inspection.results:
         return inspection, failures
-    with progress_line("hashing") as show:
+    with progress_line() as show:
         return _compare_contents(
             inspection, ledger, record, environ, failures, show, outside=outside
         ), failures

@@ -51,7 +51,7 @@ def run_restore(words: tuple[str, ...], ledger_file: str, extent: Scope) -> int:
     objtree = trees[0].objtree
     lock = take_lock(objtree, environ, lambda pid: say_waiting(pid, objtree))
     try:
-        with progress_line("hashing") as show:
+        with progress_line() as show:
             for build, all_of_it in zip(builds, scopes, strict=True):
                 # Each is judged when the one before is done: they share the kernel's own artifacts.
                 result = check_scope(build, cwd, environ, whole=all_of_it)

@@ -21,7 +21,7 @@ def find_headlines(result: CheckResult, cwd: str) -> list[str]:
     from kdeps.system.text import counted
 
     lines = text.headlines(result, cwd=cwd)
-    how = check_command(result, cwd, "--all")
+    how = check_command(result, cwd)
     if len(lines) > MAX_HEADLINES:
         more = len(lines) - MAX_HEADLINES
         lines = [

@@ -82,7 +82,7 @@ _PATIENCE_S = 1.0
 
 
 @contextmanager
-def progress_line(what: str) -> Iterator[Callable[[int], None] | None]:
+def progress_line() -> Iterator[Callable[[int], None] | None]:
     """A line on the terminal that says how many bytes were read; shown after a second, erased in the end."""
     if not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
         yield None
@@ -95,7 +95,7 @@ def progress_line(what: str) -> Iterator[Callable[[int], None] | None]:
         now = time.monotonic()
         if now - started > _PATIENCE_S and now - shown > 0.1:
             shown = now
-            write_progress(f"kdeps: {what}: {done >> 20} MB ({now - started:.0f} s)")
+            write_progress(f"kdeps: hashing: {done >> 20} MB ({now - started:.0f} s)")
 
     try:
         yield show

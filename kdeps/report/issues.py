@@ -93,9 +93,8 @@ class _Dated(ResultText):
         return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def make_report(inspection: ScopeResults, *, cwd: str, root: str, built: bool = False) -> Report:
-    """Gather all issues of an inspection; the commands of the cure are for ``cwd``, paths for the repository
-    ``root``.
+def make_report(inspection: ScopeResults, *, cwd: str, built: bool = False) -> Report:
+    """Gather all issues of an inspection; the commands of the cure are for ``cwd``, and the repository is left open.
 
     With ``built`` a module has to be up to date itself.
     """
@@ -118,7 +117,7 @@ def make_report(inspection: ScopeResults, *, cwd: str, root: str, built: bool = 
         tuple(order),
         _cure(inspection, statuses, order, cwd),
         worst(statuses),
-        root,
+        "",
         _roots(inspection),
         tuple(statuses),
     )

@@ -29,11 +29,11 @@ def make_command(tree: Tree, cwd: str, goal: str) -> str:
     return shell_joined(shown_command(tree, cwd, goal))
 
 
-def check_command(result: CheckResult, cwd: str, option: str) -> str:
-    """The ``kdeps check`` that judges the same build in the same way, to paste."""
+def check_command(result: CheckResult, cwd: str) -> str:
+    """The ``kdeps check --all`` that judges the same build in the same way, to paste."""
     tree = result.tree
     words = ["make", *tree.args.words] if tree.module is None else _own_words(tree, cwd)
-    options = [option, *(["--exact"] if result.verdict.source is Source.KBUILD else [])]
+    options = ["--all", *(["--exact"] if result.verdict.source is Source.KBUILD else [])]
     return shell_joined(("kdeps", "check", *options, *words[1:]))
 
 

@@ -64,7 +64,7 @@ def render(
     for finding in findings:
         write_finding(writer, finding)
     shown = events if every else events[:MAX_CAUSES]
-    how = check_command(result, cwd, "--all") if shown else ""
+    how = check_command(result, cwd) if shown else ""
     for event in shown:
         write_event(writer, event, how)
     _write_more(writer, len(events) - len(shown), "causes")
@@ -120,7 +120,7 @@ def write_finding(writer: ResultText, finding: Finding) -> None:
 
 def _write_more(writer: ResultText, more: int, what: str) -> None:
     if more > 0:
-        how = check_command(writer.result, writer.cwd, "--all")
+        how = check_command(writer.result, writer.cwd)
         writer.lines.append(f"… and {more} more {what}; `{how}` lists them\n")
 
 

@@ -20,7 +20,7 @@ _PIECE = 1 << 16
 _MAX_ERRORS = 1 << 16
 
 
-def collect_remote(host: str, script: str, *, timeout_s: float, ssh: str = "ssh") -> Facts:
+def collect_remote(host: str, script: str, *, timeout_s: float) -> Facts:
     """Run the script of ``render_script`` on a host, as ssh understands it, and read what it prints.
 
     Raises KdepsError: ssh cannot be started, the host cannot be reached in time, or it answers with something else.
@@ -31,11 +31,11 @@ def collect_remote(host: str, script: str, *, timeout_s: float, ssh: str = "ssh"
     batch = [] if os.isatty(0) else ["-o", "BatchMode=yes"]
     try:
         process = subprocess.Popen(
-            [ssh, "-T", *batch, "--", host, "sh -s"],
+            ["ssh", "-T", *batch, "--", host, "sh -s"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
     except OSError as error:
-        raise KdepsError(f"{ssh}: cannot be started: {error.strerror}") from error
+        raise KdepsError(f"ssh: cannot be started: {error.strerror}") from error
     try:
         out, errors = _talk(process, script.encode(), host, time.monotonic() + timeout_s)
     finally:

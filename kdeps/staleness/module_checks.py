@@ -26,11 +26,9 @@ _MARK = b"vermagic="
 _MAX_VERMAGIC = 512
 
 
-def check_clock(
-    graph: Graph, mtime_ns: Mapping[str, int], auto_conf: str, now_ns: int | None = None
-) -> tuple[Finding, ...]:
+def check_clock(graph: Graph, mtime_ns: Mapping[str, int], auto_conf: str) -> tuple[Finding, ...]:
     """Find artifacts that are dated in the future; what is newer than ``auto_conf`` is not synced."""
-    now = time.time_ns() if now_ns is None else now_ns
+    now = time.time_ns()
     ahead = [
         (mtime, output)
         for at, rule in enumerate(graph.rules)

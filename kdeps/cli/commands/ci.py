@@ -105,7 +105,7 @@ def run_ci(request: Request) -> int:
         from kdeps.cli.ci_store import add_to_store
 
         failures += add_to_store(inspection, request.store, environ)
-    report = make_report(inspection, cwd=cwd, root="", built=request.built)
+    report = make_report(inspection, cwd=cwd, built=request.built)
     root = os.path.realpath(request.root) if request.root else find_repository(cwd, environ, report.roots)
     report = report._replace(root=root)
     failures += _write(report, request, cwd)

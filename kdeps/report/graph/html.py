@@ -50,11 +50,9 @@ _WORDS: dict[ReasonKind, str] = {
 }
 
 
-def render_page(result: CheckResult, *, cwd: str, now_ns: int | None = None) -> str:
+def render_page(result: CheckResult, *, cwd: str) -> str:
     """Write a build as one HTML page; paths in sentences and commands are relative to ``cwd``."""
-    now = time.time_ns() if now_ns is None else now_ns
-    data = page_data(result, group_build(result), cwd=cwd, now_ns=now)
-    return assemble(data)
+    return assemble(page_data(result, group_build(result), cwd=cwd, now_ns=time.time_ns()))
 
 
 def assemble(data: Json) -> str:
