@@ -112,8 +112,8 @@ def _judge_versions(result: CheckResult, path: str, fence: AllowedRoots) -> list
     lists += [p for rule in result.graph.rules for p in rule.uncompared_inputs if p.endswith(".symvers")]
     known: dict[str, set[int]] = {}
     for listed in dict.fromkeys(lists):
-        for symbol, export in read_symvers(listed, fence).items():
-            known.setdefault(symbol, set()).add(export.crc)
+        for symbol, crc in read_symvers(listed, fence).items():
+            known.setdefault(symbol, set()).add(crc)
     with opened_elf(path, fence) as elf:
         wanted = parse_versions(elf) if elf is not None else {}
     others = [symbol for symbol, crc in wanted.items() if symbol in known and crc not in known[symbol]]

@@ -32,8 +32,8 @@ def rebuild(
         ObjectError: The new object cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="kdeps-explain-") as folder:
-        result = replay(rust.recorded, folder, environ, rustc_flags=rustc_flags, clang_flags=clang_flags)
-        path = result.outputs.get(rust.path)
+        outputs = replay(rust.recorded, folder, environ, rustc_flags=rustc_flags, clang_flags=clang_flags)
+        path = outputs.get(rust.path)
         if path is None:
             raise ReplayError(f"{rust.path}: its recorded command writes another file")
         return read_bytes(path)

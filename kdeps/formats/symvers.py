@@ -10,28 +10,19 @@ Source: linux ``scripts/mod/modpost.c`` (``write_dump``, ``add_versions``, ``add
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from kdeps.formats.elf import Elf
 
 
-class Export(NamedTuple):
-    """One exported symbol."""
-
-    crc: int
-    owner: str
-    """``vmlinux``, or the module's path without its suffix."""
-
-
-def parse_symvers(text: str) -> dict[str, Export]:
-    """Read the lines that are whole; of a symbol that stands there twice the last, as modpost does."""
-    found: dict[str, Export] = {}
+def parse_symvers(text: str) -> dict[str, int]:
+    """Read the CRC of each symbol in a line that is whole; if it stands there twice the last, as modpost does."""
+    found: dict[str, int] = {}
     for line in text.splitlines():
         columns = line.split("\t")
         if len(columns) < 3:
             continue
         try:
-            found[columns[1]] = Export(int(columns[0], 16), columns[2])
+            found[columns[1]] = int(columns[0], 16)
         except ValueError:
             continue
     return found

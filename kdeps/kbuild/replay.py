@@ -48,15 +48,6 @@ class RecordedCommand(NamedTuple):
     """For the shell, as Kbuild gave it."""
 
 
-class Replayed(NamedTuple):
-    """What a replay wrote."""
-
-    outputs: dict[str, str]
-    """The file that the command names, absolute → where it is now."""
-    messages: str
-    """What the compilers printed."""
-
-
 class ReplayError(KdepsError):
     """A recorded command cannot be run again, or it failed."""
 
@@ -106,8 +97,10 @@ def replay(
     *,
     rustc_flags: tuple[str, ...] = (),
     clang_flags: tuple[str, ...] = (),
-) -> Replayed:
+) -> dict[str, str]:
     """Run a recorded command again in an empty folder, where it writes, and leave the trees as they are.
+
+    Returns for each file that the command names, absolute, where it is now.
 
     The further flags come after the recorded ones; those for clang count where it compiles what rustc made
     (``RUST_INLINE_HELPERS``). Raises ReplayError if the command runs no compiler, or the compiler failed.
@@ -127,14 +120,13 @@ def replay(
         raise ReplayError(
             f"{recorded.directory}: {error.strerror}; the recorded command cannot run"
         ) from error
-    messages = result.stdout.decode("utf-8", "replace")
     if result.returncode != 0:
+        messages = result.stdout.decode("utf-8", "replace")
         raise ReplayError(f"the recorded command failed when it ran again: {_first_error(messages)}")
-    outputs = {
+    return {
         os.path.normpath(os.path.join(recorded.directory, name)): path
         for name, path in redirected.outputs.items()
     }
-    return Replayed(outputs, messages)
 
 
 def kbuild_environment(environ: dict[str, str], folder: str) -> dict[str, str]:

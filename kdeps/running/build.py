@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 from kdeps.kbuild.rule import Owner
@@ -28,7 +27,6 @@ class BuiltModule(NamedTuple):
     """None if it is not there, or cannot be read."""
     problem: str = ""
     """Why it cannot be read; completes "it …"."""
-    mtime: int | None = None
     sources: Status = Status.FRESH
     """Whether a build now would give it: stale if make would rebuild it, or should and does not notice."""
     pending: Stale | None = None
@@ -51,11 +49,6 @@ class Build(NamedTuple):
     def ids(self) -> dict[str, str | None]:
         """The build id of each module by its name; None for one without an id, or without a file."""
         return {m.name: m.file.build_id if m.file else None for m in self.modules}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The modules' names, as the kernel has them."""
-        return tuple(module.name for module in self.modules)
 
     @property
     def built_release(self) -> str:
@@ -97,11 +90,11 @@ def _read_built(result: CheckResult, path: str) -> BuiltModule:
         status = Status.STALE
     try:
         file = read_module(path)
-        return BuiltModule(name, path, result, file, "", int(os.stat(path).st_mtime), status, pending)
+        return BuiltModule(name, path, result, file, "", status, pending)
     except FileNotFoundError:
-        return BuiltModule(name, path, result, None, "", None, status, pending)
+        return BuiltModule(name, path, result, None, "", status, pending)
     except Unreadable as error:
-        return BuiltModule(name, path, result, None, str(error).partition(": ")[2], None, status, pending)
+        return BuiltModule(name, path, result, None, str(error).partition(": ")[2], status, pending)
 
 
 def _whole_status(verdict: Verdict) -> Status:

@@ -126,11 +126,6 @@ class OopsReader:
         self._lines_since_end = _SUMMARY_LINES
         self._idle_lines = 0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether lines of an oops have been read and its end has not."""
-        return self._oops is not None
-
     def read(self, line: bytes) -> Completed:
         """Take one line, and return what it completes."""
         line = _COLOUR.sub(b"", line[:_MAX_LINE]).rstrip(b"\r\n")

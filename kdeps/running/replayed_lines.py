@@ -96,10 +96,10 @@ class ReplayedLines:
             recorded = recorded_command(rule, self._result.tree)
             self._objects[rule.target] = None
             try:
-                replayed = replay(
+                outputs = replay(
                     recorded, folder, self._environ, rustc_flags=_RUSTC_FLAGS, clang_flags=_CLANG_FLAGS
                 )
-                self._objects[rule.target] = replayed.outputs.get(rule.target)
+                self._objects[rule.target] = outputs.get(rule.target)
             except ReplayError as error:
                 self._note(f"{rule.name}: {error}")
         return self._objects[rule.target]

@@ -65,10 +65,6 @@ class ScopeResults(NamedTuple):
     parts: tuple[ScopedResult, ...]
 
     @property
-    def status(self) -> Status:
-        return worst(tuple(part.status for part in self.parts))
-
-    @property
     def results(self) -> tuple[CheckResult, ...]:
         return tuple(part.result for part in self.parts if part.result is not None)
 

@@ -129,7 +129,7 @@ def test_lists_of_symbols_and_of_versions(tmp_path: Path) -> None:
     listed = parse_symvers(
         "0x0000000f\ta\tvmlinux\tEXPORT_SYMBOL\t\nzz\tb\tx\tE\t\nshort\n0x1\ta\tdrivers/m\tE\t\n"
     )
-    assert {name: tuple(export) for name, export in listed.items()} == {"a": (1, "drivers/m")}
+    assert listed == {"a": 1}
     data = compile_object(tmp_path, "int x;")
     elf = parse_elf(lambda at, size: data[at : at + size])
     assert elf is not None
