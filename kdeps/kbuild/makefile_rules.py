@@ -136,6 +136,13 @@ IGNORES_COMMAND_CHANGE: dict[str, tuple[int, int]] = {"rust/helpers/helpers.o": 
 """
 
 
+FIRST_CRATES = ("kernel", "bindings", "build_error", "macros")
+"""Crates that every Rust module loads: what ``kernel`` is given in rust/Makefile from 6.1 to 7.3."""
+
+MACRO_CRATES = frozenset(("macros", "pin_init_internal", "zerocopy_derive"))
+"""Crates that are libraries of macros. Source: ``cmd_rustc_procmacro`` in rust/Makefile (6.1 to 7.3)."""
+
+
 def sees_command(name: str, version: tuple[int, int]) -> bool:
     """Whether Kbuild runs a rule again when its command changes."""
     blind_since = IGNORES_COMMAND_CHANGE.get(name)

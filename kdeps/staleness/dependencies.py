@@ -19,6 +19,7 @@ from kdeps.formats.makeargs import MAKEFILES, parse_make_args, working_directory
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.configuration import list_asked, read_configuration
 from kdeps.kbuild.expected import list_always
+from kdeps.kbuild.first_build import list_looked_at
 from kdeps.kbuild.named_kernel import KDIR_NAMES, MODULES, RELEASE
 from kdeps.kbuild.other_modules import list_searched_records
 from kdeps.kbuild.records import path_of_target
@@ -104,6 +105,7 @@ def list_dependencies(
         if tree.prebuilt or f"{tree.module_output}/modules.order" not in result.graph.producers:
             # Never built to the end, or without what Rust needs: whether there is Rust in it decides.
             folders.update(where for where, _, _ in os.walk(tree.module))
+            files.update(list_looked_at(tree))
     folders.update((tree.objtree, tree.srctree))  # a localversion file may come
     files.update((*find_localversions(tree), *list_git_files(tree.srctree), f"{tree.srctree}/.git"))
     first = list_places_searched(words, cwd, environ)

@@ -15,22 +15,16 @@ from kdeps import NamedTuple
 from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild.configuration import read_configuration
 from kdeps.kbuild.graph import Graph
-from kdeps.kbuild.makefile_rules import MODULE_MAKEFILES, MODULE_TOOLS, TOOLCHAIN_CRATES, UNRECORDED_RULES
+from kdeps.kbuild.makefile_rules import MODULE_MAKEFILES, MODULE_TOOLS, UNRECORDED_RULES
 from kdeps.kbuild.module_folder import holds_rust
 from kdeps.kbuild.rule import Action, Owner, Rule, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.staleness.snapshot import CRATES, Snapshot, is_damaged
-from kdeps.system.files import read_text
 from kdeps.system.stat import status_of
 
-_EXTERN = r"--extern\s+([\w]+)"
-_CRATE_FLAGS = (
-    # $(obj)/kernel.o: private rustc_target_flags = --extern ffi …    pin_init-flags := --extern macros …
-    r"(?m)^(?:\$\(obj\)/(\w+)\.o:[^\n]*rustc_target_flags|(\w+)-flags)[ \t]*[:+]?=([^\n]*)"
-)
-
-
+_SOURCE = re.compile(r"(?:scripts|include|arch)/(?!config/|generated/|.*/generated/)")
+"""Of what the first build of a module reads: files of the kernel's sources."""
 _SYNCED = ("include/config/", "include/generated/autoconf.h", "include/generated/rustc_cfg")
 
 
@@ -76,15 +70,16 @@ def find_lacking(tree: Tree, graph: Graph, snapshot: Snapshot) -> Lacking:
     """Find what the module needs and make cannot get."""
     read = _find_read(graph.rules)
     gone = _find_gone(tree, graph, snapshot, read)
-    if tree.prebuilt and tree.module is not None:
-        wanted = _find_needed_of_any(tree)
-        own = [rule for rule in graph.rules if rule.owner is Owner.MODULE]
-        if not any(rule.source and rule.source.endswith(".rs") for rule in own) and holds_rust(tree.module):
-            wanted += _find_needed_first(tree)
-        gone += [path for path in wanted if path not in gone and not os.path.exists(path)]
-    if tree.module is not None:
-        gone += [path for name in MODULE_MAKEFILES if not _has_content(path := f"{tree.srctree}/{name}")]
     damaged = _find_damaged(tree, graph, read)
+    if tree.module is not None:
+        wanted = _find_needed_of_any(tree) if tree.prebuilt else []
+        wanted += _find_needed_first(tree, tree.module, graph)
+        gone += [path for path in wanted if path not in gone and not os.path.exists(path)]
+        gone += [path for name in MODULE_MAKEFILES if not _has_content(path := f"{tree.srctree}/{name}")]
+        known = {*gone, *damaged, *graph.producers}
+        damaged += [
+            path for path in wanted if path.endswith(CRATES) and path not in known and is_damaged(path)
+        ]
     found: list[Finding] = []
     if gone:
         found.append(_say(tree, gone, ReasonKind.MISSING_PREREQUISITE, ""))
@@ -157,31 +152,21 @@ def _find_needed_of_any(tree: Tree) -> list[str]:
     return [f"{tree.objtree}/{name}" for name in (*names, "include/generated/autoconf.h")]
 
 
-def _find_needed_first(tree: Tree) -> list[str]:
-    """What the first build of a Rust module reads: Kbuild's flags name crates, rust/Makefile those behind them."""
-    text = read_text(f"{tree.srctree}/scripts/Makefile.build").replace("\\\n", " ")
-    makefile = read_text(f"{tree.srctree}/rust/Makefile").replace("\\\n", " ")
-    flags: dict[str, str] = {}
-    for crate, variable, value in re.findall(_CRATE_FLAGS, makefile):
-        flags[crate or variable] = f"{flags.get(crate or variable, '')} {value}"
-    crates: dict[str, None] = {"core": None, "compiler_builtins": None}
-    waiting = [*re.findall(_EXTERN, text), "kernel"]
-    while waiting:
-        crate = waiting.pop(0)
-        if crate not in crates and crate not in TOOLCHAIN_CRATES:
-            crates[crate] = None
-            waiting += re.findall(_EXTERN, flags.get(crate, ""))
-    paths = [_path_of_crate(tree, crate) for crate in crates]
-    paths.append(f"{tree.objtree}/include/generated/rustc_cfg")
-    if "scripts/target.json" in read_text(f"{tree.srctree}/arch/{tree.srcarch}/Makefile"):
-        paths.append(f"{tree.objtree}/scripts/target.json")
-    return paths
+def _find_needed_first(tree: Tree, module: str, graph: Graph) -> list[str]:
+    """What the first build of a module reads; of a tree that can be built only what nothing there makes."""
+    own = [rule for rule in graph.rules if rule.owner is Owner.MODULE]
+    is_finished = any(rule.target.endswith(".ko") for rule in own)
+    has_new_rust = (
+        tree.prebuilt
+        and not any(rule.source and rule.source.endswith(".rs") for rule in own)
+        and holds_rust(module)
+    )
+    if is_finished and not has_new_rust:
+        return []  # its records name what it reads
+    from kdeps.kbuild.first_build import find_first_reads  # most modules were built before
 
-
-def _path_of_crate(tree: Tree, crate: str) -> str:
-    """The file of a crate: a library of macros, where there is one, else its metadata."""
-    macros = f"{tree.objtree}/rust/lib{crate}.so"
-    return macros if os.path.exists(macros) else f"{tree.objtree}/rust/lib{crate}.rmeta"
+    reads = find_first_reads(tree, rust=has_new_rust)
+    return [*reads.sources, *(reads.made if tree.prebuilt else ())]
 
 
 def _say(tree: Tree, paths: list[str], kind: ReasonKind, what: str) -> Finding:
@@ -192,7 +177,7 @@ def _say(tree: Tree, paths: list[str], kind: ReasonKind, what: str) -> Finding:
     else:
         why = "the module needs it, and no rule of this tree makes it"
         remedy = f"build what belongs in {os.path.dirname(paths[0])} first"
-        if paths[0] in [f"{tree.srctree}/{name}" for name in MODULE_MAKEFILES]:
+        if paths[0].startswith(f"{tree.srctree}/") and _SOURCE.match(paths[0][len(tree.srctree) + 1 :]):
             why, remedy = (
                 "module builds read it, and it is gone or empty",
                 "put it back, as with `git checkout`",

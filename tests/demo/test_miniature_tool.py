@@ -105,7 +105,7 @@ def test_a_changed_configuration_is_synced_by_prepare_only(tree: Miniature) -> N
     assert "  SYNC    " in done.stdout
     assert "  RUSTC L rust/kernel.o\n" in done.stdout
     assert "CONFIG_DEBUG_FS=y" in (tree.objtree / "include/config/auto.conf").read_text()
-    assert "// debugfs.rs" in (tree.objtree / "rust/libkernel.rmeta").read_text()
+    assert "// debugfs.rs" in (tree.objtree / "rust/libkernel.rmeta").read_text(errors="replace")
 
 
 def test_a_flag_from_the_configuration_is_seen_by_command_alone(tree: Miniature) -> None:

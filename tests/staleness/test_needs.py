@@ -13,8 +13,9 @@ import pytest
 from kdeps.refresh.plan import plan_refresh
 from kdeps.staleness.check import check_build
 from kdeps.staleness.reasons import Status
+from tests.campaigns.watch.coverage import find_uncovered
 from tests.conftest import RunKdeps
-from tests.support.miniature import MODULE, Miniature
+from tests.support.miniature import MODULE, Miniature, create
 
 CRATES = [
     *(
@@ -67,8 +68,7 @@ def test_headers_that_lack_a_crate_are_unknown(
         clean(headers)
     (headers.objtree / "rust" / name).unlink()
     status, said = answer(kdeps, headers)
-    shown = name if built else name.replace(".so", ".rmeta")
-    assert (status, shown in said) == ("unknown", True), said
+    assert (status, name in said) == ("unknown", True), said
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,86 @@ def test_headers_that_lack_a_file_are_unknown(headers: Miniature, kdeps: RunKdep
     (headers.objtree / name).unlink()
     status, said = answer(kdeps, headers)
     assert (status, name in said) == ("unknown", True), said
+
+
+FIRST = [
+    *(f"rust/{name}" for name in CRATES),
+    "include/generated/rustc_cfg", "include/generated/utsrelease.h", "scripts/target.json", "scripts/module-common.c",
+    "include/linux/kconfig.h", "include/linux/vermagic.h",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def arch_like(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+    """Headers as Arch and Fedora lay them out, in one tree and without rust/Makefile, and a module never built."""
+    root = tmp_path_factory.mktemp("arch")
+    tree = create(root)
+    tree.build()
+    tree.make(f"M={MODULE}", "clean")
+    for path in sorted((tree.srctree / "rust").rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif path.is_file() and (path.name not in CRATES):
+            path.unlink()
+    for path in [*tree.srctree.glob("scripts/**/.*.cmd"), *tree.srctree.glob("scripts/**/*.script")]:
+        path.unlink()
+    return tree
+
+
+def judge(tree: Miniature, *words: str) -> tuple[Status, list[str]]:
+    """The verdict on a module, and the paths of its findings."""
+    result = check_build(
+        (*tree.tree_args, *(words or (f"M={MODULE}",))), str(tree.srctree), tree.environment()
+    )
+    return result.verdict.status, [finding.path for finding in result.verdict.findings]
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_headers_without_rust_makefile_lack_what_the_first_build_reads(
+    arch_like: Miniature, name: str
+) -> None:
+    """What Makefiles pass to compilers, and what the crates themselves load, must be there."""
+    assert judge(arch_like)[0] is Status.FRESH
+    path = arch_like.srctree / name
+    data, before = path.read_bytes(), path.stat()
+    path.unlink()
+    try:
+        assert judge(arch_like) == (Status.UNKNOWN, [str(path)])
+        if not name.startswith("rust/libzerocopy"):
+            assert arch_like.make(f"M={MODULE}", check=False).returncode != 0
+            arch_like.make(f"M={MODULE}", "clean")
+    finally:
+        path.write_bytes(data)
+        path.chmod(before.st_mode)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_whatever_the_first_build_reads_is_watched(arch_like: Miniature) -> None:
+    """An answer that is kept holds no longer once one of these files comes, goes or changes."""
+    assert find_uncovered((f"M={MODULE}",), str(arch_like.srctree), arch_like.environment()) == []
+
+
+def test_a_crate_for_the_first_build_is_damaged(arch_like: Miniature) -> None:
+    """A package that was unpacked onto a full disk."""
+    path = arch_like.srctree / "rust/libbindings.rmeta"
+    data, before = path.read_bytes(), path.stat()
+    zero(path)
+    try:
+        assert judge(arch_like) == (Status.UNKNOWN, [str(path)])
+    finally:
+        path.write_bytes(data)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["scripts/module-common.c", "include/linux/kconfig.h"])
+def test_a_source_that_every_first_build_reads_is_gone(tree: Miniature, name: str) -> None:
+    """A tree that can be built cannot make its sources."""
+    clean(tree)
+    assert judge(tree)[0] is Status.FRESH
+    (tree.srctree / name).unlink()
+    status, paths = judge(tree)
+    assert status is not Status.FRESH
+    assert str(tree.srctree / name) in paths
 
 
 def zero(path: Path) -> None:
