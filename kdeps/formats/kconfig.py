@@ -58,6 +58,17 @@ def _unescaped(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", value)
 
 
+def is_whole_config_inputs(text: str) -> bool:
+    """Tell whether an ``auto.conf.cmd`` was written to its end; one that is empty, or of NULs, was not.
+
+    The rule without a recipe stands behind the list of files, and until 6.6 at the very end.
+    A file that was cut off between two conditions looks whole.
+    """
+    lines = text.split("\n")
+    opened = sum(line.startswith("ifneq ") for line in lines)
+    return "$(deps_config): ;" in lines and lines[-1] == "" and opened == lines.count("endif")
+
+
 def parse_config_inputs(text: str) -> ConfigInputs:
     """Parse an ``auto.conf.cmd``.
 

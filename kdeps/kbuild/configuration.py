@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from kdeps import NamedTuple
-from kdeps.formats.kconfig import ConfigInputs, parse_config_inputs
+from kdeps.formats.kconfig import ConfigInputs, is_whole_config_inputs, parse_config_inputs
 from kdeps.kbuild.tree import Tree, machine_arch
 from kdeps.system.files import read_text
 
@@ -25,13 +25,16 @@ class Configuration(NamedTuple):
     auto_conf: str
     """Text of ``include/config/auto.conf``."""
     inputs: ConfigInputs
+    inputs_are_whole: bool
+    """Whether ``auto.conf.cmd`` was written to its end; False if there is none."""
 
 
 def read_configuration(tree: Tree) -> Configuration:
     """Read the synced configuration of an object tree."""
     base = f"{tree.objtree}/include/config"
+    inputs = read_text(f"{base}/auto.conf.cmd")
     return Configuration(
-        read_text(f"{base}/auto.conf"), parse_config_inputs(read_text(f"{base}/auto.conf.cmd"))
+        read_text(f"{base}/auto.conf"), parse_config_inputs(inputs), is_whole_config_inputs(inputs)
     )
 
 

@@ -55,7 +55,7 @@ def check_build_as_a_whole(
         stats: Of a snapshot; what stat says of the Kconfig files is added.
     """
     configuration = read_configuration(tree)
-    damaged = _find_damage(tree, configuration)
+    damaged = _find_damage(tree, configuration) or _find_damaged_inputs(tree, configuration)
     if damaged is not None:
         return (damaged,)  # nothing that follows could be believed
     found: list[Finding] = []
@@ -131,6 +131,19 @@ def _find_damage(tree: Tree, configuration: Configuration) -> Finding | None:
     if tree.prebuilt:
         help_text = "install these headers again"
         return Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, help_text, Status.UNKNOWN)
+    return Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE, remove=(path,))
+
+
+def _find_damaged_inputs(tree: Tree, configuration: Configuration) -> Finding | None:
+    """Find a list of what the configuration was made from that is not whole: make forgets, or cannot read it."""
+    path = f"{tree.objtree}/include/config/auto.conf.cmd"
+    if tree.prebuilt or configuration.inputs_are_whole or not os.path.isfile(path):
+        return None  # M= builds never read it; and if it is gone, ``check_presence`` finds that
+    if not os.access(path, os.R_OK):
+        return None
+    message = (
+        "is damaged or cut off: make no longer knows which Kconfig files the configuration was made from"
+    )
     return Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE, remove=(path,))
 
 

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdeps.formats.kconfig import ConfigInputs, parse_config_inputs, parse_symbols, parse_value
+from kdeps.formats.kconfig import (
+    ConfigInputs,
+    is_whole_config_inputs,
+    parse_config_inputs,
+    parse_symbols,
+    parse_value,
+)
 from tests.conftest import CHECKOUT
 from tests.support.gnu_make import MAKE, REASON
 
@@ -152,3 +158,22 @@ def test_a_string_is_the_same_in_both_files(value: str) -> None:
     """.config has it escaped and quoted, auto.conf as it is."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     assert parse_symbols(f'CONFIG_A="{escaped}"\n') == parse_symbols(f"CONFIG_A={value}\n")
+
+
+@pytest.mark.parametrize("size", [0, 10, 100, 350, 420, 590, 597])
+def test_inputs_that_are_cut_off_are_not_whole(size: int) -> None:
+    """Within a line, within the list of files, within a condition."""
+    text = (DATA / "7.2-auto.conf.cmd").read_text()
+    assert is_whole_config_inputs(text)
+    assert not is_whole_config_inputs(text[:size])
+
+
+def test_inputs_of_an_older_kconfig_are_whole() -> None:
+    """Until 6.6 the rule without a recipe stands at the end, and the configuration is named each time."""
+    text = (
+        "deps_config := \\\n\tKconfig \\\n\ninclude/config/auto.conf: $(deps_config)\n\n"
+        'ifneq "$(ARCH)" "x86"\ninclude/config/auto.conf: FORCE\nendif\n\n$(deps_config): ;\n'
+    )
+    assert is_whole_config_inputs(text)
+    assert not is_whole_config_inputs(text[:-20])
+    assert not is_whole_config_inputs("\0" * len(text))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -114,6 +115,30 @@ def test_a_missing_piece_of_the_configuration_is_named(name: str, tree: Miniatur
     verdict = judged(kdeps, tree, M)
     assert verdict["verdict"] == "stale"
     assert str(tree.objtree / name) in [finding["path"] for finding in verdict["findings"]]
+
+
+INPUTS_DAMAGED = {"empty": 0, "its first bytes": 10, "cut off in a condition": -30, "cut off in the list": 70}
+
+
+@pytest.mark.parametrize("case", [*INPUTS_DAMAGED, "NULs", "empty, and another rustc"])
+def test_a_damaged_list_of_inputs_is_found_and_cured(case: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """As a crash leaves auto.conf.cmd: make forgets the Kconfig files, or stops when it reads it."""
+    path = tree.objtree / "include/config/auto.conf.cmd"
+    data, before = path.read_bytes(), path.stat()
+    path.write_bytes(bytes(len(data)) if case == "NULs" else data[: INPUTS_DAMAGED.get(case, 0)])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    if "rustc" in case:
+        tree.set_version("rustc", "1.98.0")
+    done = kdeps(tree, "check", M)
+    assert (done.returncode, "auto.conf.cmd is damaged or cut off" in done.stdout.replace(":", "")) == (
+        1,
+        True,
+    ), done.stdout
+    paste_help(tree, done.stdout)
+    assert kdeps(tree, "check", M).returncode == 0
+    assert ("1.98.0" in path.read_text()) == ("rustc" in case)
+    assert path.read_bytes() == data or "rustc" in case
+    tree.make(M)
 
 
 def test_without_any_configuration_nothing_can_be_told(tree: Miniature, kdeps: RunKdeps) -> None:
