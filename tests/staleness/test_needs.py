@@ -171,7 +171,18 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("damage", [zero, cut])
+def zero_behind_the_magic(path: Path) -> None:
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:12] + bytes(size - 12))
+
+
+def zero_within_the_version(path: Path) -> None:
+    data = path.read_bytes()
+    at = data.index(b"rustc 1.") + 4
+    path.write_bytes(data[:at] + bytes(len(data) - at))
+
+
+@pytest.mark.parametrize("damage", [zero, cut, zero_behind_the_magic, zero_within_the_version])
 @pytest.mark.parametrize("command", ["check", "ci"])
 def test_metadata_that_is_none_is_not_fresh(
     tree: Miniature, kdeps: RunKdeps, damage: object, command: str
