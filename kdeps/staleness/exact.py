@@ -9,23 +9,34 @@ import time
 
 from kdeps.formats.cmdfile import RecordState, unescape
 from kdeps.formats.makeargs import LINT_ONLY
+from kdeps.kbuild.command_files import find_command_files
 from kdeps.kbuild.graph import Graph, build_graph
 from kdeps.kbuild.question import Answer, absolute, run_question
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.judge import conclude, direct_reasons
+from kdeps.staleness.judge import add_problems, conclude, direct_reasons
 from kdeps.staleness.reasons import Reason, ReasonKind, Source
 from kdeps.staleness.snapshot import find_mtime_ns
+from kdeps.system.stat import is_endless
+
+_ENDLESS = "not a file: make would wait for it for ever"
 
 
 def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
     """Replace the record's answer, but for the reasons that Kbuild does not see, by Kbuild's own.
 
+    Where make would wait for a file that it reads, the answer stays that of the record.
+
     Raises KbuildError if make could not be started, or did not come back.
     """
     started = time.perf_counter()
     tree = result.tree
+    endless = _find_endless(result, environ)
+    if endless:
+        told = {problem.path for problem in result.verdict.problems}
+        waits = [Problem(path, _ENDLESS) for path in endless if path not in told]
+        return result._replace(verdict=add_problems(result.verdict, tuple(waits)))
     questions: list[tuple[Owner, list[str]]] = []
     if not tree.prebuilt:
         arguments = _make_words(tree, tree.args.kept)
@@ -77,6 +88,19 @@ def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
     )
     elapsed_ms = result.elapsed_ms + (time.perf_counter() - started) * 1000
     return result._replace(rules=rules, graph=graph, verdict=verdict, elapsed_ms=elapsed_ms)
+
+
+def _find_endless(result: CheckResult, environ: dict[str, str]) -> list[str]:
+    """Find what make would read and never come to the end of: a FIFO in the place of a file."""
+    tree = result.tree
+    paths = {problem.path for problem in result.verdict.problems}
+    paths.update(find_command_files(tree, environ))
+    paths.update(tree.makefiles)
+    paths.add(f"{tree.objtree}/include/config/kernel.release")
+    for source, output in ((tree.module, tree.module_output), *result.rules.others):
+        paths.update(f"{source}/{name}" for name in ("Kbuild", "Makefile"))
+        paths.add(f"{output}/modules.order")
+    return sorted(path for path in paths if is_endless(path))
 
 
 def _make_words(tree: Tree, words: tuple[str, ...]) -> list[str]:

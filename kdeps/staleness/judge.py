@@ -155,6 +155,12 @@ def add_findings(verdict: Verdict, findings: tuple[Finding, ...]) -> Verdict:
     return verdict._replace(status=_status(verdict.stale, findings, verdict.problems), findings=findings)
 
 
+def add_problems(verdict: Verdict, problems: tuple[Problem, ...]) -> Verdict:
+    """Add what could not be read to a verdict."""
+    problems = (*verdict.problems, *problems)
+    return verdict._replace(status=_status(verdict.stale, verdict.findings, problems), problems=problems)
+
+
 def _is_missing(reason: Reason) -> bool:
     return reason.kind is ReasonKind.MISSING_TARGET
 

@@ -7,6 +7,7 @@ This module is on the way of every ``kdeps make``: it imports nothing that Pytho
 from __future__ import annotations
 
 import os
+from stat import S_ISCHR, S_ISFIFO, S_ISREG
 
 Stamp = tuple[int, int, int, int, int]
 """Device, inode, size in bytes, mtime and ctime in nanoseconds."""
@@ -29,6 +30,14 @@ def mtime_ns(path: str) -> int:
     """Return when a file was modified, in nanoseconds; 0 if it cannot be looked at."""
     st = status_of(path)
     return 0 if st is None else st.st_mtime_ns
+
+
+def is_endless(path: str) -> bool:
+    """Tell whether a program that reads a path may never come to its end: a FIFO, a terminal, ``/dev/zero``."""
+    st = status_of(path)
+    if st is None or S_ISREG(st.st_mode):
+        return False
+    return S_ISFIFO(st.st_mode) or (S_ISCHR(st.st_mode) and st.st_rdev != os.makedev(1, 3))  # /dev/null
 
 
 def stamp_of(st: os.stat_result) -> Stamp:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,41 @@ def test_exact_told_to_end_leaves_nothing_behind(number: int, tree: Miniature, t
         ["pgrep", "-f", f"^make .*{tree.root}"], capture_output=True, text=True, check=False
     )
     assert left.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rust/.kernel.o.cmd",
+        "include/config/auto.conf.cmd",
+        "include/config/kernel.release",
+        "scripts/mod/.modpost.cmd",
+    ],
+)
+@pytest.mark.parametrize(
+    "endless", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)], ids=["fifo", "device"]
+)
+def test_exact_does_not_wait_for_what_has_no_end(
+    name: str, endless: Callable[[Path], None], tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """make would wait at a FIFO in the place of a file that it includes, so it is not started: as check answers."""
+    path = tree.objtree / name
+    path.unlink()
+    endless(path)
+    started = time.monotonic()
+    plain, exact = (kdeps(tree, "check", *option, M) for option in ((), ("--exact",)))
+    assert time.monotonic() - started < 60
+    assert (exact.returncode, path.name in exact.stdout + exact.stderr) == (plain.returncode or 2, True)
+    assert exact.returncode in (1, 2)
+
+
+def test_exact_does_not_wait_for_a_makefile_without_end(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Of a Makefile that only make reads plain check knows nothing."""
+    path = tree.srctree / "scripts/mod/Makefile"
+    path.unlink()
+    os.mkfifo(path)
+    exact = kdeps(tree, "check", "--exact", M)
+    assert (exact.returncode, "scripts/mod/Makefile" in exact.stdout) == (2, True), exact.stdout
 
 
 def test_exact_knows_what_was_never_made(tree: Miniature, kdeps: RunKdeps) -> None:
