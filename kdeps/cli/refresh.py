@@ -92,7 +92,7 @@ def _refresh_locked(
         _carry_out(plan, result, request, cwd, environ, lock)
         result = check_build(request.words, cwd, environ)
         if result.verdict.status is Status.FRESH:
-            if before is None:
+            if before is None or result.rules.others:
                 result = check_with_kbuild_once(request, cwd, environ) or result
             else:
                 # Kbuild has just made everything by these very arguments: that is its answer.

@@ -40,7 +40,20 @@ def find_command_files(tree: Tree, environ: dict[str, str]) -> list[str]:
     found += [f"{srctree}/{name}" for name in ("Makefile", "GNUmakefile", "Kbuild")]
     # make reads these before any other, in every folder that it works in.
     found += [os.path.join(tree.make_directory, name) for name in environ.get("MAKEFILES", "").split()]
-    waiting = [f"{srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS]
+    return sorted(
+        {*found, *_list_below([f"{srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS])}
+    )
+
+
+def find_module_files(folder: str) -> list[str]:
+    """List the files of a module's folder that its commands are made from."""
+    return sorted({f"{folder}/Kbuild", f"{folder}/Makefile", *_list_below([folder])})
+
+
+def _list_below(folders: list[str]) -> list[str]:
+    """List the Makefiles and scripts below some folders."""
+    found: list[str] = []
+    waiting = list(folders)
     while waiting:
         folder = waiting.pop()
         try:
@@ -55,4 +68,4 @@ def find_command_files(tree: Tree, environ: dict[str, str]) -> list[str]:
                             found.append(f"{folder}/Kbuild")  # would be read instead
         except OSError:
             continue
-    return sorted(set(found))
+    return found

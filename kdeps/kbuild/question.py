@@ -179,7 +179,7 @@ def _polite_signals() -> Iterator[None]:
 
 
 def _environment(environ: dict[str, str], folder: str, scope: Owner) -> dict[str, str]:
-    changed = kernel_environment(environ) if scope is Owner.KERNEL else dict(environ)
+    changed = dict(environ) if scope is Owner.MODULE else kernel_environment(environ)
     changed["PATH"] = f"{folder}:{environ.get('PATH', os.defpath)}"
     letters, *flags = changed.get("MAKEFLAGS", "").split(" ")
     if letters.isalpha():

@@ -16,7 +16,7 @@ A command of ``rust/`` or ``scripts/`` is made from
 * the places of the trees, and the folder that make stands in.
 
 A module's own Makefile is not among them: its commands are the module's, and
-``make M=…`` compares those by itself.
+``make M=…`` compares those by itself. Those of other modules, whose outputs it reads, are.
 
 In doubt Kbuild is asked: nothing is remembered if a file has changed a moment ago or
 cannot be read, or if the cache is broken.
@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kdeps import __version__
-from kdeps.kbuild.command_files import find_command_files
+from kdeps.kbuild.command_files import find_command_files, find_module_files
 from kdeps.kbuild.configuration import make_variables
 from kdeps.kbuild.environment import fingerprint_environment, inherited_flags, says_what, settings
 from kdeps.kbuild.rule import Action, Owner
@@ -63,14 +63,14 @@ class Confirmation(NamedTuple):
     key: str
     """The fingerprint of arguments, environment, tools, places."""
     commands: str
-    """The recorded commands of the kernel's own rules."""
+    """The recorded commands of the rules that are not the module's own."""
     files: dict[str, str]
     """Makefiles, scripts and configuration → their stamps; empty for a missing file."""
 
 
 def take_inputs(result: CheckResult, environ: dict[str, str]) -> Confirmation:
     """Note what the commands of a build are made from at this moment, with the environment for a make of the kernel."""
-    files = {path: find_stamp(path) for path in find_command_files(result.tree, environ)}
+    files = {path: find_stamp(path) for path in _find_makefiles(result, environ)}
     return Confirmation(_key(result.tree, environ), _commands(result), files)
 
 
@@ -118,9 +118,14 @@ def _key(tree: Tree, environ: dict[str, str]) -> str:
     return fingerprint_environment([*parts, *_tools(tree, environ)])
 
 
-def find_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:
+def find_inputs(result: CheckResult, environ: dict[str, str]) -> list[str]:
     """List every file that a command may be made from, there or not."""
-    return [*find_command_files(tree, environ), *(path for path, _ in _find_tools(tree, environ))]
+    return [*_find_makefiles(result, environ), *(path for path, _ in _find_tools(result.tree, environ))]
+
+
+def _find_makefiles(result: CheckResult, environ: dict[str, str]) -> list[str]:
+    others = (path for source, _ in result.rules.others for path in find_module_files(source))
+    return [*find_command_files(result.tree, environ), *others]
 
 
 def _tools(tree: Tree, environ: dict[str, str]) -> Iterator[str]:
@@ -149,7 +154,7 @@ def _commands(result: CheckResult) -> str:
     return "\n".join(
         f"{rule.target} {rule.command}"
         for rule in result.graph.rules
-        if rule.owner is Owner.KERNEL and rule.action is Action.IF_CHANGED
+        if rule.owner is not Owner.MODULE and rule.action is Action.IF_CHANGED
     ).replace("\0", "")
 
 

@@ -35,7 +35,7 @@ def check_with_kbuild_once(
         return None
     if contents is not None:
         result = contents(result)
-    if result.tree.prebuilt or result.verdict.status is not Status.FRESH:
+    if (result.tree.prebuilt and not result.rules.others) or result.verdict.status is not Status.FRESH:
         return result
     from kdeps.refresh.confirmed import confirm, is_confirmed, take_inputs
 
@@ -61,13 +61,13 @@ def _keep(result: CheckResult, request: Request, cwd: str, environ: dict[str, st
     from kdeps.staleness.dependencies import list_dependencies
 
     rests_on = list_dependencies(result, request.words, cwd, environ)
-    files = rests_on.files.union(find_inputs(result.tree, environ), request.makefiles)
+    files = rests_on.files.union(find_inputs(result, environ), request.makefiles)
     question = Question(BUILD, request.given, cwd, environ)
     question.keep(True, result, started_ns, rests_on._replace(files=files))
 
 
 def _ask(result: CheckResult, environ: dict[str, str]) -> CheckResult:
-    """Ask Kbuild about the kernel's own artifacts; the module's ``make M=…`` compares by itself."""
+    """Ask Kbuild about all but the module's own artifacts; the module's ``make M=…`` compares by itself."""
     from kdeps.refresh.plan import kernel_words
     from kdeps.staleness.exact import ask_kbuild
 

@@ -6,21 +6,32 @@ from __future__ import annotations
 import os
 import re
 import time
+from typing import NamedTuple
 
 from kdeps.formats.cmdfile import RecordState, unescape
 from kdeps.formats.makeargs import LINT_ONLY
-from kdeps.kbuild.command_files import find_command_files
+from kdeps.kbuild.command_files import find_command_files, find_module_files
 from kdeps.kbuild.graph import Graph, build_graph
-from kdeps.kbuild.question import Answer, absolute, run_question
+from kdeps.kbuild.question import Answer, KbuildAnswer, absolute, run_question
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.judge import add_problems, conclude, direct_reasons
 from kdeps.staleness.reasons import Reason, ReasonKind, Source
 from kdeps.staleness.snapshot import find_mtime_ns
-from kdeps.system.stat import is_endless
+from kdeps.system.stat import is_endless, status_of
 
 _ENDLESS = "not a file: make would wait for it for ever"
+
+
+class _Question(NamedTuple):
+    """One run of make."""
+
+    scope: Owner
+    arguments: list[str]
+    """Variables and goal."""
+    output: str
+    """The folder that its targets are relative to."""
 
 
 def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
@@ -37,38 +48,14 @@ def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
         told = {problem.path for problem in result.verdict.problems}
         waits = [Problem(path, _ENDLESS) for path in endless if path not in told]
         return result._replace(verdict=add_problems(result.verdict, tuple(waits)))
-    questions: list[tuple[Owner, list[str]]] = []
-    if not tree.prebuilt:
-        arguments = _make_words(tree, tree.args.kept)
-        if tree.module is not None:
-            # What asks to look more closely at the module is not given to the kernel's build.
-            arguments = [word for word in arguments if word.partition("=")[0] not in LINT_ONLY]
-        goal = "all" if result.rules.whole else "modules_prepare"
-        questions.append((Owner.KERNEL, [*arguments, goal]))
-    if tree.module is not None:
-        words = [
-            *tree.args.kept,
-            *(w for w in tree.args.words if w not in tree.args.kept and w not in tree.args.goals),
-        ]
-        extra = [] if _names_module(tree) else [f"M={tree.module}"]
-        questions.append((Owner.MODULE, [*_make_words(tree, tuple(words)), *extra, "modules"]))
-    answers: dict[str, tuple[Owner, Answer]] = {}
-    errors: list[str] = []
-    for scope, arguments in questions:
-        given = run_question(scope, arguments, tree.make_directory, environ)
-        errors += given.errors
-        for answer in given.answers:
-            known = answers.get(answer.target)
-            if known is None or (answer.command and not known[1].command):
-                answers[answer.target] = (scope, answer)
+    answers, stops = _ask_all(result, environ)
     rules = _with_unknown(result.rules, answers, tree)
     graph = _with_unknown_used(build_graph(rules, tree.objtree), result.rules)
     by_record = direct_reasons(result.verdict)
-    stops = [line for line in errors if not _would_be_made(line, answers, tree)]
     problems = tuple(Problem(tree.objtree, f"make stopped: {line}") for line in dict.fromkeys(stops))
     stamps = result.snapshot.mtime_ns
     # No line means fresh only in the scopes that make was run for, and only if make came to its end.
-    answered = set() if stops else {scope for scope, _ in questions}
+    answered = set() if stops else {question.scope for question in _list_questions(result)}
     direct = [
         _merge(
             rule,
@@ -90,6 +77,83 @@ def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
     return result._replace(rules=rules, graph=graph, verdict=verdict, elapsed_ms=elapsed_ms)
 
 
+def _list_questions(result: CheckResult) -> list[_Question]:
+    """List what make has to be asked: about the kernel, about each module that is an input, about the module."""
+    tree = result.tree
+    questions: list[_Question] = []
+    # What asks to look more closely at the module is not given to other builds.
+    arguments = _make_words(tree, tree.args.kept)
+    if tree.module is not None:
+        arguments = [word for word in arguments if word.partition("=")[0] not in LINT_ONLY]
+    if not tree.prebuilt:
+        goal = "all" if result.rules.whole else "modules_prepare"
+        questions.append(_Question(Owner.KERNEL, [*arguments, goal], tree.objtree))
+    for source, output in result.rules.others:
+        place = [f"M={source}"] if source == output else [f"M={source}", f"MO={output}"]
+        questions.append(_Question(Owner.OTHER, [*arguments, *place, "modules"], output))
+    if tree.module is not None:
+        words = [
+            *tree.args.kept,
+            *(w for w in tree.args.words if w not in tree.args.kept and w not in tree.args.goals),
+        ]
+        extra = [] if _names_module(tree) else [f"M={tree.module}"]
+        output = tree.module_output or tree.objtree
+        own = [*_make_words(tree, tuple(words)), *extra, "modules"]
+        questions.append(_Question(Owner.MODULE, own, output))
+    return questions
+
+
+def _ask_all(
+    result: CheckResult, environ: dict[str, str]
+) -> tuple[dict[str, tuple[Owner, Answer]], list[str]]:
+    """Ask all questions; return what make would make, and what it stopped at."""
+    tree = result.tree
+    makefiles = [path for source, _ in result.rules.others for path in find_module_files(source)]
+    records = {rule.target: rule.record for rule in result.rules.rules if rule.owner is Owner.OTHER}
+    answers: dict[str, tuple[Owner, Answer]] = {}
+    errors: list[tuple[str, str]] = []
+    made: set[str] = set()
+    for question in _list_questions(result):
+        given = run_question(question.scope, question.arguments, tree.make_directory, environ)
+        made.update(answer.target for answer in given.answers)
+        if question.scope is Owner.OTHER:
+            given = _leave_out_choices(given, records, makefiles)
+        if question.scope is not Owner.OTHER or tree.module is not None:
+            # Another module may need words that only its own build is given.
+            errors += [(line, question.output) for line in given.errors]
+        for answer in given.answers:
+            known = answers.get(answer.target)
+            if known is None or (answer.command and not known[1].command):
+                answers[answer.target] = (question.scope, answer)
+    stops = [line for line, output in errors if not _would_be_made(line, made, (tree.objtree, output))]
+    return answers, stops
+
+
+def _leave_out_choices(
+    given: KbuildAnswer, records: dict[str, str | None], makefiles: list[str]
+) -> KbuildAnswer:
+    """Leave out what differs only because another module was built by other words than this one is.
+
+    Its command changed of itself only if one of its Makefiles did: after the record was written.
+
+    Args:
+        given: Kbuild's answer about the module.
+        records: Target → record, of the module's steps that count here.
+        makefiles: What its commands are made from.
+    """
+    changed_ns = max((st.st_ctime_ns for path in makefiles if (st := status_of(path))), default=0)
+    left: list[Answer] = []
+    for answer in given.answers:
+        record = status_of(records.get(answer.target) or "")
+        if answer.target not in records:
+            continue  # a step that is none of this module's inputs
+        if record is None or (record.st_mtime_ns < changed_ns and not answer.target.endswith(".symvers")):
+            left.append(answer)
+        elif answer.newer:
+            left.append(answer._replace(command=""))
+    return given._replace(answers=tuple(left))
+
+
 def _find_endless(result: CheckResult, environ: dict[str, str]) -> list[str]:
     """Find what make would read and never come to the end of: a FIFO in the place of a file."""
     tree = result.tree
@@ -98,7 +162,7 @@ def _find_endless(result: CheckResult, environ: dict[str, str]) -> list[str]:
     paths.update(tree.makefiles)
     paths.add(f"{tree.objtree}/include/config/kernel.release")
     for source, output in ((tree.module, tree.module_output), *result.rules.others):
-        paths.update(f"{source}/{name}" for name in ("Kbuild", "Makefile"))
+        paths.update(find_module_files(source) if source else ())
         paths.add(f"{output}/modules.order")
     return sorted(path for path in paths if is_endless(path))
 
@@ -115,17 +179,14 @@ def _names_module(tree: Tree) -> bool:
     return any(name in tree.args.variables for name in ("M", "KBUILD_EXTMOD"))
 
 
-def _would_be_made(error: str, answers: dict[str, tuple[Owner, Answer]], tree: Tree) -> bool:
+def _would_be_made(error: str, made: set[str], folders: tuple[str, ...]) -> bool:
     """Whether make stopped only for want of a file that it would have made, had it been let.
 
     Several makes run one after the other; a later one has no rule for what an
     earlier one writes (modpost's make: modules.order).
     """
     said = re.match(r"No rule to make target '([^']+)'", error)
-    if said is None:
-        return False
-    bases = (tree.objtree, tree.module_output or tree.objtree)
-    return any(absolute(said[1], base) in answers for base in bases)
+    return said is not None and any(absolute(said[1], folder) in made for folder in folders)
 
 
 def _with_unknown_used(graph: Graph, known: Rules) -> Graph:
@@ -176,7 +237,7 @@ def _merge(
 ) -> tuple[Reason, ...]:
     """Join what Kbuild answered with what it cannot see. Where the two differ, Kbuild is right."""
     if answered is None:
-        # Another module is another make, which was not asked.
+        # Of another module some answers were left out.
         if not whole or rule.action is Action.FILECHK or rule.owner is Owner.OTHER:
             return recorded
         return tuple(reason for reason in recorded if not reason.kbuild)

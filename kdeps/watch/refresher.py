@@ -281,7 +281,8 @@ class Refresher:
             return
         with contextlib.suppress(KdepsError, OSError):
             result = check_build(last.module.words, self.cwd, self.environ)
-            if result.verdict.status is Status.FRESH:
+            # Of other modules it made those that were stale, perhaps none.
+            if result.verdict.status is Status.FRESH and not result.rules.others:
                 confirm(result, last.before, kernel_environment(self.environ))
 
     def stop(self) -> None:

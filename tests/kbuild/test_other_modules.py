@@ -76,6 +76,47 @@ def test_kdeps_make_builds_the_other_module_first(lib: Path, tree: Miniature, kd
     assert check(kdeps, tree)[0] == 0
 
 
+def test_a_changed_command_of_another_module_is_found_where_kbuild_is_asked(
+    lib: Path, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """Its own make would build the crate anew; make M=user never looks, and neither do the records."""
+    assert kdeps(tree, "check", "--exact", *words(tree)).returncode == 0
+    assert kdeps(tree, "make", "--on-stale=fail", *words(tree)).returncode == 0
+    for flag in ("FOO", "BAR"):  # the second time, what Kbuild has confirmed must not count any more
+        tree.append(lib / "Kbuild", f"rustflags-y += --cfg={flag}\n")
+        exact = kdeps(tree, "check", "--exact", *words(tree))
+        assert (exact.returncode, f"M={lib}" in exact.stdout) == (1, True), exact.stdout
+        assert kdeps(tree, "make", "--on-stale=fail", *words(tree)).returncode == 1
+        said = kdeps(tree, "make", *words(tree))
+        assert said.returncode == 0, said.stderr
+        assert f"--cfg={flag}" in (lib / ".clib.o.cmd").read_text()
+        assert "clib.o" not in tree.rebuilds(f"M={lib}")
+        assert kdeps(tree, "check", "--exact", *words(tree)).returncode == 0
+
+
+def test_another_module_that_was_built_by_other_words_is_fresh(
+    lib: Path, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """What its own build was given is not this one's; only a changed Makefile changes its commands."""
+    tree.append(lib / "Kbuild", "rustflags-$(FEATURE) += --cfg=FEATURE\n")
+    tree.make(f"M={lib}", "FEATURE=y", "KBUILD_MODPOST_WARN=1")
+    tree.make(*words(tree))
+    assert "--cfg=FEATURE" in (lib / ".clib.o.cmd").read_text()
+    exact = kdeps(tree, "check", "--exact", *words(tree))
+    assert exact.returncode == 0, exact.stdout
+    assert kdeps(tree, "make", "--on-stale=fail", *words(tree)).returncode == 0
+
+
+def test_a_makefile_of_another_module_that_stops_make_is_no_alarm_of_make(
+    lib: Path, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """It wants a word that only its own build is given: --exact cannot tell, and kdeps make goes on."""
+    tree.append(lib / "Kbuild", "$(if $(FEATURE),,$(error FEATURE is not given))\n")
+    exact = kdeps(tree, "check", "--exact", *words(tree))
+    assert (exact.returncode, "FEATURE is not given" in exact.stdout) == (2, True), exact.stdout
+    assert kdeps(tree, "make", "--on-stale=fail", *words(tree)).returncode == 0
+
+
 def test_an_old_list_of_symbols_is_stale(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:
     """The list is older than the sources of its module, and no prerequisite of anything."""
     symbols = lib.parent / "symbols"
