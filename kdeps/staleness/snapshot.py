@@ -41,8 +41,8 @@ _ARCHIVE = b"!<arch>\n"
 _ELF, _ELF64 = b"\x7fELF", b"\x7fELF\x02\x01"
 """64 bits, little endian: every machine that kernels with Rust are built on."""
 _HEAD_BYTES = 128
-_RUSTC = re.compile(rb"rustc 1\.(\d+)[\x20-\x7e]*")
-_FOOTER_SINCE = 80
+_RUSTC = re.compile(rb"rustc (?:(\d+)\.(\d+))?[\x20-\x7e]+(?![\x20-\x7e\0])")
+_FOOTER_SINCE = (1, 80)
 """rustc writes the footer from 1.80 on. Source: rust ``compiler/rustc_metadata``, ``rustc_serialize``."""
 
 
@@ -180,7 +180,8 @@ def _look_into_crate(path: str) -> tuple[bool, str]:
             False,
             "",
         )  # rustc writes who it is right behind the magic, since before there was Rust in Linux
-    return int(version[1]) < _FOOTER_SINCE or tail == _FOOTER, version[0].decode("ascii")
+    has_footer = version[1] is not None and (int(version[1]), int(version[2])) >= _FOOTER_SINCE
+    return not has_footer or tail == _FOOTER, version[0].decode("ascii")
 
 
 def _is_cut(path: str, head: bytes) -> bool:

@@ -176,13 +176,22 @@ def zero_behind_the_magic(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:12] + bytes(size - 12))
 
 
+def zero_within_the_number(path: Path) -> None:
+    """Of a rustc 1.97 only 1.9 is left, which wrote no footer."""
+    data = path.read_bytes()
+    at = data.index(b"rustc 1.9") + 9
+    path.write_bytes(data[:at] + bytes(len(data) - at))
+
+
 def zero_within_the_version(path: Path) -> None:
     data = path.read_bytes()
     at = data.index(b"rustc 1.") + 4
     path.write_bytes(data[:at] + bytes(len(data) - at))
 
 
-@pytest.mark.parametrize("damage", [zero, cut, zero_behind_the_magic, zero_within_the_version])
+@pytest.mark.parametrize(
+    "damage", [zero, cut, zero_behind_the_magic, zero_within_the_version, zero_within_the_number]
+)
 @pytest.mark.parametrize("command", ["check", "ci"])
 def test_metadata_that_is_none_is_not_fresh(
     tree: Miniature, kdeps: RunKdeps, damage: object, command: str
