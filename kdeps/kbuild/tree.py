@@ -238,3 +238,15 @@ def roots_of(trees: tuple[Tree, ...]) -> tuple[str, ...]:
     """The folders below which files may be read."""
     folders = {f for t in trees for f in (t.srctree, t.objtree, t.module, t.module_output) if f}
     return tuple(sorted(folders))
+
+
+def find_moved(paths: list[str], tree: Tree) -> str:
+    """Find the tree that has a file under the end of a path that is gone; "" if none has it."""
+    for path in paths:
+        parts = path.strip("/").split("/")
+        for at in range(1, len(parts) - 1):
+            end = "/".join(parts[at:])
+            for folder in dict.fromkeys((tree.srctree, tree.objtree)):
+                if os.path.lexists(f"{folder}/{end}"):
+                    return folder
+    return ""

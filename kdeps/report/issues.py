@@ -23,7 +23,7 @@ from kdeps.refresh.plan import find_new_flags, plan_refresh, refresh_goal
 from kdeps.report.refresh_commands import make_command, refresh_commands
 from kdeps.report.sentences import ResultText, Style, cause_sentence, finding_sentence
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.reasons import ReasonKind, Status
+from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.staleness.root_causes import RootCause, find_root_causes
 from kdeps.staleness.scope import SEVERITY, ScopedResult, ScopeResults, worst
 from kdeps.staleness.snapshot import BEFORE_EPOCH
@@ -60,6 +60,8 @@ class Issue(NamedTuple):
     """The first of the parts it was found in."""
     cause: RootCause | None = None
     """What it says in full, where it is a root cause of that part's verdict."""
+    finding: Finding | None = None
+    """The same, where it is about that part as a whole."""
 
 
 class Report(NamedTuple):
@@ -194,10 +196,11 @@ def _issues(part: ScopedResult, cwd: str, *, built: bool) -> Iterator[Issue]:
         if finding.path in counted:
             continue  # the same, with the number of symbols
         message = finding_sentence(writer, finding)
-        yield _issue(
+        issue = _issue(
             part, finding.kind.value, finding.status, (finding.path,), finding.path, message, finding.help,
             key=finding.message,
         )  # fmt: skip
+        yield issue._replace(finding=finding)
     for discovery in part.findings:
         # That a module is as it should be is more than that nothing it is built from is stale.
         untold = built and discovery.kind is ReasonKind.MISSING_SYMVERS

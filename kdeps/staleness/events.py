@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 from kdeps import NamedTuple
-from kdeps.kbuild.tree import Tree
+from kdeps.kbuild.tree import Tree, find_moved
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status
 from kdeps.staleness.root_causes import RootCause, find_root_causes, is_config_stamp
@@ -164,7 +164,7 @@ def _gone_folders(findings: list[Finding], causes: list[RootCause], tree: Tree) 
 
 
 def _gone_folder(folder: str, group: list[RootCause], findings: list[Finding], tree: Tree) -> Event:
-    moved_to = _find_moved([path for cause in group for path in cause.paths], tree)
+    moved_to = find_moved([path for cause in group for path in cause.paths], tree)
     same = tuple(
         finding
         for finding in findings
@@ -182,18 +182,6 @@ def _topmost_gone(path: str) -> str:
     while len(folder) > 1 and not os.path.lexists(folder):
         gone, folder = folder, os.path.dirname(folder)
     return gone
-
-
-def _find_moved(paths: list[str], tree: Tree) -> str:
-    """Find the tree that has a file under the end of a path that is gone; "" if none has it."""
-    for path in paths:
-        parts = path.strip("/").split("/")
-        for at in range(1, len(parts) - 1):
-            end = "/".join(parts[at:])
-            for folder in dict.fromkeys((tree.srctree, tree.objtree)):
-                if os.path.lexists(f"{folder}/{end}"):
-                    return folder
-    return ""
 
 
 def _cluster(causes: list[RootCause]) -> list[list[RootCause]]:

@@ -18,7 +18,7 @@ from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.makefile_rules import MODULE_MAKEFILES, MODULE_TOOLS, UNRECORDED_RULES
 from kdeps.kbuild.module_folder import holds_rust
 from kdeps.kbuild.rule import Action, Owner, Rule, Rules
-from kdeps.kbuild.tree import Tree
+from kdeps.kbuild.tree import Tree, find_moved
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.staleness.snapshot import CRATES, Snapshot, is_damaged
 from kdeps.system.stat import status_of
@@ -81,8 +81,10 @@ def find_lacking(tree: Tree, graph: Graph, snapshot: Snapshot) -> Lacking:
             path for path in wanted if path.endswith(CRATES) and path not in known and is_damaged(path)
         ]
     found: list[Finding] = []
-    if gone:
-        found.append(_say(tree, gone, ReasonKind.MISSING_PREREQUISITE, ""))
+    # A tree that was moved has them at another place, and the next build names that.
+    told = [path for path in gone if tree.prebuilt or not _is_moved(path, tree)]
+    if told:
+        found.append(_say(tree, told, ReasonKind.MISSING_PREREQUISITE, ""))
     if damaged:
         found.append(_say(tree, damaged, ReasonKind.INTERRUPTED, "is damaged or cut off; "))
     return Lacking(frozenset((*gone, *damaged)), tuple(found))
@@ -131,6 +133,11 @@ def _is_foreign(path: str, tree: Tree, graph: Graph) -> bool:
                 or (name.startswith("rust/") and name.endswith(".rmeta"))
             )
     return True
+
+
+def _is_moved(path: str, tree: Tree) -> bool:
+    """Whether a file that is gone with its whole folder lies in this tree now."""
+    return not os.path.lexists(os.path.dirname(path)) and find_moved([path], tree) != ""
 
 
 def _find_damaged(tree: Tree, graph: Graph, read: set[str]) -> list[str]:

@@ -100,6 +100,11 @@ def test_one_event_is_one_message(
     messages = [line for line in done.stdout.splitlines() if re.match(r"(stale|unknown)\[", line)]
     assert len(messages) == 1, done.stdout
     assert re.fullmatch(EVENTS[happen], messages[0]), messages
+    report = kdeps(tree, "ci", M).stdout
+    # A report says when, not how long ago.
+    expected = EVENTS[happen].replace(".* ago", ".*").replace(r"\d+ min", ".*")
+    told = [line for line in report.splitlines() if re.match(r"(stale|unknown)\[", line)]
+    assert [bool(re.fullmatch(expected, line)) for line in told] == [True], report
     said = kdeps(tree, "make", "--on-stale=fail", M).stderr
     lines = [line for line in said.splitlines() if re.match(r"kdeps: (stale|warning): ", line)]
     assert len(lines) == 1, said

@@ -8,8 +8,9 @@ from kdeps.report.issues import Issue, Report, module_stats
 from kdeps.report.sentences import ResultText, TextOutput, sanitise_line
 from kdeps.report.verdict_text import MAX_CAUSES, write_event
 from kdeps.staleness.events import Event, group_events
-from kdeps.staleness.reasons import Status
+from kdeps.staleness.reasons import Finding, Status
 from kdeps.staleness.root_causes import RootCause
+from kdeps.staleness.scope import worst
 from kdeps.system.text import break_line, counted, list_some
 
 _LABELS = {
@@ -22,8 +23,9 @@ _MAX_MODULES = 6
 
 def ci_text(report: Report, pen: TextOutput, *, unicode: bool, width: int = 0) -> str:
     """Render a report for a person, broken at a width other than 0; always ends in a newline."""
+    told = _by_event(report.issues)
     for status in (Status.UNKNOWN, Status.STALE, Status.FRESH):
-        messages = _by_event([issue for issue in report.issues if issue.status is status])
+        messages = [message for message in told if worst(issue.status for issue in message[1]) is status]
         for event, issues in messages[:MAX_CAUSES]:
             _write_message(pen, event, issues, unicode=unicode)
         if len(messages) > MAX_CAUSES:
@@ -36,22 +38,30 @@ def ci_text(report: Report, pen: TextOutput, *, unicode: bool, width: int = 0) -
     return "\n".join(break_line(sanitise_line(line, pen.style), width) for line in pen.lines) + "\n"
 
 
-def _by_event(issues: list[Issue]) -> list[tuple[Event | None, list[Issue]]]:
+def _by_event(issues: tuple[Issue, ...]) -> list[tuple[Event | None, list[Issue]]]:
     """Put the issues that one event made together; each of the others stays by itself."""
-    single: list[tuple[Event | None, list[Issue]]] = []
+    single: dict[int, Issue] = {}
     found: dict[int, Issue] = {}
-    trees: dict[str, tuple[Tree, list[RootCause]]] = {}
+    trees: dict[str, tuple[Tree, list[RootCause], dict[Finding, Issue]]] = {}
     for issue in issues:
-        if issue.cause is None or issue.part.result is None:
-            single.append((None, [issue]))
+        if issue.cause is None:
+            single[id(issue)] = issue
+        if issue.part.result is None:
             continue
-        found[id(issue.cause)] = issue
         tree = issue.part.result.tree
-        trees.setdefault(tree.objtree, (tree, []))[1].append(issue.cause)
-    for tree, causes in trees.values():
-        for event in group_events((), causes, tree)[1]:
-            single.append((event, [found[id(cause)] for cause in event.causes]))
-    return single
+        _, causes, findings = trees.setdefault(tree.objtree, (tree, [], {}))
+        if issue.cause is not None:
+            found[id(issue.cause)] = issue
+            causes.append(issue.cause)
+        elif issue.finding is not None:
+            findings.setdefault(issue.finding, issue)
+    events: list[tuple[Event | None, list[Issue]]] = []
+    for tree, causes, findings in trees.values():
+        for event in group_events(findings, causes, tree)[1]:
+            belonging = [found[id(cause)] for cause in event.causes]
+            belonging += [single.pop(id(findings[finding])) for finding in event.findings]
+            events.append((event, belonging))
+    return [*((None, [issue]) for issue in single.values()), *events]
 
 
 def _write_message(pen: TextOutput, event: Event | None, issues: list[Issue], *, unicode: bool) -> None:
