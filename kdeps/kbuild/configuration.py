@@ -62,6 +62,7 @@ def make_variables(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
         name: value.strip()
         for name, value in _VERSION_LINE.findall(read_text(f"{tree.srctree}/Makefile", 4096))
     }
+    numbers.update((name, given[name]) for name in numbers.keys() & given.keys())
     version = ".".join(
         n for n in (numbers.get("VERSION"), numbers.get("PATCHLEVEL"), numbers.get("SUBLEVEL")) if n
     )

@@ -37,6 +37,18 @@ def test_the_release_would_be_another(how: str, tree: Miniature, kdeps: RunKdeps
         assert judged(kdeps, tree, M)["verdict"] == "fresh"
 
 
+@pytest.mark.parametrize("word", ["EXTRAVERSION=-mine", "SUBLEVEL=99", "PATCHLEVEL=3"])
+def test_a_part_of_the_version_is_given_to_make(word: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """make takes it instead of the Makefile's: stale where the tree was built without, fresh where with."""
+    verdict = judged(kdeps, tree, M, word)
+    assert (verdict["verdict"], kinds(verdict)) == ("stale", ["config-not-synced"])
+    paste_help(tree, kdeps(tree, "check", M, word).stdout)
+    assert tree.rebuilds(word, "modules_prepare") == set()
+    for command in (("check",), ("check", "--exact"), ("ci",), ("make", "--on-stale=fail")):
+        assert kdeps(tree, *command, M, word).returncode == 0, command
+    assert judged(kdeps, tree, M)["verdict"] == "stale"
+
+
 def commit(path: Path, number: int) -> str:
     """Write what git writes when a commit is checked out on a branch."""
     name = f"{number:040x}"
