@@ -239,7 +239,8 @@ def _as_headers(tree: Miniature, root: Path, *, crates: bool) -> Path:
     shutil.copytree(tree.objtree, build, symlinks=True)
     (common / "scripts").mkdir(parents=True)
     shutil.copy2(tree.path("Makefile"), common / "Makefile")
-    shutil.copytree(tree.path("scripts"), common / "scripts", dirs_exist_ok=True)
+    for folder in ("scripts", "include"):  # packages have the headers of the sources beside the Makefiles
+        shutil.copytree(tree.path(folder), common / folder, dirs_exist_ok=True)
     (build / "Makefile").write_text(f"export KBUILD_OUTPUT = {build}\ninclude {common}/Makefile\n")
     if not crates:
         shutil.rmtree(build / "rust")
