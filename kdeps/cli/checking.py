@@ -113,7 +113,7 @@ def keep_value(question: Question, answer: Answer, value: object, started_ns: in
     result = answer.by_time or answer.result
     rests_on = list_dependencies(result, question.words, question.cwd, question.environ)
     if answer.by_time is not None:
-        more = list_recalled(answer.recalled, result, question.environ)
+        more = list_recalled(answer.recalled)
         listed = answer.recalled.listed if answer.recalled is not None else frozenset()
         memory = memory_file(result.tree.objtree, question.environ)
         rests_on = rests_on._replace(

@@ -60,6 +60,8 @@ class Recollection(NamedTuple):
     memory: Memory
     listed: frozenset[str]
     """Folders whose names it went by, there or not."""
+    places: tuple[str, ...]
+    """Every path at which a tool was looked for."""
 
 
 def recall(
@@ -99,12 +101,12 @@ def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdi
     return ContentVerdict(note_late(by_content, late), recalled, late)
 
 
-def list_recalled(recalled: Recollection | None, result: CheckResult, environ: dict[str, str]) -> list[str]:
+def list_recalled(recalled: Recollection | None) -> list[str]:
     """List the files that a verdict by content rests on, beside the memory and those that the one by time rests on."""
     if recalled is None:
         return []
     paths = [path for path in recalled.memory.paths if path[:1] == "/"]
-    return paths + Surroundings(result.tree, environ).tools.places()
+    return [*paths, *recalled.places]
 
 
 def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:
@@ -316,7 +318,10 @@ class _Recall:
             frozenset(self.changed),
             configured,
             self.memory,
-            frozenset(self._shadows.listed() if self._shadows is not None else ()),
+            frozenset(self.around.tools.listed).union(
+                self._shadows.listed() if self._shadows is not None else ()
+            ),
+            tuple(self.around.tools.places()),
         )
 
     def judge_configuration(self, moved: frozenset[int]) -> tuple[tuple[Finding, ...], bool]:

@@ -36,6 +36,9 @@ class Tools:
         self._tree, self._environ = tree, environ
         self._identity: bytes | None = None
         self._newest_ns = 0
+        self._looked_at: set[str] = set()
+        self.listed: set[str] = set()
+        """Folders whose names were looked at for what scripts start."""
 
     def identity(self) -> bytes:
         """How they name themselves, which files they are, and the flags; a tool that was replaced in place has another ctime."""
@@ -86,14 +89,15 @@ class Tools:
         return found
 
     def places(self) -> list[str]:
-        """List every path at which a tool is looked for."""
+        """List every path at which a tool was or would be looked for."""
         values = make_variables(self._tree, self._environ)
-        return [
+        places = [
             place
             for name in _NAMES
             for word in self._given(name, values).split()
             for place in self._places(word)
         ]
+        return [*places, *self._looked_at]
 
     def _versions(self) -> list[str]:
         values = make_variables(self._tree, self._environ)
@@ -119,13 +123,17 @@ class Tools:
             if not text.startswith("#!"):
                 continue
             words = set(_WORD.findall(text))
-            beside = _list_folder(os.path.dirname(script)).intersection(map(os.path.basename, words))
+            folder = os.path.dirname(script)
+            self.listed.add(folder)
+            beside = _list_folder(folder).intersection(map(os.path.basename, words))
             named = [word for word in words if word[0] == "/"]
-            named += [f"{os.path.dirname(script)}/{name}" for name in beside]
+            named += [f"{folder}/{name}" for name in beside]
             named += [place for name in _EXEC.findall(text) for place in self._places(name)]
-            for program in sorted(map(os.path.realpath, named)):
-                if program != own and os.path.isfile(program) and os.access(program, os.X_OK):
-                    found[program] = None
+            self._looked_at.update(named)
+            for name in sorted(named):
+                if os.path.isfile(name) and os.access(name, os.X_OK):
+                    found[os.path.realpath(name)] = None
+            found.pop(own, None)
             scripts += [program for program in found if program not in scripts][
                 : _MOST_SCRIPTS - len(scripts)
             ]

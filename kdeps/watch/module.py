@@ -179,7 +179,7 @@ class WatchedModule:
         last = self._last
         if last is not None and not last.listed:
             paths = list_dependencies(last.result, self.words, self.cwd, self.environ)
-            more = list_recalled(last.recalled, last.result, self.environ)
+            more = list_recalled(last.recalled)
             listed = last.recalled.listed if last.recalled is not None else frozenset()
             self._paths = Dependencies(paths.files.union(more), paths.folders | listed)
             self._last = last._replace(listed=True)
