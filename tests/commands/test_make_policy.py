@@ -98,10 +98,21 @@ def test_without_its_object_tree_make_is_said_to_be_unchecked(make: Wrapped) -> 
     assert "name it with O=DIR" in done.stderr
 
 
-@pytest.mark.parametrize("recipe", ["./build.sh", "make -C $$(cat kdir.txt) M=$(CURDIR)"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "./build.sh",
+        ". ./build.sh",
+        "make -C $$(cat kdir.txt) M=$(CURDIR)",
+        "echo M=$(CURDIR) | xargs make -C OBJTREE",
+        "k=/nowhere; test -s kdir.txt && k=$$(cat kdir.txt); make -C $$k M=$(CURDIR)",
+        "cd /nowhere || cd OBJTREE; make M=$(CURDIR)",
+    ],
+)
 def test_a_makefile_that_is_not_understood_is_said_to_be_unchecked(recipe: str, make: Wrapped) -> None:
     """It was built unchecked and silently, ``--on-stale=fail`` too."""
     tree = make.tree
+    recipe = recipe.replace("OBJTREE", str(tree.objtree))
     (tree.external / "Makefile").write_text(f"obj-m := hello.o\nall:\n\t{recipe}\n")
     (tree.external / "kdir.txt").write_text(f"{tree.objtree}\n")
     (tree.external / "build.sh").write_text("#!/bin/sh\n")

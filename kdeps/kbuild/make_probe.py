@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""A Makefile that lets make print its recipes, and the environment that they get, and stops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from kdeps.kbuild.make_rules import Recipe
+
+_MARK = "kdeps-recipe "
+_EXPORT = re.compile(
+    r"^(?:[ \t]*|[^\t\n#:=]*:[ \t]*)(?:(?:override|private)[ \t]+)*(un)?export\b([^\n#]*)", re.MULTILINE
+)
+_NAME = re.compile(r"[A-Za-z_]\w*|\$[({]\w+[)}]", re.ASCII)
+"""A variable of the shell, or a reference to a list of them: ``export $(LIST)``."""
+_OWN = frozenset(
+    ("SHELL", "MAKE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "MAKE_RESTARTS", "PWD", "LC_ALL")
+)
+"""Variables that make, the shell or kdeps itself sets for a recipe."""
+
+
+class Answer(NamedTuple):
+    """What the probe lets make print."""
+
+    variables: dict[str, str]
+    """What a recipe gets and the environment of make itself does not have, or has with another value."""
+    missing: frozenset[str]
+    """What make takes out of its environment."""
+    recipes: list[str]
+    """Each as make expands it."""
+
+
+def write_probe(
+    recipes: list[Recipe],
+    makefiles: list[str],
+    settings: tuple[str, ...],
+    environ: Collection[str],
+    given: Collection[str],
+    assigned: set[str],
+) -> str:
+    """Write a Makefile that prints each recipe as make expands it where some settings hold, and stops.
+
+    ``given`` are the variables that make's arguments assign, ``assigned`` those that a Makefile assigns. One
+    that the environment has, too, stays exported; one that a Makefile overrides does not.
+    """
+    exported, hidden = _find_exported(makefiles)
+    names = {*environ, *(assigned if exported is None else exported)} - hidden - _OWN
+    overridden = " ".join(sorted(filter(_NAME.fullmatch, {*given} - names)))
+    listed = " ".join(sorted(filter(_NAME.fullmatch, names)))
+    value, origin = "$($(kdeps-name))", "$(origin $(kdeps-name))"
+    lines = ["override MAKEFILE_LIST := $(filter-out $(lastword $(MAKEFILE_LIST)),$(MAKEFILE_LIST))"]
+    lines += settings
+    lines.append(
+        f"$(foreach kdeps-name,{listed},"
+        f"$(if $(filter file override,{origin}),$(info {_MARK}$(kdeps-name)={value}))"
+        f"$(if $(filter undefined,{origin}),$(info {_MARK}!$(kdeps-name))))"
+    )
+    lines.append(
+        f"$(foreach kdeps-name,{overridden},$(if $(filter override,{origin}),$(info {_MARK}!$(kdeps-name))))"
+    )
+    lines += [f"$(info {_MARK}!{name})" for name in sorted(hidden)]
+    for recipe in recipes:
+        written = (recipe.target, recipe.stem, *recipe.needed[:1], "")
+        target, stem, first, *_ = (name.replace("$", "$$").replace("#", "\\#") for name in written)
+        lines += [f"override @ := {target}", f"override * := {stem}"]
+        lines += [f"override < := {first}", "override ^ := $<"]
+        lines += ["define kdeps-recipe", recipe.text, "endef", f"$(info {_MARK})", "$(info $(kdeps-recipe))"]
+    return "\n".join([*lines, "$(error kdeps)", ""])
+
+
+def read_answer(text: str) -> Answer:
+    """Part what the probe printed."""
+    first, *recipes = re.split(rf"^{_MARK}$", text, flags=re.MULTILINE)
+    variables = dict(re.findall(rf"^{_MARK}(\w+)=(.*)$", first, re.MULTILINE))
+    missing = frozenset(re.findall(rf"^{_MARK}!(\w+)$", first, re.MULTILINE))
+    return Answer(variables, missing, recipes)
+
+
+def _find_exported(makefiles: list[str]) -> tuple[set[str] | None, set[str]]:
+    """Find the variables that Makefiles export, None if they export all, and those that they do not."""
+    found: set[str] = set()
+    hidden: set[str] = set()
+    all_of_them = False
+    for text in makefiles:
+        for un, line in _EXPORT.findall(text):
+            names = re.split(r"[:?+!]*=", line, maxsplit=1)[0].split()
+            if un:
+                hidden.update(names)
+            elif not names:
+                all_of_them = True
+            found.update(() if un else names)
+        if re.search(r"^\.EXPORT_ALL_VARIABLES", text, re.MULTILINE):
+            all_of_them = True
+    return None if all_of_them else found, hidden - found

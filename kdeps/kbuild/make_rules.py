@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The rules that make has read, from what ``make -p`` prints, and what its goals need of them.
+
+Source: make 4.3 and 4.4.1 by experiment.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_MAX_TARGETS = 200
+_ASSIGNED = re.compile(
+    r"^# (?:makefile|'override').*\n(?:define )?([A-Za-z_]\w*)(?: [:?+]?=|$)", re.MULTILINE
+)
+_ORIGINS = ("# makefile", "# 'override' directive")
+"""How the comment before an assignment that holds for some targets alone begins in make's database."""
+
+
+class Recipe(NamedTuple):
+    """What makes a target, before make expands it."""
+
+    target: str
+    stem: str
+    needed: list[str]
+    text: str
+    settings: tuple[str, ...] = ()
+    """Assignments that hold for this target: its own, those of patterns, those of the target that needs it."""
+
+
+class Rules:
+    """The rules that make has read, as ``make -p`` prints them."""
+
+    def __init__(self, database: str, goals: tuple[str, ...]) -> None:
+        default = re.search(r"^\.DEFAULT_GOAL :?= *(\S+)", database, re.MULTILINE)
+        listed = re.search(r"^MAKEFILE_LIST :?= *(.*)", database, re.MULTILINE)
+        self.makefiles = listed[1].split() if listed else []
+        self.goals = goals or ((default[1],) if default else ())
+        self.prerequisites: dict[str, list[str]] = {}
+        self.recipes: dict[str, list[str]] = {}
+        self.settings: dict[str, list[tuple[str, bool]]] = {}
+        """Target or pattern → its assignments, and whether each is for it alone."""
+        self.assigned = set(_ASSIGNED.findall(database))
+        shell = re.search(r"^SHELL :?= *(.*)", database, re.MULTILINE)
+        self.shell = shell[1] if shell else ""
+        self._read_patterns(database)
+        self._read(database)
+        self.one_shell = ".ONESHELL" in self.prerequisites
+
+    def _read_patterns(self, database: str) -> None:
+        """Read the paragraphs behind "# Pattern-specific Variable Values"."""
+        section = database.partition("\n# Pattern-specific Variable Values")[2].partition("\n# Directories")[
+            0
+        ]
+        pattern = about = ""
+        for line in section.split("\n"):
+            if line[:1] not in "#":
+                pattern = line.partition(" :")[0]
+            elif about.startswith(_ORIGINS) and pattern:
+                self._set(pattern, line[2:], about)
+            about = line
+
+    def _read(self, database: str) -> None:
+        """Read the paragraphs behind "# Implicit Rules": a rule, what make knows of it, its recipe."""
+        section = database.partition("\n# Implicit Rules")[2] or database.partition("\n# Files")[2]
+        targets: list[str] = []
+        skipped = False
+        prefix = ""  # of the lines of a recipe: a tab, or what .RECIPEPREFIX was
+        about = ""
+        for line in section.split("\n"):
+            if about.startswith("#  recipe to execute"):
+                prefix = line[:1]
+            if prefix and line[:1] == prefix and targets:
+                for target in targets:
+                    self.recipes.setdefault(target, []).append(line[1:])
+            elif not line:
+                targets = []
+                skipped, prefix = False, ""
+            elif line.startswith("# Not a target"):
+                skipped = True
+            elif about.startswith(_ORIGINS):
+                name, _, assignment = line.partition(": ")
+                self._set(name, assignment, about)
+            elif line[:1] != "#" and not skipped and not targets:
+                name, colon, rest = line.partition(":")
+                if colon:
+                    targets = [name]
+                    known = self.prerequisites.setdefault(name, [])
+                    known += rest.lstrip(":").split()
+            elif prefix and targets and self.recipes.get(targets[0]):
+                self.recipes[targets[0]][-1] += f"\n{line}"  # the rest of a line that ends in a backslash
+            about = line
+
+    def _set(self, target: str, assignment: str, about: str) -> None:
+        """Note one assignment; ``about`` is the comment before it, which says where it comes from."""
+        override = "override " if "override" in about else ""
+        self.settings.setdefault(target, []).append((override + assignment, " private" in about))
+
+    def find_late(self) -> list[Recipe]:
+        """List the rules whose prerequisites make expands a second time, as recipes that make can expand."""
+        late = [name for name, needed in self.prerequisites.items() if any("$" in word for word in needed)]
+        return [Recipe(name, "%", [], " ".join(self.prerequisites[name])) for name in late]
+
+    def expand(self, late: list[Recipe], expanded: list[str]) -> None:
+        """Take the prerequisites that make has expanded a second time."""
+        for recipe, text in zip(late, expanded, strict=True):
+            self.prerequisites[recipe.target] = text.split()
+
+    def find_recipes(self) -> list[Recipe]:
+        """List the recipe of everything that the goals need, in make's order."""
+        done: dict[str, None] = {}
+        found: list[Recipe] = []
+
+        def visit(target: str, inherited: tuple[str, ...]) -> None:
+            if target in done or len(done) > _MAX_TARGETS:
+                return
+            done[target] = None
+            rule, stem = self._find_rule(target)
+            needed = [name.replace("%", stem) for name in self.prerequisites.get(rule, ())]
+            needed += [name for name in self.prerequisites.get(target, ()) if rule != target]
+            needed = [name for name in needed if name != "|"]
+            own = [
+                setting for name in self.settings if _fits(name, target) for setting in self.settings[name]
+            ]
+            passed = (*inherited, *(text for text, private in own if not private))
+            for name in needed:
+                visit(name, passed)
+            if rule in self.recipes:
+                settings = (*inherited, *(text for text, _ in own))
+                found.append(Recipe(target, stem, needed, "\n".join(self.recipes[rule]), settings))
+
+        for goal in self.goals:
+            visit(goal, ())
+        return found
+
+    def _find_rule(self, target: str) -> tuple[str, str]:
+        """Find the rule whose recipe makes a target, and what its `%` stands for."""
+        if target in self.recipes:
+            return target, ""
+        for pattern in self.recipes:
+            if "%" in pattern and _fits(pattern, target):
+                if not pattern.strip("%") and target in self.prerequisites and target not in self.goals:
+                    continue  # `%:` is for goals that no rule names
+                before, _, behind = pattern.partition("%")
+                return pattern, target[len(before) : len(target) - len(behind)]
+        return (".DEFAULT", "") if ".DEFAULT" in self.recipes and target in self.goals else (target, "")
+
+
+def _fits(pattern: str, target: str) -> bool:
+    """Whether a name of a rule, perhaps with a `%`, is that of a target."""
+    before, percent, behind = pattern.partition("%")
+    if not percent:
+        return pattern == target
+    return target.startswith(before) and target.endswith(behind)
