@@ -86,9 +86,9 @@ def read_requests(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> 
     inherited = inherited_words(words, environ)
     args = parse_make_args((*inherited, *words))
     candidates = find_own_makefiles(args, cwd)
-    first = next((path for path in candidates if os.path.exists(path)), None)
-    if first is None or is_kernel_makefile(first):
-        named = _names_module(args, first, environ)
+    kernel = _find_kernel_makefile(args, cwd)
+    if kernel is not None:
+        named = _names_module(args, kernel, environ)
         if not named or not builds_something(args):
             return ()
         return (
@@ -119,9 +119,8 @@ def read_kernel_make(words: tuple[str, ...], cwd: str, environ: dict[str, str]) 
     if _has_option(words, _ASKS_ONLY, _ASKS_ONLY_LONG) or _has_option(words, _PRINTS, _PRINTS_LONG):
         return None
     args = parse_make_args((*inherited_words(words, environ), *words))
-    first = next((path for path in find_own_makefiles(args, cwd) if os.path.exists(path)), None)
-    named = _names_module(args, first, environ)
-    if named or first is None or not is_kernel_makefile(first) or not builds_something(args):
+    kernel = _find_kernel_makefile(args, cwd)
+    if not kernel or _names_module(args, kernel, environ) or not builds_something(args):
         return None
     return None if any(goal.endswith("config") for goal in args.goals) else args.words
 
@@ -132,9 +131,9 @@ def read_install(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> I
         return None
     inherited = inherited_words(words, environ)
     args = parse_make_args((*inherited, *words))
-    first = next((path for path in find_own_makefiles(args, cwd) if os.path.exists(path)), None)
-    if first is None or is_kernel_makefile(first):
-        named = _names_module(args, first, environ)
+    kernel = _find_kernel_makefile(args, cwd)
+    if kernel is not None:
+        named = _names_module(args, kernel, environ)
         return Install(args.words, "installs") if named and INSTALL_GOAL in args.goals else None
     from kdeps.kbuild.outer_make import ask_make
 
@@ -167,18 +166,18 @@ def understand_makefile(words: tuple[str, ...], cwd: str, environ: dict[str, str
         if builds_something(args):
             place = (
                 working_directory(args, cwd),
-                *args.files[-1:],
+                *args.files,
                 *(args.variables.get(n, "") for n in ("M", "O")),
             )
             makes.setdefault(place, make)
     return outer._replace(kernel_makes=tuple(makes.values()))
 
 
-def _names_module(args: MakeArgs, makefile: str | None, environ: dict[str, str]) -> bool:
+def _names_module(args: MakeArgs, makefile: str, environ: dict[str, str]) -> bool:
     """Whether a make of the kernel builds a module: one that is named, or whose folder of ``MO=`` it is called in."""
     if any(name in args.variables for name in _MODULE_NAMES) or environ.get("KBUILD_EXTMOD"):
         return True
-    kernel = read_kernel_makefile(os.path.dirname(makefile)) if makefile is not None else None
+    kernel = read_kernel_makefile(os.path.dirname(makefile)) if makefile else None
     return kernel is not None and "KBUILD_EXTMOD" in kernel.settings
 
 
@@ -188,9 +187,21 @@ def builds_something(args: MakeArgs) -> bool:
 
 
 def find_own_makefiles(args: MakeArgs, cwd: str) -> list[str]:
-    """The files that make looks for; it reads the first that exists."""
+    """The files that make looks for: all that ``-f`` names are read, of the others the first that exists."""
     folder = working_directory(args, cwd)
-    return [os.path.join(folder, name) for name in args.files[-1:] or MAKEFILES]
+    return [os.path.join(folder, name) for name in args.files or MAKEFILES]
+
+
+def find_read_makefiles(args: MakeArgs, cwd: str) -> list[str]:
+    """Those of them that make reads."""
+    found = [path for path in find_own_makefiles(args, cwd) if os.path.exists(path)]
+    return found if args.files else found[:1]
+
+
+def _find_kernel_makefile(args: MakeArgs, cwd: str) -> str | None:
+    """Find the kernel's own Makefile among those that make reads; empty if it reads none, None if only others."""
+    read = find_read_makefiles(args, cwd)
+    return next(filter(is_kernel_makefile, reversed(read)), None) if read else ""
 
 
 def _has_option(words: tuple[str, ...], letters: Collection[str], names: Collection[str]) -> bool:

@@ -19,14 +19,18 @@ from kdeps.formats.makeargs import MakeArgs, parse_make_args, without_place, wor
 from kdeps.formats.makeflags import inherited_words
 from kdeps.formats.words import BLANKS, split_words
 from kdeps.kbuild.kernel_makefile import KernelMakefile, read_kernel_makefile, read_text
-from kdeps.kbuild.make_command import NotUnderstood, find_own_makefiles, understand_makefile
+from kdeps.kbuild.make_command import NotUnderstood, find_read_makefiles, understand_makefile
 from kdeps.kbuild.module_folder import builds_objects, is_module_folder
 from kdeps.kbuild.named_kernel import MODULES, find_named_kernel
 from kdeps.system.errors import NoTree, UsageError
 
 _MODULE_FOLDERS = frozenset(("M", "KBUILD_EXTMOD", "MO", "KBUILD_EXTMOD_OUTPUT"))
 _FOLDERS = _MODULE_FOLDERS | {"O", "KBUILD_OUTPUT"}
-_CALLS_MAKE = re.compile(r"make|MAKE|^-?include", re.MULTILINE)
+_CALLS_MAKE = re.compile(
+    r"make|MAKE|^-?include|^\t[@+-]*\s*(?:\.\s|source\s|\w*sh\s|python|perl|\./|\S+\.(?:sh|py|pl)\b)",
+    re.MULTILINE,
+)
+"""A Makefile with a recipe that calls make, or a script that may call it."""
 
 
 class NormalMake(NamedTuple):
@@ -85,8 +89,9 @@ def _find_own_make(
     Returns the make, the Makefiles that say so, and whether they always say the same. Raises UsageError if it calls
     one for each of several modules, or if only running it tells which.
     """
-    makefile = next(filter(os.path.isfile, find_own_makefiles(args, cwd)), "")
-    if not makefile or not _CALLS_MAKE.search(read_text(makefile, missing="")):
+    read = [path for path in find_read_makefiles(args, cwd) if os.path.isfile(path)]
+    makefile = next((path for path in read if _CALLS_MAKE.search(read_text(path, missing=""))), "")
+    if not makefile:
         return None, (), True
     try:
         outer = understand_makefile(words, cwd, environ)
@@ -113,11 +118,12 @@ def _find_own_make(
 
 def _find_named_makefile(args: MakeArgs, start: str) -> tuple[str, KernelMakefile] | None:
     """Find the kernel whose Makefile ``-f`` names, where that is not the one that make would read anyway."""
-    if not args.files:
-        return None
-    kernel = os.path.normpath(os.path.join(start, os.path.dirname(args.files[-1])))
-    found = read_kernel_makefile(kernel)
-    return None if found is None or os.path.realpath(kernel) == os.path.realpath(start) else (kernel, found)
+    for name in reversed(args.files):
+        kernel = os.path.normpath(os.path.join(start, os.path.dirname(name)))
+        found = read_kernel_makefile(kernel)
+        if found is not None and os.path.realpath(kernel) != os.path.realpath(start):
+            return kernel, found
+    return None
 
 
 def _as_called_there(

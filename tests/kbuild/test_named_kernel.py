@@ -136,3 +136,40 @@ def test_a_kernel_that_is_none_is_named_as_it_was_meant(
     done = kdeps(tree, "check", f"KDIR={kernel}", cwd=tree.external)
     assert done.returncode == 2
     assert f"{(tree.external / kernel).resolve()}: not a kernel tree" in done.stderr
+
+
+@pytest.mark.parametrize("order", [("Makefile", "where.mk"), ("where.mk", "Makefile")])
+@pytest.mark.parametrize("command", ["check", "make"])
+def test_each_file_that_f_names_is_read(
+    command: str, order: tuple[str, ...], tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """One calls make, another one has the kernel that it is called with."""
+    (tree.external / "Makefile").write_text("all:\n\t$(MAKE) -C $(WHERE) M=$(CURDIR)\n")
+    (tree.external / "where.mk").write_text(f"WHERE := {tree.objtree}\n")
+    tree.append("rust/kernel/time.rs", "pub fn more() {}\n")
+    words = [word for name in order for word in ("-f", name)]
+    done = kdeps(
+        tree, command, *(["--on-stale=fail"] if command == "make" else []), *words, cwd=tree.external
+    )
+    assert (done.returncode, "rust/kernel/time.rs" in done.stdout + done.stderr) == (1, True), done
+
+
+def test_a_kernels_makefile_behind_another_is_the_kernels(tree: Miniature, kdeps: RunKdeps) -> None:
+    """``-f more.mk -f Makefile`` in the kernel's folder, and the other way round."""
+    (tree.objtree / "more.mk").write_text("")
+    tree.append("rust/kernel/time.rs", "pub fn more() {}\n")
+    for order in (("more.mk", "Makefile"), ("Makefile", "more.mk")):
+        words = [word for name in order for word in ("-f", name)]
+        done = kdeps(tree, "make", "--on-stale=fail", *words, f"M={tree.external}", cwd=tree.objtree)
+        assert (done.returncode, "rust/kernel/time.rs" in done.stderr) == (1, True), done
+
+
+@pytest.mark.parametrize(
+    "recipe", [". ./build.sh", "source build.sh", "@./build.sh", "sh build.sh", "python3 x.py"]
+)
+@pytest.mark.parametrize("command", ["check", "ci"])
+def test_a_script_may_name_another_kernel(command: str, recipe: str, module: Path, tree: Miniature) -> None:
+    """The running kernel is no guess then, but a wrong answer."""
+    (module / "Makefile").write_text(f"obj-m := hello.o\nall:\n\t{recipe}\n")
+    done = run(module, tree, command)
+    assert (done.returncode, "may call make itself" in done.stdout + done.stderr) == (2, True), done
