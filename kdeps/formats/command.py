@@ -21,7 +21,15 @@ import re
 
 from kdeps import NamedTuple
 from kdeps.formats.cmdfile import unescape
-from kdeps.formats.programs import INTERPRETERS, SILENT, find_files, find_usage, is_external, looks_like_path
+from kdeps.formats.programs import (
+    INTERPRETERS,
+    SILENT,
+    find_files,
+    find_usage,
+    is_compiler,
+    is_external,
+    looks_like_path,
+)
 from kdeps.formats.shell import UNKNOWN, SimpleCommand, split_commands
 from kdeps.formats.words import split_words
 
@@ -257,12 +265,19 @@ def _without_prefix(words: list[str]) -> list[str]:
 
 
 def _without_wrapper(words: list[str]) -> list[str]:
-    """Drop what only runs another program: ``ccache clang …``, whatever it is called."""
-    if len(words) > 1 and find_usage(words[0]) is None and is_external(words[0]) and is_external(words[1]):
-        known = find_usage(words[1])
-        if known is not None and words[0].rpartition("/")[2] not in INTERPRETERS:
-            return words[1:]
-    return words
+    """Drop what only runs another program, with its own words: ``ccache clang …``, ``env A=1 nice -n 5 rustc …``."""
+    if not words or find_usage(words[0]) is not None or not is_external(words[0]):
+        return words
+    if words[0].rpartition("/")[2] in INTERPRETERS:
+        return words
+    at = 1
+    while at < len(words) and _ASSIGNMENT.match(words[at]):
+        at += 1
+    if at < len(words) and is_external(words[at]) and find_usage(words[at]) is not None:
+        return words[at:]
+    # A wrapper that has options may give each a value. Which ones, only the wrapper knows.
+    compiler = next((at for at, word in enumerate(words) if is_external(word) and is_compiler(word)), 0)
+    return words[compiler:]
 
 
 def _printed(words: list[str] | None) -> list[str]:

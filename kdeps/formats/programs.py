@@ -83,6 +83,7 @@ _RUSTC = _usage(
     " --out-dir --print --error-format --color --codegen --allow --warn --deny --forbid",
     reads="--test-builder",
 )
+_BINDGEN = _usage(Operands.FIRST, takes="--rust-target --ctypes-prefix")
 _SED = _usage(script="-e -f --expression --file", takes="-e --expression -l", reads="-f --file", writes="")
 _AWK = _usage(script="-f --file", takes="-v -F", reads="-f --file", writes="")
 _GREP = _usage(script="-e -f --regexp --file", takes="-e --regexp -m -A -B -C", reads="-f --file", writes="")
@@ -115,7 +116,7 @@ SILENT = frozenset(
 _SYSTEM = {
     **_TOOLCHAIN,
     **dict.fromkeys(("rustc", "rustdoc", "clippy-driver"), _RUSTC),
-    "bindgen": _usage(Operands.FIRST, takes="--rust-target --ctypes-prefix"),
+    "bindgen": _BINDGEN,
     "llvm-link": _usage(takes="--only-needed"),
     **dict.fromkeys(("sed", "gsed"), _SED),
     **dict.fromkeys(("awk", "gawk", "mawk", "nawk"), _AWK),
@@ -183,6 +184,11 @@ def find_usage(program: str) -> Usage | None:
         name = _VERSION.sub("", name)
         known = _SYSTEM.get(name) or _TOOLCHAIN.get(name.rpartition("-")[2])
     return known
+
+
+def is_compiler(program: str) -> bool:
+    """Whether a program is a compiler or a linker, whatever its version and its target."""
+    return any(find_usage(program) is usage for usage in (_COMPILER, _LINKER, _RUSTC, _BINDGEN))
 
 
 def find_files(usage: Usage | None, arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ what Kbuild itself would answer, neither more nor less.
 from __future__ import annotations
 
 from itertools import repeat
+from stat import S_ISDIR
 
 from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild import makefile_rules
@@ -235,7 +236,9 @@ def judge_rule(
             if mtime is None:
                 if path not in unreadable:
                     reasons.append(Reason(ReasonKind.MISSING_PREREQUISITE, sees_missing, path, None, target))
-            elif mtime > target:
+            elif mtime > target and not (
+                rule.state is RecordState.COMMAND_ONLY and _is_folder(path, snapshot)
+            ):
                 reasons.append(Reason(ReasonKind.NEWER_PREREQUISITE, True, path, mtime, target))
     for path in rule.optional_prerequisites:
         mtime = stamps.get(path)
@@ -348,6 +351,11 @@ def _judge_unseen(rule: Rule, snapshot: Snapshot, target: int, leftovers: frozen
             continue
         if mtime is None:
             reasons.append(Reason(ReasonKind.MISSING_PREREQUISITE, False, path, None, target))
-        elif mtime > target:
+        elif mtime > target and not _is_folder(path, snapshot):
             reasons.append(Reason(ReasonKind.NEWER_PREREQUISITE, False, path, mtime, target))
     return reasons
+
+
+def _is_folder(path: str, snapshot: Snapshot) -> bool:
+    """Whether a folder is at a path: its time is that of its list of names, which nothing is made of."""
+    return path in snapshot.stats and S_ISDIR(snapshot.stats[path].st_mode)

@@ -83,6 +83,17 @@ SHAPES = (
     ("x.h", "cd $$(dirname lib/x) && cat a.txt > x.h", ""),
     ("x.h", "for f in a.txt b/c.txt; do cat $$f; done > x.h", "a.txt b/c.txt"),
     ("a.o", "exec gcc -c -o a.o a.c", "a.c"),
+    # -- behind another program -------------------------------------------------------------------
+    ("a.o", "ccache gcc -c -o a.o a.c", "a.c"),
+    ("a.o", "env A=1 gcc -c -o a.o a.c", "a.c"),
+    ("a.o", "env -u A B=1 aarch64-linux-gnu-gcc-14 -c -o a.o a.c", "a.c"),
+    ("a.o", "env A=b/c.d nice -n 5 clang -c -o a.o a.c", "a.c"),
+    ("a.o", "chrt -o 0 rustc --out-dir ./ --emit=obj=a.o a.rs", "a.rs"),
+    ("a.o", "A=1 env B=1 /usr/bin/rustc --out-dir ./ --emit=obj=a.o --extern x=../x/libx.rmeta a.rs", "a.rs ../x/libx.rmeta"),
+    ("a.ko", "nice -n 5 ld.lld -r -T s.lds -o a.ko a.o", "s.lds a.o"),
+    ("b.rs", "env A=1 bindgen --rust-target 1.68 -o b.rs b.h -- -Iinc -include i.h", "b.h i.h"),
+    ("t.c", "env LC_ALL=C sort in.txt > t.c", "in.txt"),
+    ("a.h", "./wrap gcc -c a.c > a.h", "./wrap a.c"),
 )  # fmt: skip
 
 

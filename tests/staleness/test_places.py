@@ -208,3 +208,42 @@ def test_what_may_not_be_read_is_unknown(name: str, mode: int, said: str, tree: 
         if words[0] == "check" or not name.endswith(".rmeta"):
             assert done.returncode == 2, done.stdout + done.stderr
             assert said in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("folder", ["rust", "rust/kernel", "include", "scripts", "scripts/mod"])
+def test_a_folder_of_the_tree_may_be_a_link(
+    folder: str, tree: Miniature, kdeps: RunKdeps, tmp_path: Path
+) -> None:
+    """make opens a record by its name, wherever that leads. They counted as gone, before and after any build."""
+    if not (tree.objtree / folder).is_dir():
+        pytest.skip("the miniature has no such folder")
+    elsewhere = tmp_path / "elsewhere"
+    (tree.objtree / folder).rename(elsewhere)
+    (tree.objtree / folder).symlink_to(elsewhere)
+    before = kdeps(tree, "check", M)
+    assert (before.returncode, tree.kernel_answer("modules_prepare")) == (0, []), before.stdout
+    tree.touch("rust/kernel/io.rs")
+    assert kdeps(tree, "check", M).returncode == 1
+
+
+def test_a_link_that_leads_up_is_not_followed(tree: Miniature, kdeps: RunKdeps) -> None:
+    """The same records would be found again, under another name."""
+    (tree.objtree / "rust/up").symlink_to("..")
+    (tree.objtree / "scripts/here").symlink_to(".")
+    (tree.objtree / "rust/nowhere").symlink_to("nothing")
+    assert kdeps(tree, "check", M).stdout.startswith("fresh: ")
+    tree.touch("rust/kernel/io.rs")
+    assert kdeps(tree, "check", M).returncode == 1
+
+
+@pytest.mark.parametrize("wrapper", ["env FOO=1", "env -u FOO", "nice -n 1", "env A=1 nice -n 1"])
+def test_a_compiler_behind_another_program(wrapper: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """Its command has words of the other program, and a folder that is no input."""
+    words = (f"RUSTC={wrapper} rustc", f"M={tree.external}")
+    tree.make(words[0], "modules_prepare")
+    tree.make(*words)
+    assert kdeps(tree, "check", *words).stdout.startswith("fresh: ")
+    (tree.external / "new.txt").write_text("")  # the time of the folder is new
+    assert kdeps(tree, "check", *words).stdout.startswith("fresh: ")
+    (tree.external / "hello.rs").touch()
+    assert "of its own to rebuild" in kdeps(tree, "check", *words).stdout
