@@ -21,7 +21,7 @@ from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule
 from kdeps.system.errors import Unreadable
-from kdeps.system.files import open_to_read, read_text
+from kdeps.system.files import is_folder, open_to_read, read_text
 
 if TYPE_CHECKING:
     from kdeps.kbuild.tree import Tree
@@ -103,7 +103,7 @@ class RecordReader:
                             records.append(entry.path)
                         elif name.endswith(".d"):
                             self.leftovers.add(entry.path)
-                    elif not depth or not entry.is_dir(follow_symlinks=False):
+                    elif not depth or not is_folder(entry):
                         if (
                             name.endswith(makefile_rules.RECORDED_SUFFIXES)
                             or name in makefile_rules.RECORDED_NAMES

@@ -28,6 +28,7 @@ from kdeps.kbuild.toolchain import rustc_folders, toolchain_files
 from kdeps.kbuild.tree import CORE_SOURCES, Tree
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.release_checks import find_localversions, list_git_files
+from kdeps.system.files import is_folder
 
 _FINDINGS = (
     "include/config/auto.conf", "include/config/auto.conf.cmd", "include/config/kernel.release",
@@ -194,7 +195,7 @@ def _add_folders(folder: str, depth: int, found: set[str], objtree: str) -> None
         return
     try:
         with os.scandir(folder) as entries:
-            below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            below = [entry.path for entry in entries if is_folder(entry)]
     except OSError:
         return
     for path in below:

@@ -166,3 +166,14 @@ class AllowedRoots:
         if os.path.islink(real):
             real = os.path.realpath(real)
         return real.startswith(self._roots)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, perhaps by a link; no link that leads up again, where the same would follow."""
+    if not entry.is_symlink():
+        return entry.is_dir(follow_symlinks=False)
+    try:
+        here = os.path.realpath(os.path.dirname(entry.path))
+        return entry.is_dir() and not f"{here}/".startswith(f"{os.path.realpath(entry.path)}/")
+    except OSError:
+        return False
