@@ -37,10 +37,11 @@ _MAX_DEPTH = 4
 _MAX_OUTPUT = 1 << 24
 _MAX_BYTES = 1 << 18
 _KERNEL_VARIABLES = (
-    "ARCH", "CROSS_COMPILE", "LLVM", "LLVM_IAS", "CC", "LD", "RUSTC", "BINDGEN", "O", "KBUILD_OUTPUT", "KBUILD_EXTMOD",
-    "KBUILD_EXTRA_SYMBOLS", "KCFLAGS", "KRUSTFLAGS", "MO",
+    "ARCH", "CROSS_COMPILE", "LLVM", "LLVM_IAS", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KBUILD_EXTMOD_OUTPUT",
+    "KBUILD_EXTRA_SYMBOLS", "KBUILD_MODPOST_WARN", "KCFLAGS", "KCPPFLAGS", "KAFLAGS", "KRUSTFLAGS",
 )  # fmt: skip
-"""What a Makefile may export, and the kernel's make reads from its environment."""
+"""What a Makefile may export, and the kernel's make reads from its environment. Its Makefile assigns CC, LD and
+RUSTC itself, and wants O and MO among its arguments."""
 _RUNNERS = frozenset(("python", "python3", "perl", "cmake", "ninja", "meson", "dkms", ".", "source", "eval"))
 """Programs that run what a file says."""
 _SH = re.compile(r"(?:ba|da|k|z|a|mk|pdk|ya)?sh|busybox")

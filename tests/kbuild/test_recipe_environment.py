@@ -149,3 +149,13 @@ def test_two_ways_to_one_kernel_are_one(here: Path) -> None:
     ):
         answer = ask(here, f"obj-m := a.o\nall:\n\t{recipe}\n")
         assert (answer.unclear, len(answer.kernel_makes)) == ("", 1), recipe
+
+
+@pytest.mark.parametrize("name", ["CC", "RUSTC", "LD", "O", "MO"])
+def test_a_kernel_does_not_read_all_of_its_environment(name: str, here: Path) -> None:
+    """Its Makefile assigns the tools, and takes O= and MO= from its arguments alone."""
+    for makefile in (f"export {name} := x\n", f"{name} := x\n"):
+        answer = ask(here, f"{makefile}all:\n\tmake -C kernel M=$(CURDIR)\n", **{name: "y"})
+        assert answer.kernel_makes == (("-C", str(here / "kernel"), f"M={here}"),)
+    answer = ask(here, f"all:\n\tmake -C kernel M=$(CURDIR) {name}=x\n")
+    assert f"{name}=x" in answer.kernel_makes[0]
