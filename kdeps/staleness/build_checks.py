@@ -38,6 +38,7 @@ _FLAGS = re.compile(
     r"(?i).*flags.*|CONFIG_\w+|W|C|CF|CHECK|CLIPPY|KBUILD_(?:EXTRA_WARN|CHECKSRC|CLIPPY)|KCOV|GCOV_PROFILE"
 )
 """Variables that are part of commands, of Kbuild's or of a Makefile's own (``ccflags-y``)."""
+_LIBRARY = "RUST_LIB_SRC"
 _ASSIGNED = re.compile(r"^CONFIG_", re.MULTILINE)
 _DEFINED = re.compile(r"^#define CONFIG_", re.MULTILINE)
 _PASSED = re.compile(r"^--cfg=CONFIG_\w+=", re.MULTILINE)
@@ -64,7 +65,7 @@ def check_build_as_a_whole(
         found.append(
             Finding(ReasonKind.KERNEL_GUESSED, tree.make_directory, GUESSED, help_text, Status.FRESH)
         )
-    found += _check_flags(tree, environ)
+    found += _check_flags(tree, rules, configuration, environ)
     found += _check_module_folder(tree, configuration, environ)
     found += check_presence(tree, rules, configuration)
     if not tree.prebuilt:
@@ -76,16 +77,42 @@ def check_build_as_a_whole(
     return tuple(found)
 
 
-def _check_flags(tree: Tree, environ: dict[str, str]) -> list[Finding]:
+def _check_flags(
+    tree: Tree, rules: Rules, configuration: Configuration, environ: dict[str, str]
+) -> list[Finding]:
     """Words for make that change commands: records alone cannot tell what they lead to."""
     given = find_flags(tree, environ)
     given.update({name: value for name, value in tree.args.variables.items() if _FLAGS.fullmatch(name)})
+    given.update(_find_respelled(tree, configuration))
+    library = tree.args.variables.get(_LIBRARY, environ.get(_LIBRARY, ""))
+    if library and not _is_built_from(rules, os.path.join(tree.make_directory, library)):
+        given[_LIBRARY] = library
     words = [f"{name}={value}" for name, value in given.items() if value]
     if not words:
         return []
     message = f"{list_some(words)} may change commands, which the records alone cannot tell"
     help_text = "`kdeps check --exact` asks Kbuild for the commands"
     return [Finding(ReasonKind.COMMAND_CHANGED, tree.objtree, message, help_text, Status.FRESH)]
+
+
+def _find_respelled(tree: Tree, configuration: Configuration) -> dict[str, str]:
+    """The tools that the user names in other words than the tree was configured with; another tool is stale anyway."""
+    recorded = dict(configuration.inputs.variables)
+    given = tree.args.variables
+    return {
+        name: given[name]
+        for name in COMPARED_BY_ANSWER
+        if name in given and recorded.get(name, given[name]) != given[name]
+    }
+
+
+def _is_built_from(rules: Rules, library: str) -> bool:
+    """Whether the core crate was built from a folder of sources; so is a tree without this crate."""
+    top = os.path.normpath(library) + "/"
+    cores = [rule for rule in rules.rules if rule.name == "rust/core.o"]
+    return all(
+        any(path.startswith(top) for path in (rule.source or "", *rule.prerequisites)) for rule in cores
+    )
 
 
 def _check_module_folder(tree: Tree, configuration: Configuration, environ: dict[str, str]) -> list[Finding]:

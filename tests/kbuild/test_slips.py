@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -242,3 +243,36 @@ def test_a_modules_own_makefile_may_read_any_variable(tree: Miniature, tmp_path:
     for value in (tree.srctree, tree.srctree / MODULE):
         assert find_slip((f"KERNEL_TREE={value}",), str(tmp_path)) is None
     assert find_slip((f"KERNEL_TREE={tree.srctree}",), str(tree.srctree)) is None
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "RUSTC=nice rustc",
+        "RUSTC=TOOLS/rustc",
+        "RUSTC=env A=1 rustc",
+        "BINDGEN=TOOLS/bindgen",
+        "RUST_LIB_SRC=TOOLS/library",
+    ],
+)
+def test_a_tool_in_other_words_is_a_question_for_kbuild(word: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """It is the same tool by its answer, and another command to Kbuild: `kdeps make` asks, `check` says that it did not."""
+    word = word.replace("TOOLS", str(tree.toolchain / "bin"))
+    library = next(tree.toolchain.rglob("core/src/lib.rs")).parents[2]
+    shutil.copytree(library, tree.toolchain / "bin/library")
+    done = kdeps(tree, "check", word, M)
+    assert done.returncode == 0
+    assert f"note[command-changed]: {word} may change commands" in done.stdout
+    assert kdeps(tree, "check", "--exact", word, M).returncode == 1
+    assert kdeps(tree, "make", "--on-stale=fail", word, M).returncode == 1
+
+
+def test_tools_in_the_words_of_the_configuration_are_none(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Neither those that Kbuild takes anyway, nor those that the tree was built with."""
+    library = next(tree.toolchain.rglob("core/src/lib.rs")).parents[2]
+    for word in ("RUSTC=rustc", "CC=gcc", "BINDGEN=bindgen", f"RUST_LIB_SRC={library}"):
+        assert "may change commands" not in kdeps(tree, "check", word, M).stdout
+    other = "RUSTC=nice rustc"
+    tree.make(other, "modules_prepare")
+    tree.make(other, M)
+    assert "may change commands" not in kdeps(tree, "check", other, M).stdout
