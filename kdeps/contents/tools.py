@@ -14,7 +14,7 @@ import re
 from kdeps.kbuild.configuration import find_flags, make_variables
 from kdeps.kbuild.toolchain import linked_compilers, version_text
 from kdeps.kbuild.tree import Tree
-from kdeps.system.files import open_to_read, read_text
+from kdeps.system.files import open_to_read, read_bytes, read_text
 from kdeps.system.stat import status_of
 
 _NAMES = (
@@ -119,9 +119,9 @@ class Tools:
         scripts = [own]
         found: dict[str, None] = {}
         for script in scripts:
-            text = read_text(script, _SCRIPT_BYTES)
-            if not text.startswith("#!"):
+            if read_bytes(script, 2) != b"#!":
                 continue
+            text = read_text(script, _SCRIPT_BYTES)
             words = set(_WORD.findall(text))
             folder = os.path.dirname(script)
             self.listed.add(folder)
@@ -129,7 +129,8 @@ class Tools:
             named = [word for word in words if word[0] == "/"]
             named += [f"{folder}/{name}" for name in beside]
             named += [place for name in _EXEC.findall(text) for place in self._places(name)]
-            self._looked_at.update(named)
+            # What is there and no file stays out: each program that runs writes to /dev/null, and a watch would see it.
+            self._looked_at.update(name for name in named if os.path.isfile(name) or not os.path.exists(name))
             for name in sorted(named):
                 if os.path.isfile(name) and os.access(name, os.X_OK):
                     found[os.path.realpath(name)] = None

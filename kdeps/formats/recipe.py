@@ -40,7 +40,7 @@ from kdeps.formats.recipe_syntax import (
     While,
     parse_shell,
 )
-from kdeps.formats.recipe_words import NotShell, Part, PartKind, Word
+from kdeps.formats.recipe_words import NotShell, Piece, PieceKind, Word
 
 _DECLARES = frozenset(("export", "readonly", "declare", "typeset", "local"))
 _NAMES = re.compile(r"\b([A-Za-z_]\w*)=", re.ASCII)
@@ -204,7 +204,7 @@ class _Shell:
 
     def _expand_names(self, word: Word, state: State) -> list[str]:
         """Expand a word of a list: the names that a pattern stands for are not known."""
-        if any(part.kind is PartKind.TEXT and not part.quoted and _GLOB.search(part.text) for part in word):
+        if any(part.kind is PieceKind.TEXT and not part.quoted and _GLOB.search(part.text) for part in word):
             self.unknown.append("".join(part.text for part in word))
             return [UNKNOWN]
         return expand(word, state, self.environ, self.unknown)
@@ -251,7 +251,7 @@ class _Shell:
     def _run_substitutions(self, word: Word, state: State) -> None:
         """Follow what a word is made of by ``$(…)``, in a shell of its own."""
         for part in word:
-            if part.kind is PartKind.COMMAND and "make" in part.text:
+            if part.kind is PieceKind.COMMAND and "make" in part.text:
                 self._deeper()
                 self.run(_parse(part.text), {state: None})
                 self.depth -= 1
@@ -347,7 +347,7 @@ class _Shell:
 def _parse(text: str) -> Node:
     """Parse what make hands to a shell, or runs itself if it is longer than a shell would take."""
     if len(text) > _MAX_SHELL_LINE:
-        return Simple(tuple((Part(PartKind.TEXT, word, True),) for word in text.split()))
+        return Simple(tuple((Piece(PieceKind.TEXT, word, True),) for word in text.split()))
     return parse_shell(text)
 
 
@@ -363,9 +363,9 @@ def _noticed(states: States) -> States:
 
 def _find_assigned(word: Word) -> str:
     """Return the variable that a word assigns; empty if it assigns none."""
-    match = ASSIGNMENT.match(word[0].text) if word[0].kind is PartKind.TEXT and not word[0].quoted else None
+    match = ASSIGNMENT.match(word[0].text) if word[0].kind is PieceKind.TEXT and not word[0].quoted else None
     return match[1] if match else ""
 
 
 def _has_substitution(node: Simple) -> bool:
-    return any(part.kind is PartKind.COMMAND for word in node.words for part in word)
+    return any(part.kind is PieceKind.COMMAND for word in node.words for part in word)

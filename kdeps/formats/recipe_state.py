@@ -7,7 +7,7 @@ import os
 import re
 from typing import NamedTuple
 
-from kdeps.formats.recipe_words import Part, PartKind, Word
+from kdeps.formats.recipe_words import Piece, PieceKind, Word
 
 UNKNOWN = "\x01"
 """Stands in a text for what only a shell that runs can know."""
@@ -54,7 +54,7 @@ class State(NamedTuple):
 def expand_joined(word: Word, state: State, environ: dict[str, str], unknown: list[str]) -> str:
     """Expand a word that stays one, as that of an assignment does."""
     return "".join(
-        part.text if part.kind is PartKind.TEXT else _expand_part(part, state, environ, unknown)
+        part.text if part.kind is PieceKind.TEXT else _expand_part(part, state, environ, unknown)
         for part in word
     )
 
@@ -67,7 +67,7 @@ def expand(word: Word, state: State, environ: dict[str, str], unknown: list[str]
     found: list[str] = []
     current: str | None = None
     for part in word:
-        is_text = part.kind is PartKind.TEXT
+        is_text = part.kind is PieceKind.TEXT
         value = part.text if is_text else _expand_part(part, state, environ, unknown)
         if is_text or part.quoted:
             current = (current or "") + value
@@ -87,9 +87,9 @@ def expand(word: Word, state: State, environ: dict[str, str], unknown: list[str]
     return found if current is None else [*found, current]
 
 
-def _expand_part(part: Part, state: State, environ: dict[str, str], unknown: list[str]) -> str:
+def _expand_part(part: Piece, state: State, environ: dict[str, str], unknown: list[str]) -> str:
     """Return the value of one expansion."""
-    if part.kind is PartKind.COMMAND:
+    if part.kind is PieceKind.COMMAND:
         command = " ".join(part.text.split())
         if command == "pwd":
             return state.folder
@@ -97,13 +97,13 @@ def _expand_part(part: Part, state: State, environ: dict[str, str], unknown: lis
             return str(getattr(os.uname(), _KNOWN_COMMANDS[command]))
         unknown.append(f"$({part.text})")
         return UNKNOWN
-    if part.kind is PartKind.VARIABLE and (match := _PARAMETER.fullmatch(part.text)):
+    if part.kind is PieceKind.VARIABLE and (match := _PARAMETER.fullmatch(part.text)):
         value = _find_value(match[1], state, environ)
         if match[3] and (value is None or (match[2] and not value)):
             return UNKNOWN if state.sourced and value is None else match[4]
         if value is not None and (UNKNOWN not in value or unknown):
             return value if len(value) < _MAX_VALUE else UNKNOWN
-    unknown.append(f"$(({part.text[1:-1]}))" if part.kind is PartKind.ARITHMETIC else _written(part))
+    unknown.append(f"$(({part.text[1:-1]}))" if part.kind is PieceKind.ARITHMETIC else _written(part))
     return UNKNOWN
 
 
@@ -117,6 +117,6 @@ def _find_value(name: str, state: State, environ: dict[str, str]) -> str | None:
     return None if state.sourced else environ.get(name)
 
 
-def _written(part: Part) -> str:
+def _written(part: Piece) -> str:
     """Write a variable as one does."""
     return f"${part.text}" if re.fullmatch(r"\w+|\W", part.text) else f"${{{part.text}}}"

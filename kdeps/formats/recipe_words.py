@@ -33,7 +33,7 @@ class NotShell(Exception):
     """The text is not one that this grammar has."""
 
 
-class PartKind(Enum):
+class PieceKind(Enum):
     """What a piece of a word is."""
 
     TEXT = "text"
@@ -42,21 +42,21 @@ class PartKind(Enum):
     ARITHMETIC = "the inside of $((…))"
 
 
-class Part(NamedTuple):
+class Piece(NamedTuple):
     """A piece of a word."""
 
-    kind: PartKind
+    kind: PieceKind
     text: str
     quoted: bool = False
 
 
-Word = tuple[Part, ...]
+Word = tuple[Piece, ...]
 Token = Word | str
 
 
 def plain_text(word: Token) -> str:
     """Return a word that has no quote and no expansion; empty for any other."""
-    if isinstance(word, str) or len(word) != 1 or word[0].quoted or word[0].kind is not PartKind.TEXT:
+    if isinstance(word, str) or len(word) != 1 or word[0].quoted or word[0].kind is not PieceKind.TEXT:
         return ""
     return word[0].text
 
@@ -67,7 +67,7 @@ class Lexer:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.word: list[Part] = []
+        self.word: list[Piece] = []
         self.skipped = ""
         """The redirection whose file comes next."""
         self.delimiters: list[str] = []
@@ -97,9 +97,9 @@ class Lexer:
         if kind == "quote":
             self._quoted()
         elif kind in ("single", "escaped"):
-            self.word.append(Part(PartKind.TEXT, text, True))
+            self.word.append(Piece(PieceKind.TEXT, text, True))
         elif kind == "plain" or (kind == "comment" and self.word):
-            self.word.append(Part(PartKind.TEXT, text[:1] if kind == "comment" else text))
+            self.word.append(Piece(PieceKind.TEXT, text[:1] if kind == "comment" else text))
             self.at = match.start() + len(self.word[-1].text)
         elif kind in ("redirection", "here"):
             if self.word and plain_text(tuple(self.word)).isdigit():
@@ -131,7 +131,7 @@ class Lexer:
         self.delimiters = []
 
     def _quoted(self) -> None:
-        self.word.append(Part(PartKind.TEXT, "", True))
+        self.word.append(Piece(PieceKind.TEXT, "", True))
         while True:
             if self.text[self.at : self.at + 1] in ("$", "`"):
                 self._expansion(quoted=True)
@@ -144,7 +144,7 @@ class Lexer:
                 return
             escaped = match["escaped"]
             kept = match["plain"] or ("" if escaped == "\n" else escaped if escaped in '$`"\\' else match[0])
-            self.word.append(Part(PartKind.TEXT, kept, True))
+            self.word.append(Piece(PieceKind.TEXT, kept, True))
 
     def _expansion(self, *, quoted: bool) -> None:
         """Take what begins with ``$`` or a backquote."""
@@ -153,20 +153,20 @@ class Lexer:
             match = _BACKQUOTED.match(text, start)
             if match is None:
                 raise NotShell("a backquote is open")
-            self.word.append(Part(PartKind.COMMAND, match[1], quoted))
+            self.word.append(Piece(PieceKind.COMMAND, match[1], quoted))
             self.at = match.end()
         elif text.startswith(("$(", "${"), start):
             self.at = _find_end(text, start + 1)
             inside = text[start + 2 : self.at - 1]
-            kind = PartKind.VARIABLE if text[start + 1] == "{" else PartKind.COMMAND
+            kind = PieceKind.VARIABLE if text[start + 1] == "{" else PieceKind.COMMAND
             if text.startswith("$((", start):
-                kind = PartKind.ARITHMETIC
-            self.word.append(Part(kind, inside, quoted))
+                kind = PieceKind.ARITHMETIC
+            self.word.append(Piece(kind, inside, quoted))
         elif name := _NAME.match(text, start):
-            self.word.append(Part(PartKind.VARIABLE, name[1], quoted))
+            self.word.append(Piece(PieceKind.VARIABLE, name[1], quoted))
             self.at = name.end()
         else:
-            self.word.append(Part(PartKind.TEXT, "$", True))
+            self.word.append(Piece(PieceKind.TEXT, "$", True))
             self.at += 1
 
 
