@@ -176,10 +176,8 @@ def _look_into_crate(path: str) -> tuple[bool, str]:
         return head.startswith(_ELF) and not (head.startswith(_ELF64) and _is_cut(path, head)), ""
     version = _RUSTC.search(head) if head.startswith(_MAGIC) else None
     if version is None:
-        return (
-            False,
-            "",
-        )  # rustc writes who it is right behind the magic, since before there was Rust in Linux
+        # rustc writes who it is right behind the magic, since before there was Rust in Linux.
+        return False, ""
     has_footer = version[1] is not None and (int(version[1]), int(version[2])) >= _FOOTER_SINCE
     return not has_footer or tail == _FOOTER, version[0].decode("ascii")
 
