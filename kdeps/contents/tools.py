@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 from kdeps.kbuild.configuration import find_flags, make_variables
 from kdeps.kbuild.toolchain import linked_compilers, version_text
@@ -129,16 +130,27 @@ class Tools:
             named = [word for word in words if word[0] == "/"]
             named += [f"{folder}/{name}" for name in beside]
             named += [place for name in _EXEC.findall(text) for place in self._places(name)]
-            # What is there and no file stays out: each program that runs writes to /dev/null, and a watch would see it.
-            self._looked_at.update(name for name in named if os.path.isfile(name) or not os.path.exists(name))
-            for name in sorted(named):
-                if os.path.isfile(name) and os.access(name, os.X_OK):
-                    found[os.path.realpath(name)] = None
+            for name in map(os.path.normpath, sorted(named)):
+                is_there = os.path.lexists(name)
+                real = os.path.realpath(name) if is_there else name
+                # What is there and no file stays out: each program that runs writes to /dev/null, and a watch would see it.
+                if not is_there or _is_file(real):
+                    self._looked_at.add(name)
+                if _is_file(real) and os.access(real, os.X_OK):
+                    found[real] = None
             found.pop(own, None)
             scripts += [program for program in found if program not in scripts][
                 : _MOST_SCRIPTS - len(scripts)
             ]
         return list(found)
+
+
+def _is_file(real: str) -> bool:
+    """Whether a path with no link in it is a file."""
+    try:
+        return stat.S_ISREG(os.lstat(real).st_mode)
+    except OSError:
+        return False
 
 
 def _list_folder(folder: str) -> frozenset[str]:
