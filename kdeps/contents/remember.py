@@ -170,7 +170,7 @@ class _Taker:
         return Entry(command_digest(rule), built, pack(decides), pack(more), pack(outputs), shadows)
 
     def doubtful_entry(self, rule: Rule, built: int, unread: list[str]) -> Entry | None:
-        """Describe a step that ran while sources of it were changed: nobody knows which contents it read."""
+        """Describe a step whose sources changed while it ran, so that it may have read the old contents or the new."""
         changed = [path for path in unread if path in deciding_inputs(rule) and not self.is_made(path)]
         outputs = self.rows(rule.outputs) if changed else None
         if outputs is None:

@@ -26,7 +26,7 @@ class Configuration(NamedTuple):
     """Text of ``include/config/auto.conf``."""
     inputs: ConfigInputs
     inputs_are_whole: bool
-    """Whether ``auto.conf.cmd`` was written to its end; False if there is none."""
+    """Whether ``auto.conf.cmd`` is there and was written to its end."""
 
 
 def read_configuration(tree: Tree) -> Configuration:

@@ -46,7 +46,7 @@ _RUNNERS = frozenset(("python", "python3", "perl", "cmake", "ninja", "meson", "d
 """Programs that run what a file says."""
 _SH = re.compile(r"(?:ba|da|k|z|a|mk|pdk|ya)?sh|busybox")
 _SCRIPT = re.compile(r".*\.(?:sh|bash|py|pl)|(?!/(?:usr/|usr/local/)?s?bin/).*/.*")
-"""The name of a program that is a script, or lies where nobody installs programs."""
+"""The name of a program that is a script, or that is outside the folders of installed programs."""
 _STEADY_SHELL = re.compile(
     r"\$\(shell\s+(?:uname -[a-z]+|pwd|nproc|id -u|whoami)\s*\)|\$\(shell\s+echo [^$`;|&()]*\)"
 )

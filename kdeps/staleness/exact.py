@@ -78,7 +78,7 @@ def ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
 
 
 def _list_questions(result: CheckResult) -> list[_Question]:
-    """List what make has to be asked: about the kernel, about each module that is an input, about the module."""
+    """List the questions to make: about the kernel, about each module that is an input, about the module."""
     tree = result.tree
     questions: list[_Question] = []
     # What asks to look more closely at the module is not given to other builds.

@@ -84,7 +84,7 @@ def test_a_branch_that_was_built_before_compiles_nothing(kept: Miniature, kdeps:
 
 
 def test_a_flag_of_a_makefile_there_and_back_compiles_nothing(kept: Miniature, kdeps: RunKdeps) -> None:
-    """No time shows it: Kbuild is asked for the commands, then what was built by them comes back."""
+    """No time shows the change; Kbuild names the commands, and what they built before comes back."""
     makefile = kept.srctree / "Makefile"
     here = makefile.read_text()
     there = here.replace("-Cpanic=abort", "-Cpanic=abort -Cforce-frame-pointers=y")
