@@ -242,7 +242,7 @@ def _merge(
             return recorded
         return tuple(reason for reason in recorded if not reason.kbuild)
     answer = answered[1]
-    reasons = list(recorded)
+    reasons = [reason for reason in recorded if reason.kind is not ReasonKind.COMMAND_CHANGED]
     target = stamps.get(rule.target)
     blamed = {reason.path for reason in recorded}
     if target is not None:

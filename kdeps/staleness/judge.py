@@ -12,10 +12,11 @@ what Kbuild itself would answer, neither more nor less.
 
 from __future__ import annotations
 
+import os
 from itertools import repeat
 from stat import S_ISDIR
 
-from kdeps.formats.cmdfile import RecordState
+from kdeps.formats.cmdfile import RecordState, unescape
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule
@@ -250,6 +251,7 @@ def judge_rule(
         and rule.state is RecordState.COMMAND_ONLY
     ):
         reasons += _judge_symvers(rule, f"{objtree}/Module.symvers", stamps, target)
+    reasons += _judge_place(rule, objtree, target)
     reasons += _judge_config(rule, snapshot, target, objtree, sees_missing=sees_missing)
     reasons += _judge_unseen(rule, snapshot, target, leftovers)
     return reasons
@@ -283,6 +285,19 @@ def _judge_symvers(rule: Rule, symvers: str, stamps: dict[str, int], target: int
     if symvers in stamps:
         return [Reason(ReasonKind.COMMAND_CHANGED, True, rule.target, target, target, "", words, ())]
     return [Reason(ReasonKind.COMMAND_CHANGED, True, rule.target, target, target, "", (), words)]
+
+
+def _judge_place(rule: Rule, objtree: str, target: int) -> list[Reason]:
+    """rustc is told where the object tree lies, so a tree that was copied or moved changes the command.
+
+    Source: linux ``rust/Makefile`` and ``scripts/Makefile.build``, ``OBJTREE=$(abspath $(objtree))``.
+    """
+    _, named, rest = rule.command.partition("OBJTREE=/")
+    place = "/" + unescape(rest.partition(" ")[0])
+    if not named or place == objtree or os.path.realpath(place) == objtree:
+        return []
+    words = ((f"OBJTREE={objtree}",), (f"OBJTREE={place}",))
+    return [Reason(ReasonKind.COMMAND_CHANGED, True, rule.target, target, target, "", *words)]
 
 
 def _judge_config(

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import RunKdeps
 from tests.support.miniature import MODULE, Miniature, create
 from tests.support.schemas import read_json
+from tests.support.verdict import direct, judged
 
 M = f"M={MODULE}"
 
@@ -72,6 +73,21 @@ def test_a_tree_that_was_copied(tmp_path: Path, kdeps: RunKdeps) -> None:
     done = kdeps(copy, "check", M)
     assert done.returncode == 1, done.stdout
     assert "io.rs" in done.stdout
+
+
+def test_what_rustc_is_told_of_the_place_of_a_copied_tree(tmp_path: Path, kdeps: RunKdeps) -> None:
+    """Its commands name the object tree, so Kbuild compiles the copy's crates again; a link to the tree is no copy."""
+    original = create(tmp_path / "one")
+    original.build()
+    shutil.copytree(original.root, tmp_path / "two", symlinks=True)
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    copy = dataclasses.replace(original, root=tmp_path / "two", objtree=tmp_path / "two/linux")
+    linked = dataclasses.replace(original, root=tmp_path / "link", objtree=tmp_path / "link/linux")
+    verdict = judged(kdeps, copy, M)
+    assert direct(verdict, "kernel") == set(copy.kernel_answer("modules_prepare")) != set()
+    assert judged(kdeps, linked, M)["verdict"] == "fresh"
+    copy.make("modules_prepare")
+    assert judged(kdeps, copy, M)["verdict"] == "fresh"
 
 
 def test_a_ledger_of_a_tree_that_was_moved(tmp_path: Path, kdeps: RunKdeps) -> None:
