@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from kdeps.contents.digest import Hasher
 from kdeps.contents.inputs import TOOLS, Surroundings, configuration_target
 from kdeps.contents.memory import GONE, Memory, load_memory, save_memory, unpack
+from kdeps.contents.settle import has_other_name, remove, temporary_name
 from kdeps.contents.shadows import Shadows
 from kdeps.contents.steps import Index, Step, load_index, save_index
 from kdeps.formats.kconfig import parse_symbols
@@ -277,7 +278,11 @@ class _Restorer:
         """Put one build in place; tell whether it is there, and nothing is lost if it is not."""
         outputs = self._index.contents(step.entry.outputs)
         record, recorded = step.record
-        new = [path for path, digest in outputs if self._content_there(path) != digest]
+        new = [
+            path
+            for path, digest in outputs
+            if self._content_there(path) != digest or has_other_name(path)
+        ]
         wanted = {digest for path, digest in outputs if path in new} | ({recorded} if record else set())
         mtime_ns = self._time_for(step, new)
         paths = [path for path, _ in outputs]
@@ -288,21 +293,21 @@ class _Restorer:
         if not self.blobs.has_all(wanted):
             return False
         modes = dict(zip(paths, step.modes, strict=True))
-        temporary = {path: _temporary(path) for path in (*new, *([record] if record else ()))}
+        temporary = {path: temporary_name(path) for path in (*new, *([record] if record else ()))}
         try:
             for path, digest in (*outputs, *([(record, recorded)] if record else ())):
                 if path in temporary:
                     os.makedirs(os.path.dirname(path), exist_ok=True)
-                    _unlink(temporary[path])  # of a run that was killed
+                    remove(temporary[path])  # of a run that was killed
                     self.blobs.copy_out(digest, temporary[path], modes.get(path, 0o644))
         except OSError:
             for path in temporary.values():
-                _unlink(path)
+                remove(path)
             return False
         if step.target == configuration_target(self._tree) and step.target in temporary:
             self._touch_symbols(temporary[step.target])
         if record:
-            _unlink(record)
+            remove(record)
         for path, digest in reversed(outputs):
             if path in new:
                 os.utime(temporary[path], ns=(mtime_ns, mtime_ns))
@@ -362,12 +367,6 @@ class _Restorer:
         save_index(self._index, self._tree.objtree, self._environ)
 
 
-def _temporary(path: str) -> str:
-    """Where a file is made before it replaces another one: git does not list that name, and ``make clean`` removes it."""
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/.tmp_kdeps_{name}"
-
-
 def _is_ours(path: str) -> bool:
     """Whether a file may be replaced: it is a plain one, or not there."""
     try:
@@ -376,10 +375,3 @@ def _is_ours(path: str) -> bool:
         return True
     except OSError:
         return False
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return

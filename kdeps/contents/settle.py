@@ -7,7 +7,8 @@ time. make would build everything behind it again. So outputs of steps that are 
 behind them that is up to date. make then finds nothing newer.
 
 * Only outputs get another time, never a source: other object trees may share it. An output
-  with a second hard link, or a symbolic link, is shared as well, and is left alone.
+  with a second hard link is copied first, so that the other name keeps file and time; one
+  that is a symbolic link is left alone.
 * No output gets a time later than one of its known inputs has. An edit that comes after
   is newer, and make sees it.
 * A time in the future is not given: an edit of today would be older.
@@ -17,6 +18,7 @@ behind them that is up to date. make then finds nothing newer.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -74,15 +76,43 @@ def _plan_configuration(
 
 
 def are_ours(paths: tuple[str, ...]) -> bool:
-    """Whether no other tree shares these files."""
-    for path in paths:
+    """Whether all of these are plain files, and no links to those of another tree."""
+    try:
+        return all(stat.S_ISREG(os.lstat(path).st_mode) for path in paths)
+    except OSError:
+        return False
+
+
+def give_time(path: str, mtime_ns: int) -> None:
+    """Give an output a time; another name of the same file, which a copy of the tree may have, keeps its own."""
+    if has_other_name(path):
+        temporary = temporary_name(path)
         try:
-            st = os.lstat(path)
+            shutil.copy2(path, temporary)
+            os.replace(temporary, path)
         except OSError:
-            return False
-        if not stat.S_ISREG(st.st_mode) or st.st_nlink > 1:
-            return False
-    return True
+            remove(temporary)
+            raise
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def has_other_name(path: str) -> bool:
+    """Whether a file has a second hard link."""
+    return os.stat(path).st_nlink > 1
+
+
+def temporary_name(path: str) -> str:
+    """Where a file is made before it replaces another one: git does not list that name, and ``make clean`` removes it."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.tmp_kdeps_{name}"
+
+
+def remove(path: str) -> None:
+    """Remove a file, if it is there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def carry_out(
@@ -100,7 +130,7 @@ def carry_out(
         if not all(is_as_judged(path, result) for path in one.paths):
             break
         for path in one.paths:
-            os.utime(path, ns=(one.mtime_ns, one.mtime_ns))
+            give_time(path, one.mtime_ns)
         done += 1
         moved[one.target] = one.mtime_ns
     records = {rule.target for rule in result.graph.rules if rule.record is not None}

@@ -38,7 +38,7 @@ from kdeps.contents.ledger import (
     tool_texts,
 )
 from kdeps.contents.roots import Roots
-from kdeps.contents.settle import Settling, are_ours, is_as_judged
+from kdeps.contents.settle import Settling, are_ours, give_time, is_as_judged
 from kdeps.contents.shadows import Shadows
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.new_times import list_compared
@@ -92,7 +92,7 @@ def carry_out(plan: UnpackedPlan, result: CheckResult) -> None:
         for path in one.paths:
             if not is_as_judged(path, result):
                 raise OSError(11, "changed meanwhile", path)
-            os.utime(path, ns=(one.mtime_ns, one.mtime_ns))
+            give_time(path, one.mtime_ns)
 
 
 class _UnpackedJudge:
@@ -319,7 +319,7 @@ class _UnpackedJudge:
             if newest > self._now_ns:
                 refused[rule.target] = "a time of it or of what it reads is in the future"
             elif late and not are_ours(late):
-                refused[rule.target] = "its output has a second name, and so another tree may share it"
+                refused[rule.target] = "its output is a link"
             elif late:
                 found.append(Settling(rule.name, rule.target, late, newest))
                 after.update(dict.fromkeys(late, newest))
