@@ -279,9 +279,7 @@ class _Restorer:
         outputs = self._index.contents(step.entry.outputs)
         record, recorded = step.record
         new = [
-            path
-            for path, digest in outputs
-            if self._content_there(path) != digest or has_other_name(path)
+            path for path, digest in outputs if self._content_there(path) != digest or has_other_name(path)
         ]
         wanted = {digest for path, digest in outputs if path in new} | ({recorded} if record else set())
         mtime_ns = self._time_for(step, new)
