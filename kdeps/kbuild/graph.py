@@ -8,6 +8,8 @@ asks is a walk over them.
 
 from __future__ import annotations
 
+import os
+
 from kdeps import NamedTuple
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.rule import Owner, Rule, Rules
@@ -37,7 +39,7 @@ class Graph(NamedTuple):
 
 
 def build_graph(rules: Rules, objtree: str) -> Graph:
-    """Join rules at their files; where they say ``any_crate``, ``used`` is what any Rust module would read."""
+    """Join rules at their files; where not all is recorded (``reads_any``), ``used`` is what any module would read."""
     ordered = tuple(sorted(rules.rules, key=lambda rule: (rule.owner is Owner.MODULE, rule.name)))
     producers: dict[str, int] = {}
     for at, rule in enumerate(ordered):
@@ -57,7 +59,7 @@ def build_graph(rules: Rules, objtree: str) -> Graph:
     used = (
         frozenset(range(len(ordered)))
         if rules.whole
-        else _find_used(ordered, feeds, producers, objtree, any_crate=rules.any_crate)
+        else _find_used(ordered, feeds, producers, objtree, reads_any=rules.reads_any)
     )
     return Graph(ordered, producers, tuple(feeds), order, cycles, used)
 
@@ -109,17 +111,18 @@ def _find_used(
     producers: dict[str, int],
     objtree: str,
     *,
-    any_crate: bool,
+    reads_any: frozenset[str],
 ) -> frozenset[int]:
     starts: list[int] = []
     for at, rule in enumerate(rules):
         if rule.owner is Owner.MODULE and rule.record is not None:
             starts += [feed.producer for feed in feeds[at]]
-    if any_crate:
+    if reads_any:
         starts += [
             at
             for at, rule in enumerate(rules)
-            if rule.name.startswith("rust/") and any(output.endswith(".rmeta") for output in rule.outputs)
+            if rule.owner is Owner.KERNEL
+            and not reads_any.isdisjoint(map(_kind_read_by_modules, rule.outputs))
         ]
     for name in makefile_rules.MODULE_TOOLS:
         at_tool = producers.get(f"{objtree}/{name}")
@@ -132,3 +135,9 @@ def _find_used(
             used.add(at)
             starts += [feed.producer for feed in feeds[at]]
     return frozenset(at for at in used if rules[at].owner is not Owner.MODULE)
+
+
+def _kind_read_by_modules(path: str) -> str:
+    """The suffix of a kernel output that modules of all sorts read."""
+    is_read = path.endswith(".rmeta") or (path.endswith(".h") and "/include/generated/" in path)
+    return os.path.splitext(path)[1] if is_read else ""

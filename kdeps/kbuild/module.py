@@ -24,6 +24,12 @@ _MODULE_TARGETS = re.compile(
 )
 """Targets of a module that Kbuild always keeps a record of; what else is read there may be a source."""
 
+_READ_BY = {".rs": ".rmeta", ".c": ".h", ".S": ".h"}
+"""What of the kernel's outputs a source may read, by its suffix."""
+
+ANYTHING = frozenset((".rmeta", ".h"))
+"""What a module reads of which nothing is recorded: any crate, any header."""
+
 _EVERYONES_CRATES = ("/rust/libcore.rmeta", "/rust/libkernel.rmeta")
 """What every Rust module reads."""
 
@@ -36,14 +42,15 @@ def read_module(reader: RecordReader) -> None:
     """
     output = reader.tree.module_output
     if output is None or reader.tree.module is None:
-        reader.any_crate = True  # whatever module it will be
+        reader.reads_any |= ANYTHING  # whatever module it will be
         return
     for path in reader.scan(output, 0):
         reader.read_module_record(path_of_target(path))
     objects = _module_objects(reader, output)
     if objects is None:
-        reader.any_crate = holds_rust(reader.tree.module)
-        return  # never built to the end, or cleaned
+        # Never built to the end, or cleaned. The .mod.c of a Rust module is C as well.
+        reader.reads_any |= ANYTHING if holds_rust(reader.tree.module) else {".h"}
+        return
     wanted = [f"{output}/modules.order", f"{output}/Module.symvers"]
     generated: list[str] = []
     for obj in objects:
@@ -61,26 +68,27 @@ def read_module(reader: RecordReader) -> None:
         if rule.owner is Owner.MODULE and target not in reached:
             del reader.rules[target]
     own = [reader.rules[target] for target in reached & reader.rules.keys()]
-    reader.any_crate = (
-        any(_hides_crates(reader, rule) or _reads_other_crates(reader, rule) for rule in own)
-        or _has_new_crate(reader)
-    )  # fmt: skip
+    for rule in own:
+        reader.reads_any |= _find_unrecorded(reader, rule)
+        if _reads_other_crates(reader, rule):
+            reader.reads_any.add(".rmeta")
+    reader.reads_any |= _find_new(reader)
     add_module_crates(reader)
 
 
-def _hides_crates(reader: RecordReader, rule: Rule) -> bool:
-    """Whether a step of the module may read crates, and its record does not say which."""
+def _find_unrecorded(reader: RecordReader, rule: Rule) -> set[str]:
+    """Find what a step of the module may read, and its record does not say: any crate, or any header."""
     if rule.owner is not Owner.MODULE or rule.state in (RecordState.COMPLETE, RecordState.COMMAND_ONLY):
-        return False
+        return set()
     source = f"{reader.tree.module}/{rule.name}"
     if rule.name.endswith(".o"):
-        return os.path.exists(f"{source[:-2]}.rs")
+        return {".rmeta"} if os.path.exists(f"{source[:-2]}.rs") else {".h"}
     if not rule.name.endswith(".mod") or reader.members(rule):
-        return False
+        return set()
     try:
-        return any(name.endswith(".rs") for name in os.listdir(os.path.dirname(source)))
+        return {_READ_BY[end] for end in map(_suffix, os.listdir(os.path.dirname(source))) if end in _READ_BY}
     except OSError:
-        return True
+        return set(ANYTHING)
 
 
 def _reads_other_crates(reader: RecordReader, rule: Rule) -> bool:
@@ -98,21 +106,26 @@ def _reads_other_crates(reader: RecordReader, rule: Rule) -> bool:
     )
 
 
-def _has_new_crate(reader: RecordReader) -> bool:
-    """Whether the module's Makefile names a Rust object that was never built: the first one beside C."""
+def _find_new(reader: RecordReader) -> set[str]:
+    """Find what those objects may read that the module's Makefile names and that were never built."""
     folder, objtree = reader.tree.module, reader.tree.objtree
     try:
-        sources = [name for name in os.listdir(folder) if name.endswith(".rs")] if folder else []
+        sources = [name for name in os.listdir(folder) if _suffix(name) in _READ_BY] if folder else []
     except OSError:
-        return False
-    new = [
-        f"{name[:-3]}.o"
+        return set()
+    new = {
+        name: f"{os.path.splitext(name)[0]}.o"
         for name in sources
-        if f"{reader.tree.module_output}/{name[:-3]}.o" not in reader.rules
-    ]
+        if f"{reader.tree.module_output}/{os.path.splitext(name)[0]}.o" not in reader.rules
+    }
     if folder is None or not new:
-        return False
-    return not set(new).isdisjoint(read_object_names(folder, objtree, reader.tree.args.variables))
+        return set()
+    named = read_object_names(folder, objtree, reader.tree.args.variables)
+    return {_READ_BY[_suffix(name)] for name, obj in new.items() if obj in named}
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1]
 
 
 def _module_objects(reader: RecordReader, output: str) -> list[str] | None:
@@ -152,6 +165,7 @@ def _nested_objects(reader: RecordReader, order: Rule) -> list[str]:
 
 def _reach(reader: RecordReader, wanted: list[str]) -> set[str]:
     reached: set[str] = set()
+    named = set(wanted)
     output = reader.tree.module_output
     while wanted:
         target = wanted.pop()
@@ -160,12 +174,17 @@ def _reach(reader: RecordReader, wanted: list[str]) -> set[str]:
         reached.add(target)
         rule = reader.rules.get(target) or reader.read_module_record(target)
         if rule is None:
-            if not output or not target.startswith(output + "/") or not _MODULE_TARGETS.search(target):
+            inside = output is not None and target.startswith(output + "/") and _MODULE_TARGETS.search(target)
+            if not inside and target not in named:
                 continue
             rule = reader.add_unrecorded_rule(target, Action.IF_CHANGED, (), Owner.MODULE)
         if rule.owner is not Owner.MODULE:
             continue
         wanted += rule.prerequisites
-        if target.endswith(".mod"):
-            wanted += [m for m in reader.members(rule) if m.endswith(".o")]
+        if target.endswith((".o", ".mod")):
+            # A link names its objects, and they are the module's wherever they lie.
+            members = rule.prerequisites if target.endswith(".o") else reader.members(rule)
+            objects = [path for path in members if path.endswith(".o")]
+            named.update(objects)
+            wanted += objects
     return reached

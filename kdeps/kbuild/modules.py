@@ -11,6 +11,7 @@ import os
 from typing import NamedTuple
 
 from kdeps.kbuild.graph import Graph, build_graph
+from kdeps.kbuild.module import ANYTHING
 from kdeps.kbuild.rule import Owner, Problem, Rule, Rules
 from kdeps.kbuild.rules import read_rules
 from kdeps.kbuild.tree import Tree, find_tree
@@ -57,7 +58,7 @@ def read_whole(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Ker
     problems: dict[Problem, None] = {}
     leftovers: set[str] = set()
     modules: list[Tree] = []
-    any_crate = False
+    reads_any: set[str] = set()
     for tree in trees:
         read = read_rules(tree)
         own = [rule for rule in read.rules if rule.owner is Owner.MODULE]
@@ -70,8 +71,13 @@ def read_whole(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Ker
             rules.update((rule.target, rule) for rule in read.rules if rule.owner is Owner.KERNEL)
         if tree.module is not None:
             modules.append(tree)
-            any_crate = any_crate or read.any_crate
-    everything = Rules(tuple(rules.values()), tuple(problems), frozenset(leftovers), any_crate or not modules)
+            reads_any |= read.reads_any
+    everything = Rules(
+        tuple(rules.values()),
+        tuple(problems),
+        frozenset(leftovers),
+        frozenset(reads_any) if modules else ANYTHING,
+    )
     graph = build_graph(everything, trees[0].objtree)
     modules.sort(key=lambda tree: tree.module or "")
     first = trees[0] if trees[0].module or not modules else modules[0]

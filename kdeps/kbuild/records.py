@@ -38,7 +38,7 @@ class RecordReader:
     def __init__(self, tree: Tree, *, whole: bool = False) -> None:
         self.tree = tree
         self.whole = whole
-        self.any_crate = False
+        self.reads_any: set[str] = set()
         self.folders: dict[str, tuple[int, int]] = {}
         self.problems: list[Problem] = []
         self.leftovers: set[str] = set()
@@ -319,12 +319,15 @@ class RecordReader:
         return rule
 
     def read_module_record(self, target: str) -> Rule | None:
-        """Read the record of one target of the module, if there is one."""
+        """Read the record of one target of the module, if there is one.
+
+        Its objects may lie outside its folder: ``foo-y := main.o ../common/util.o``.
+        """
         known = self.rules.get(target)
         if known is not None:
             return known
         output = self.tree.module_output
-        if output is None or not target.startswith(output + "/"):
+        if output is None or not (target.startswith(f"{output}/") or target.endswith((".o", ".mod", ".ko"))):
             return None
         folder, _, name = target.rpartition("/")
         path = f"{folder}/.{name}.cmd"

@@ -90,8 +90,8 @@ class Rules(NamedTuple):
     problems: tuple[Problem, ...]
     leftovers: frozenset[str]
     """``.d`` files seen beside the records."""
-    any_crate: bool = False
-    """What the module is built from is not all recorded; it may be any of the kernel's crates."""
+    reads_any: frozenset[str] = frozenset()
+    """``.rmeta``, ``.h``: what the module is built from is not all recorded, and may be any crate or header of the kernel."""
     others: tuple[tuple[str, str], ...] = ()
     """Other modules whose rules are among these, sources and output, each behind those that it reads."""
     whole: bool = False

@@ -56,7 +56,7 @@ def as_rules(reader: RecordReader) -> Rules:
         tuple(reader.rules.values()),
         tuple(reader.problems),
         frozenset(reader.leftovers),
-        reader.any_crate,
+        frozenset(reader.reads_any),
         tuple(reader.others),
         reader.whole,
     )

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What ``make M=…`` builds and reads, also where no record says so."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunKdeps
+from tests.support.miniature import Miniature
+from tests.support.verdict import direct, judged
+
+RUST = '//! A module.\nuse kernel::time;\nmodule! {\n    name: "hello",\n}\n'
+C = "#include <linux/types.h>\nint f(void) {\n"
+BOUNDS = """\
+bounds-file := include/generated/bounds.h
+targets := kernel/bounds.s
+always-y += $(bounds-file)
+filechk_offsets = sed -n '/int/p' $<
+quiet_cmd_cc_s_c = CC      $@
+      cmd_cc_s_c = $(CC) $(c_flags) -E -o $@ $<
+kernel/bounds.s: kernel/bounds.c FORCE
+\t$(call if_changed_dep,cc_s_c)
+$(bounds-file): kernel/bounds.s FORCE
+\t$(call filechk,offsets)
+"""
+"""As in linux ``Kbuild``, of 7.2."""
+
+
+@pytest.fixture
+def spread(tree: Miniature, tmp_path: Path) -> Path:
+    """A module, built, with a member and a second module whose sources lie outside of its folder."""
+    folder = tmp_path / "spread/mod"
+    for name, text in {
+        "mod/Kbuild": "obj-m := foo.o ../src/bar.o\nfoo-y := main.o ../common/util.o\n",
+        "mod/main.c": C,
+        "common/util.rs": RUST,
+        "src/bar.rs": RUST,
+    }.items():
+        tree.edit(folder.parent / name, text)
+    tree.make(f"M={folder}")
+    return folder
+
+
+def test_objects_outside_of_the_module_s_folder_are_its_own(
+    spread: Path, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """amdgpu and many vendors have ``../display/x.o``: what such an object reads is what the module reads."""
+    assert judged(kdeps, tree, f"M={spread}")["verdict"] == "fresh"
+    tree.touch("rust/kernel/io.rs")
+    verdict = judged(kdeps, tree, f"M={spread}")
+    assert verdict["verdict"] == "stale"
+    assert direct(verdict, "kernel") == set(tree.kernel_answer("modules_prepare"))
+    assert kdeps(tree, "make", f"M={spread}").returncode == 0
+    assert judged(kdeps, tree, f"M={spread}")["verdict"] == "fresh"
+    assert tree.rebuilds(f"M={spread}") == set()
+
+
+@pytest.mark.parametrize("lost", ["common/.util.o.cmd", "src/.bar.o.cmd"])
+def test_such_an_object_whose_record_is_lost(
+    lost: str, spread: Path, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """Kbuild compiles it again, against whatever crates are there."""
+    (spread.parent / lost).unlink()
+    tree.touch("rust/kernel/io.rs")
+    verdict = judged(kdeps, tree, f"M={spread}")
+    assert direct(verdict, "kernel") == set(tree.kernel_answer("modules_prepare"))
+
+
+@pytest.mark.parametrize("state", ["never built", "cleaned", "built", "one object more", "without a record"])
+def test_a_generated_header_that_no_record_of_the_module_names(
+    state: str, tree: Miniature, tmp_path: Path, kdeps: RunKdeps
+) -> None:
+    """What is to be compiled for the first time may include any header of the kernel."""
+    tree.edit(tree.srctree / "kernel/bounds.c", C)
+    tree.edit(tree.srctree / "Kbuild", BOUNDS)
+    makefile = tree.srctree / "Makefile"
+    line = "\t$(Q)$(MAKE) $(build)=scripts\n"
+    makefile.write_text(makefile.read_text().replace(line, f"{line}\t$(Q)$(MAKE) $(build)=.\n", 1))
+    folder = tmp_path / "driver"
+    include = "" if state == "one object more" else "#include <generated/bounds.h>\n"
+    tree.edit(folder / "Kbuild", "obj-m := driver.o\n")
+    tree.edit(folder / "driver.c", include + C)
+    tree.make("modules_prepare")
+    if state != "never built":
+        tree.make(f"M={folder}")
+    if state == "cleaned":
+        for path in folder.iterdir():
+            if path.name not in ("Kbuild", "driver.c"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if state == "one object more":
+        tree.edit(folder / "Kbuild", "obj-m := driver.o more.o\n")
+        tree.edit(folder / "more.c", "#include <generated/bounds.h>\n" + C)
+    if state == "without a record":
+        (folder / ".driver.o.cmd").unlink()
+    assert judged(kdeps, tree, f"M={folder}")["verdict"] == "fresh"
+    tree.edit(tree.srctree / "kernel/bounds.c", C.replace("f(", "g("))
+    verdict = judged(kdeps, tree, f"M={folder}")
+    assert verdict["verdict"] == "stale"
+    assert "kernel/bounds.s" in direct(verdict, "kernel") & set(tree.kernel_answer("modules_prepare"))
