@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from kdeps.formats.makeargs import MAKEFILES, parse_make_args, working_directory
 from kdeps.kbuild import makefile_rules
-from kdeps.kbuild.configuration import list_asked, read_configuration
+from kdeps.kbuild.configuration import list_asked, make_variables, read_configuration
 from kdeps.kbuild.expected import list_always
 from kdeps.kbuild.first_build import list_looked_at
 from kdeps.kbuild.named_kernel import KDIR_NAMES, MODULES, RELEASE
@@ -27,7 +27,7 @@ from kdeps.kbuild.rule import Owner, Rule
 from kdeps.kbuild.toolchain import rustc_folders, toolchain_files
 from kdeps.kbuild.tree import CORE_SOURCES, Tree
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.release_checks import find_localversions, list_git_files
+from kdeps.staleness.release_checks import find_localversions, list_git_files, list_tag_files
 from kdeps.system.files import is_folder
 
 _FINDINGS = (
@@ -108,7 +108,9 @@ def list_dependencies(
             folders.update(where for where, _, _ in os.walk(tree.module))
             files.update(list_looked_at(tree))
     folders.update((tree.objtree, tree.srctree))  # a localversion file may come
-    files.update((*find_localversions(tree), *list_git_files(tree.srctree), f"{tree.srctree}/.git"))
+    version = make_variables(tree, environ).get("KERNELVERSION", "")
+    files.update((*list_git_files(tree.srctree), *list_tag_files(tree, version), f"{tree.srctree}/.git"))
+    files.update(find_localversions(tree))
     first = list_places_searched(words, cwd, environ)
     return Dependencies(frozenset(files | first.files), frozenset(folders))
 

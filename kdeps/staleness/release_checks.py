@@ -4,6 +4,8 @@
 ``make modules_prepare`` asks ``scripts/setlocalversion`` each time and writes the name anew; ``make M=…`` takes
 the one that is there. What the name is made of is read here: the version of the Makefile, the
 ``localversion*`` files, ``CONFIG_LOCALVERSION``, ``LOCALVERSION=``, and of git the commit that is checked out.
+Where git's part looks as if it were another one now, the script itself is asked. What is left out is
+``-dirty``: git would have to look at each source.
 
 Source: linux ``scripts/setlocalversion`` (6.1 to 7.3).
 """
@@ -20,8 +22,10 @@ from kdeps.kbuild.tree import Tree
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.system.files import read_text
 
-_BY_GIT = re.compile(r"\+|(?:-\d{5,})?(?:-g(?P<commit>[0-9a-f]{12}))?(?:-dirty)?")
+_BY_GIT = re.compile(r"\+|(?P<count>-\d{5,})?(?:-g(?P<commit>[0-9a-f]{12}))?(?:-dirty)?")
 _MAX_REFS = 1 << 24
+_PATIENCE_S = 60
+"""git looks at each source where ``-dirty`` is asked for."""
 
 
 def check_release_name(tree: Tree, configuration: Configuration, environ: dict[str, str]) -> list[Finding]:
@@ -37,13 +41,14 @@ def check_release_name(tree: Tree, configuration: Configuration, environ: dict[s
     given = tree.args.variables.get("LOCALVERSION", environ.get("LOCALVERSION", ""))
     configured = (parse_value(configuration.auto_conf, "LOCALVERSION") or "").strip('"')
     name = f"{version}{''.join(map(_read_localversion, find_localversions(tree)))}{configured}{given}"
-    rest = _BY_GIT.fullmatch(tree.release[len(name) :]) if tree.release.startswith(name) else None
+    suffix = tree.release.removeprefix(name)
+    rest = _BY_GIT.fullmatch(suffix) if tree.release.startswith(name) else None
     says = f"contains {tree.release}, and `make modules_prepare` would write"
     if rest is None:
         if not tree.release.startswith(name):
             message = f"{says} {name}; M= builds keep the old name"
             return [Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE)]
-        message = f"{says} {name}, unless LOCALVERSION={tree.release[len(name) :]} is given"
+        message = f"{says} {name}, unless LOCALVERSION={suffix} is given"
         help_text = "give make and kdeps the LOCALVERSION= that the kernel was built with"
         return [Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, help_text, Status.UNKNOWN)]
     head = find_commit(tree.srctree) if rest["commit"] else ""
@@ -52,7 +57,93 @@ def check_release_name(tree: Tree, configuration: Configuration, environ: dict[s
             f"names commit {rest['commit']}, and {head[:12]} is checked out; M= builds keep the old name"
         )
         return [Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE)]
+    if not _is_surely_so(rest, tree, version, configuration, environ):
+        now = _ask_script(tree, version, environ)
+        if now is not None and now.removesuffix("-dirty") != tree.release.removesuffix("-dirty"):
+            unless = (
+                "" if suffix or _is_set("LOCALVERSION", tree, environ) else ", unless LOCALVERSION= is given"
+            )
+            message = f"{says} {now}{unless}; M= builds keep the old name"
+            return [Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE)]
     return _check_compiled_name(tree)
+
+
+def _is_surely_so(
+    rest: re.Match[str], tree: Tree, version: str, configuration: Configuration, environ: dict[str, str]
+) -> bool:
+    """Whether git's part of the name is what it has to be, as far as that can be told without walking its history."""
+    head = find_commit(tree.srctree)
+    if not head:
+        return True
+    tags = _find_tags(tree, version)
+    suffix = rest[0].removesuffix("-dirty")
+    if parse_value(configuration.auto_conf, "LOCALVERSION_AUTO") == "y":
+        if rest["commit"]:
+            return (rest["count"] is not None) == bool(tags)
+    elif _is_set("LOCALVERSION", tree, environ):
+        return suffix == ""
+    return suffix == ("" if tags and _is_tagged(head, tags, tree, environ) else "+")
+
+
+def _is_set(name: str, tree: Tree, environ: dict[str, str]) -> bool:
+    return name in tree.args.variables or name in environ
+
+
+def _find_tags(tree: Tree, version: str) -> list[str]:
+    """Find the tags by which the script may go, of those that git has."""
+    *_, packed = list_git_files(tree.srctree)
+    refs = read_text(packed, _MAX_REFS)
+    names = {path: path.rpartition("/refs/tags/")[2] for path in list_tag_files(tree, version)}
+    return [name for path, name in names.items() if os.path.exists(path) or f" refs/tags/{name}\n" in refs]
+
+
+def _is_tagged(head: str, tags: list[str], tree: Tree, environ: dict[str, str]) -> bool:
+    commits = [
+        _run(["git", "rev-parse", "-q", "--verify", f"{tag}^{{commit}}"], tree.srctree, environ)
+        for tag in tags
+    ]
+    return head in commits
+
+
+def list_tag_files(tree: Tree, version: str) -> list[str]:
+    """The files in which git would have the tags by which the script goes."""
+    added = "".join(map(_read_localversion, find_localversions(tree)))
+    number = re.sub(r"^(\d+\.\d+)\.0", r"\1", version)
+    names = {added.removeprefix("-"), f"v{number}{added}", f"v{number}"} - {""}
+    return [
+        f"{os.path.dirname(path)}/refs/tags/{name}"
+        for path in list_git_files(tree.srctree)
+        if path.endswith("/packed-refs")
+        for name in sorted(names)
+    ]
+
+
+def _ask_script(tree: Tree, version: str, environ: dict[str, str]) -> str | None:
+    """Ask ``scripts/setlocalversion`` for the release, as ``modules_prepare`` does; it writes nothing."""
+    given = {name: value for name, value in tree.args.variables.items() if name == "LOCALVERSION"}
+    script = ["sh", f"{tree.srctree}/scripts/setlocalversion", tree.srctree]
+    said = _run(script, tree.objtree, {**environ, **given, "KERNELVERSION": version})
+    # That of 6.1 names only what comes behind the version.
+    return said if said is None or said.startswith(version) else version + said
+
+
+def _run(command: list[str], folder: str, environ: dict[str, str]) -> str | None:
+    """Return what a program prints, or None if it fails."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode("utf-8", "surrogateescape").strip() if done.returncode == 0 else None
 
 
 def _check_compiled_name(tree: Tree) -> list[Finding]:
@@ -113,7 +204,7 @@ def list_git_files(srctree: str) -> Iterator[str]:
         git = os.path.join(srctree, elsewhere[8:].strip())
     yield f"{git}/HEAD"
     head = read_text(f"{git}/HEAD", 4096).strip()
+    common = os.path.join(git, read_text(f"{git}/commondir", 4096).strip() or ".")
     if head.startswith("ref: "):
-        common = os.path.join(git, read_text(f"{git}/commondir", 4096).strip() or ".")
         yield f"{common}/{head[5:]}"
-        yield f"{common}/packed-refs"
+    yield f"{common}/packed-refs"
