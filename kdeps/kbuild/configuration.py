@@ -57,7 +57,7 @@ def make_variables(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
     else:
         tools = {"CC": "gcc", "LD": "ld", "AR": "ar", "NM": "nm", "OBJCOPY": "objcopy"}
         values = {name: f"{cross}{tool}" for name, tool in tools.items()}
-    values.update(RUSTC="rustc", BINDGEN="bindgen", PYTHON3="python3")
+    values.update(RUSTC="rustc", BINDGEN="bindgen", PYTHON3="python3", PAHOLE="pahole")
     numbers = {
         name: value.strip()
         for name, value in _VERSION_LINE.findall(read_text(f"{tree.srctree}/Makefile", 4096))
@@ -106,6 +106,8 @@ def list_asked(tree: Tree, environ: dict[str, str]) -> tuple[str, ...]:
     values = make_variables(tree, environ)
     asked = [values["CC"], values["RUSTC"], values["BINDGEN"], "make"]
     for name, recorded in read_configuration(tree).inputs.variables:
+        if name == "PAHOLE_VERSION":
+            asked.append(values["PAHOLE"])
         if name in COMPARED_BY_ANSWER and recorded != values[name]:
             asked += (values[name], recorded)
     return tuple(dict.fromkeys(asked))

@@ -128,6 +128,15 @@ def notices_deleted(srctree: str, environ: dict[str, str], directory: str) -> bo
     return said is None or tuple(int(number) for number in said[1].split(".")) > (4, 4)
 
 
+def pahole_version(command: str, environ: dict[str, str], directory: str) -> str:
+    """The version of pahole as Kconfig has it: 130 for v1.30, and 0 where there is none.
+
+    Source: linux ``scripts/pahole-version.sh``.
+    """
+    said = re.match(r"v(\d+)\.(\d+)", version_text(command, environ, directory))
+    return said[1] + said[2] if said else "0"
+
+
 def _find_program(name: str, environ: dict[str, str], directory: str) -> str | None:
     """Find a program as make does, which stands in ``directory``."""
     if "/" in name:

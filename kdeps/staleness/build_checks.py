@@ -22,8 +22,14 @@ from kdeps.kbuild.configuration import (
 from kdeps.kbuild.module_folder import find_why_nothing_is_built
 from kdeps.kbuild.named_kernel import GUESSED
 from kdeps.kbuild.rule import Rules
-from kdeps.kbuild.toolchain import chooses_by_folder, describe_silence, rustc_folders, version_text
+from kdeps.kbuild.toolchain import (
+    chooses_by_folder,
+    describe_silence,
+    rustc_folders,
+    version_text,
+)
 from kdeps.kbuild.tree import Tree
+from kdeps.staleness.configured_with import check_variables
 from kdeps.staleness.presence_checks import check_presence
 from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status
 from kdeps.staleness.release_checks import check_release_name
@@ -236,45 +242,7 @@ def _check_config_synced(
                 remedy=Remedy.CONFIGURE,
             )
         )
-    actual = make_variables(tree, environ)
-    for name, recorded in configuration.inputs.variables:
-        now = actual.get(name)
-        if name == "srctree":
-            now = tree.srctree
-            same = os.path.realpath(os.path.join(tree.objtree, recorded)) == now
-        else:
-            same = now is None or now == recorded or _is_same_tool(name, recorded, now, tree, environ)
-            same = same or _is_same_arch({recorded, now}, configuration)
-        if not same:
-            message = f"configured with {name}={recorded}, but this make would use {name}={now}"
-            # With other tools a refresh would configure the whole kernel again because of a slip.
-            slip = name not in ("KERNELVERSION", "srctree")
-            hint = _tool_hint(name, recorded) if slip else ""
-            remedy = Remedy.MANUAL if slip else Remedy.REFRESH
-            found.append(
-                Finding(ReasonKind.CONFIG_NOT_SYNCED, auto_conf, message, hint, Status.STALE, remedy=remedy)
-            )
-            break  # one wrong tool family shows in CC, LD, NM, AR …: say it once
-    return found
-
-
-def _is_same_arch(names: set[str | None], configuration: Configuration) -> bool:
-    """Whether two values of ARCH configure the same kernel: arch/x86/Kconfig asks x86 about 64BIT, and x86_64 has it."""
-    return names == {"x86", "x86_64"} and parse_value(configuration.auto_conf, "64BIT") == "y"
-
-
-def _tool_hint(name: str, recorded: str) -> str:
-    """Say what to put on the command line to get the tools the tree was configured with."""
-    folder, _, tool = recorded.rpartition("/")
-    if name == "CC" and tool.startswith("clang"):
-        llvm = f"{folder}/" if folder else tool[5:] or "1"
-        return f"the tree was configured with LLVM={llvm}: give it to make and to kdeps"
-    if name == "CC" and tool.endswith("gcc"):
-        cross = recorded[: -len("gcc")]
-        return f"the tree was configured without LLVM={f' and with CROSS_COMPILE={cross}' if cross else ''}"
-    if name in ("ARCH", "SRCARCH"):
-        return f"the tree was configured with ARCH={recorded}"
-    return ""
+    return [*found, *check_variables(tree, configuration, environ)]
 
 
 def _changes(dot_config: str, configuration: Configuration) -> str:
@@ -354,14 +322,6 @@ def _check_rustc_of_module(tree: Tree, command: str, expected: str, environ: dic
             ReasonKind.TOOLCHAIN_CHANGED, tree.objtree, message, help_text, Status.STALE, remedy=Remedy.MANUAL
         )
     ]
-
-
-def _is_same_tool(name: str, recorded: str, now: str | None, tree: Tree, environ: dict[str, str]) -> bool:
-    """Whether two spellings of a tool answer alike: ``clang`` and ``ccache clang``."""
-    if name not in COMPARED_BY_ANSWER or now is None:
-        return False
-    answer = version_text(now, environ, tree.make_directory)
-    return bool(answer) and answer == version_text(recorded, environ, tree.make_directory)
 
 
 def _as_given(tree: Tree) -> str:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Variables that Kconfig reads and that no option of make shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunKdeps
+from tests.support.miniature import Miniature, create
+from tests.support.verdict import M, judged, kinds
+
+VARIABLES = """\
+PAHOLE = pahole
+PAHOLE_VERSION = $(or $(shell $(PAHOLE) --version 2>/dev/null | sed 's/v\\([0-9]*\\)\\.\\([0-9]*\\)/\\1\\2/'),0)
+CLANG_FLAGS := --target=x $(if $(filter 0,$(LLVM_IAS)),-fno-integrated-as,-fintegrated-as)
+export CLANG_FLAGS PAHOLE_VERSION
+"""
+"""As in linux ``Makefile`` and ``scripts/Makefile.clang``, of 7.2."""
+
+
+def pahole(path: Path, says: str) -> None:
+    path.write_text(f"#!/bin/sh\necho {says}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Miniature:
+    """A tree whose configuration was made from the version of pahole and the flags of clang."""
+    tree = create(tmp_path / "tree")
+    makefile, script = tree.srctree / "Makefile", tree.srctree / "scripts/kconfig/conf.script"
+    line = "BINDGEN = bindgen\n"
+    assert line in makefile.read_text()
+    assert '"CC_VERSION_TEXT")' in script.read_text()
+    makefile.write_text(makefile.read_text().replace(line, line + VARIABLES, 1))
+    more = '"CC_VERSION_TEXT", "PAHOLE_VERSION", "CLANG_FLAGS")'
+    script.write_text(script.read_text().replace('"CC_VERSION_TEXT")', more, 1))
+    pahole(tree.toolchain / "bin/pahole", "v1.30")
+    tree.build()
+    return tree
+
+
+def _upgrade(tree: Miniature) -> None:
+    pahole(tree.toolchain / "bin/pahole", "v1.31")
+
+
+def _say_the_same(tree: Miniature) -> None:
+    pahole(tree.toolchain / "bin/pahole", "'v1.30' # built again")
+
+
+def _remove(tree: Miniature) -> None:
+    (tree.toolchain / "bin/pahole").unlink()
+
+
+def _put_elsewhere(tree: Miniature) -> None:
+    pahole(tree.root / "other", "v1.25")
+
+
+@pytest.mark.parametrize(
+    ("change", "word", "says"),
+    [
+        (_upgrade, "", "PAHOLE_VERSION=131"),
+        (_say_the_same, "", ""),
+        (_remove, "", "PAHOLE_VERSION=0"),
+        (_put_elsewhere, "PAHOLE={root}/other", "PAHOLE_VERSION=125"),
+        (None, "LLVM_IAS=0", "LLVM_IAS=0"),
+        (None, "LLVM_IAS=1", ""),
+    ],
+)
+def test_a_value_that_the_configuration_was_made_from(
+    change: Callable[[Miniature], None] | None,
+    word: str,
+    says: str,
+    configured: Miniature,
+    kdeps: RunKdeps,
+) -> None:
+    """make syncs where it is another one now, and the crates follow; whatever M= builds."""
+    tree = configured
+    words = (M, *([word.format(root=tree.root)] if word else []))
+    assert kinds(judged(kdeps, tree, M)) == []
+    if change:
+        change(tree)
+    verdict = judged(kdeps, tree, *words)
+    auto_conf = tree.objtree / "include/config/auto.conf"
+    before = auto_conf.stat().st_mtime_ns
+    tree.make("modules_prepare", *words[1:])
+    assert (auto_conf.stat().st_mtime_ns != before) == bool(says)
+    assert kinds(verdict) == (["config-not-synced"] if says else [])
+    assert verdict["verdict"] == ("stale" if says else "fresh")
+    assert says in "".join(finding["message"] for finding in verdict["findings"])
