@@ -75,6 +75,8 @@ MAKEFILE_PREREQUISITES: tuple[MakefilePrerequisites, ...] = (
     MakefilePrerequisites("rust/kernel.o", ("rust/helpers/helpers.bc",), "rust/Makefile: ifdef CONFIG_RUST_INLINE_HELPERS: $(obj)/kernel.o:", "7.2 7.3", when="rust/helpers/helpers.bc"),
     MakefilePrerequisites("rust/bindings/bindings_generated.rs", ("$(srctree)/rust/bindgen_parameters",), "rust/Makefile: $(obj)/bindings/bindings_generated.rs:", "6.12 7.2 7.3"),
     MakefilePrerequisites("rust/uapi/uapi_generated.rs", ("$(srctree)/rust/bindgen_parameters",), "rust/Makefile: $(obj)/uapi/uapi_generated.rs:", "6.12 7.2 7.3"),
+    MakefilePrerequisites("include/generated/integer-wrap.h", ("$(srctree)/scripts/integer-wrap-ignore.scl",), "scripts/basic/Makefile: $(obj)/../../include/generated/integer-wrap.h:", "7.2 (read)"),
+    MakefilePrerequisites("include/generated/gcc-plugins.h", tuple(f"scripts/gcc-plugins/{name}_plugin.so" for name in ("arm_ssp_per_task", "latent_entropy", "randomize_layout", "sancov", "stackleak", "structleak")), "scripts/gcc-plugins/Makefile: $(obj)/../../include/generated/gcc-plugins.h:", "7.2 (read)", existing=True),
     MakefilePrerequisites("kernel/sched/rq-offsets.s", ("include/generated/asm-offsets.h",), "Kbuild: $(rq-offsets-file): $(offsets-file)", "7.2 7.3", existing=True),
     MakefilePrerequisites("built-in-fixup.a", ("$(srctree)/scripts/head-object-list.txt",), "scripts/Makefile.vmlinux_a: built-in-fixup.a:", "7.2"),
     MakefilePrerequisites("vmlinux.unstripped", ("vmlinux.o", ".vmlinux.export.o", "arch/$(srcarch)/kernel/vmlinux.lds"), "scripts/Makefile.vmlinux: vmlinux.unstripped:", "7.2"),
@@ -95,6 +97,12 @@ MAKEFILE_CONFIG: dict[str, tuple[str, ...]] = {
     "rust/core.o": ("RUSTC_VERSION_TEXT",),
 }
 """Configuration symbols that a Makefile, not a record, makes a prerequisite."""
+
+SIDE_OUTPUTS: dict[str, str] = {
+    # scripts/basic/Makefile: cmd_create_randstruct_seed  (7.2, read)
+    "scripts/basic/randstruct.seed": "include/generated/randstruct_hash.h",
+}
+"""What a script writes beside its target."""
 
 UNRECORDED_RULES: tuple[UnrecordedRule, ...] = (
     UnrecordedRule("scripts/target.json", ("scripts/generate_rust_target", "include/config/auto.conf"), True, "scripts/Makefile: $(obj)/target.json:", "6.1 to 7.3"),
@@ -195,6 +203,7 @@ PREPARED_FOLDERS: tuple[tuple[str, int], ...] = (
     ("tools/bpf/resolve_btfids", 3),
     ("arch/$(srcarch)/tools", 0),
     ("arch/$(srcarch)/kernel/vdso", 0),  # arm64: vdso_prepare, whose offsets C includes
+    ("include/generated", 0),
     ("arch/$(srcarch)/include/generated/asm", 0),
     ("arch/$(srcarch)/include/generated/uapi/asm", 0),
 )
@@ -204,7 +213,6 @@ PREPARED_RECORDS: tuple[str, ...] = (
     "kernel/.bounds.s.cmd",
     "kernel/sched/.rq-offsets.s.cmd",
     "arch/$(srcarch)/kernel/.asm-offsets.s.cmd",
-    "include/generated/.vdso-offsets.h.cmd",
     "..tmp_missing-syscalls.cmd",
     "..checked-atomic-arch-fallback.h.cmd",
     "..checked-atomic-instrumented.h.cmd",
@@ -285,7 +293,7 @@ RECORDED = re.compile(
     r"|arch/[^/]+/tools/(?:[^/]+\.o|relocs|vdso2c|insn_decoder_test|insn_sanity)"
     r"|arch/[^/]+/include/generated/(?:uapi/)?asm/(?:unistd|syscalls)_[^/]+\.h"
     r"|arch/[^/]+/include/generated/asm/(?:orc_hash|cpucap-defs|sysreg-defs|kernel-hwcap|mach-types|unistd-nr)\.h"
-    r"|arch/[^/]+/kernel/vdso/[^/]+\.(?:o|lds|so|so\.dbg)|include/generated/vdso-offsets\.h"
+    r"|arch/[^/]+/kernel/vdso/[^/]+\.(?:o|lds|so|so\.dbg)|include/generated/(?:vdso-offsets|integer-wrap|gcc-plugins)\.h"
     r"|kernel/bounds\.s|kernel/sched/rq-offsets\.s|arch/[^/]+/kernel/asm-offsets\.s"
     r"|\.tmp_missing-syscalls|\.checked-atomic-[^/]+\.h"
 )

@@ -134,6 +134,15 @@ def add_edges(reader: RecordReader) -> None:
         if edge.existing:
             extra = [p for p in extra if p in reader.rules or os.path.exists(p)]
         reader.rules[rule.target] = rule._replace(prerequisites=(*rule.prerequisites, *extra))
+    for name, side in makefile_rules.SIDE_OUTPUTS.items():
+        rule = reader.rules.get(f"{reader.tree.objtree}/{name}")
+        if rule is not None:
+            output = f"{reader.tree.objtree}/{side}"
+            reader.rules[rule.target] = rule._replace(
+                outputs=(*rule.outputs, output),
+                prerequisites=tuple(path for path in rule.prerequisites if path != output),
+                replaced_if_changed=frozenset((output,)),  # its time says nothing: it is written last
+            )
     for name, symbols in makefile_rules.MAKEFILE_CONFIG.items():
         rule = reader.rules.get(f"{reader.tree.objtree}/{name}")
         if rule is not None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from kdeps.kbuild.rule import Action, Rule
 from kdeps.kbuild.rules import read_rules
 from kdeps.kbuild.tree import find_tree
+from tests.conftest import RunKdeps, paste_help
 from tests.support.miniature import Miniature
+from tests.support.verdict import M, direct, judged
 
 
 def rules_of(tree: Miniature) -> dict[str, Rule]:
@@ -103,3 +107,51 @@ def test_a_header_that_only_includes_another_is_made_again_when_that_is_newer(tr
     assert [rule.prerequisites for rule in wrappers] == [(str(source),) for source in sources]
     assert {rule.action for rule in wrappers} == {Action.PLAIN}
     assert f"arch/x86/include/generated/{names[2]}" not in rules
+
+
+BASIC = """
+quiet_cmd_touch = TOUCH   $@
+      cmd_touch = touch $@
+$(obj)/../../include/generated/integer-wrap.h: $(srctree)/scripts/integer-wrap-ignore.scl FORCE
+\t$(call if_changed,touch)
+quiet_cmd_create_randstruct_seed = GENSEED $@
+cmd_create_randstruct_seed = $(CONFIG_SHELL) $(srctree)/scripts/gen-randstruct-seed.sh \\
+\t\t$@ $(objtree)/include/generated/randstruct_hash.h
+$(obj)/randstruct.seed: $(srctree)/scripts/gen-randstruct-seed.sh FORCE
+\t$(call if_changed,create_randstruct_seed)
+always-y += ../../include/generated/integer-wrap.h randstruct.seed
+"""
+"""As in linux ``scripts/basic/Makefile``, of 7.2."""
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("scripts/integer-wrap-ignore.scl", False),
+        ("scripts/gen-randstruct-seed.sh", False),
+        ("include/generated/integer-wrap.h", True),
+        ("scripts/basic/randstruct.seed", True),
+        ("include/generated/randstruct_hash.h", True),
+    ],
+)
+def test_a_header_for_every_compile_that_scripts_make(
+    name: str, gone: bool, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """linux/compiler-version.h includes them, so all that is compiled depends on them."""
+    tree.edit(tree.srctree / "scripts/integer-wrap-ignore.scl", "[a]\n")
+    seed = '#!/bin/sh\ndate +%N > "$1"\necho "#define RANDSTRUCT_HASHED_SEED $(cat "$1")" > "$2"\n'
+    tree.edit(tree.srctree / "scripts/gen-randstruct-seed.sh", seed)
+    tree.append("scripts/basic/Makefile", BASIC)
+    include = "#include <generated/integer-wrap.h>\n#include <generated/randstruct_hash.h>\n"
+    tree.append("include/linux/kconfig.h", include)
+    tree.make("modules_prepare")
+    tree.make(M)
+    assert judged(kdeps, tree, M)["verdict"] == "fresh"
+    (tree.objtree / name).unlink() if gone else tree.touch(name)
+    verdict = judged(kdeps, tree, M)
+    seen = set(map(os.path.normpath, tree.kernel_answer("modules_prepare")))
+    assert verdict["verdict"] == "stale"
+    assert direct(verdict, "kernel") >= seen
+    assert seen or name.endswith("randstruct_hash.h")  # which no rule of make's names
+    paste_help(tree, kdeps(tree, "check", M).stdout)
+    assert judged(kdeps, tree, M)["verdict"] == "fresh"
