@@ -9,7 +9,7 @@ import re
 from kdeps import TYPE_CHECKING
 from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild.crates import add_module_crates
-from kdeps.kbuild.module_folder import holds_rust, read_object_names
+from kdeps.kbuild.module_folder import list_rust, may_be_built, read_object_names
 from kdeps.kbuild.records import path_of_target
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.system.files import open_to_read
@@ -49,7 +49,7 @@ def read_module(reader: RecordReader) -> None:
     objects = _module_objects(reader, output)
     if objects is None:
         # Never built to the end, or cleaned. The .mod.c of a Rust module is C as well.
-        reader.reads_any |= ANYTHING if holds_rust(reader.tree.module) else {".h"}
+        reader.reads_any |= ANYTHING if list_rust(reader.tree.module) else {".h"}
         return
     wanted = [f"{output}/modules.order", f"{output}/Module.symvers"]
     generated: list[str] = []
@@ -107,21 +107,22 @@ def _reads_other_crates(reader: RecordReader, rule: Rule) -> bool:
 
 
 def _find_new(reader: RecordReader) -> set[str]:
-    """Find what those objects may read that the module's Makefile names and that were never built."""
-    folder, objtree = reader.tree.module, reader.tree.objtree
+    """Find what those objects may read that a Makefile names and that no step which is reached compiles."""
+    folder, tree = reader.tree.module or "", reader.tree
+    own = [rule for rule in reader.rules.values() if rule.owner is Owner.MODULE]
+    read = {path for rule in own for path in (*rule.prerequisites, *rule.optional_prerequisites)}
+    crates = [path for path in list_rust(folder) if path not in read]
+    found: set[str] = set()
+    if any(may_be_built(path, folder, tree.objtree, tree.args.variables) for path in crates):
+        found.add(".rmeta")
     try:
-        sources = [name for name in os.listdir(folder) if _suffix(name) in _READ_BY] if folder else []
+        sources = [name for name in os.listdir(folder) if name.endswith((".c", ".S"))]
     except OSError:
-        return set()
-    new = {
-        name: f"{os.path.splitext(name)[0]}.o"
-        for name in sources
-        if f"{reader.tree.module_output}/{os.path.splitext(name)[0]}.o" not in reader.rules
-    }
-    if folder is None or not new:
-        return set()
-    named = read_object_names(folder, objtree, reader.tree.args.variables)
-    return {_READ_BY[_suffix(name)] for name, obj in new.items() if obj in named}
+        return found
+    new = {f"{name[:-2]}.o" for name in sources if f"{tree.module_output}/{name[:-2]}.o" not in reader.rules}
+    if new and not new.isdisjoint(read_object_names(folder, tree.objtree, tree.args.variables)):
+        found.add(".h")
+    return found
 
 
 def _suffix(name: str) -> str:

@@ -73,13 +73,45 @@ def find_why_nothing_is_built(folder: str, auto_conf: str, variables: Mapping[st
     return f"succeeds and builds nothing: its {names[0]} has no obj-m"
 
 
-def holds_rust(folder: str) -> bool:
-    """Tell whether there is Rust in a module's folder, or below it, built or not."""
-    for _, folders, files in os.walk(folder):
-        if any(name.endswith(".rs") for name in files):
-            return True
+def list_rust(folder: str) -> list[str]:
+    """List the Rust sources in a module's folder and below it."""
+    found: list[str] = []
+    for where, folders, files in os.walk(folder):
+        found += [f"{where}/{name}" for name in files if name.endswith(".rs")]
         folders[:] = [name for name in folders if not name.startswith(".")]
-    return False
+    return found
+
+
+def may_be_built(source: str, top: str, objtree: str, variables: dict[str, str]) -> bool:
+    """Tell whether a Makefile beside a source, or above it up to the module's folder, names its object.
+
+    Where the object is not written out (``$(foreach …)``, an included file), its stem is enough.
+    """
+    folder = os.path.dirname(source)
+    name = os.path.splitext(os.path.basename(source))[0]
+    stem = re.escape(name)
+    while True:
+        own, included = _read_makefiles(folder)
+        if re.search(rf"(?<![\w.-]){stem}\.o\b", own):
+            return f"{name}.o" in read_object_names(folder, objtree, variables)
+        if re.search(rf"(?<![\w.-]){stem}\b(?!\.rs)", own + included):
+            return True
+        if folder == top or len(folder) <= len(top):
+            return False
+        folder = os.path.dirname(folder)
+
+
+def _read_makefiles(folder: str) -> tuple[str, str]:
+    """The text of the Kbuild or Makefile of a folder, and that of what it may include, without comments."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return "", ""
+    own = next((name for name in ("Kbuild", "Makefile") if name in names), "")
+    others = [name for name in names if name.endswith(".mk") or name.startswith(("Kbuild", "Makefile"))]
+    texts = [read_text(os.path.join(folder, name), missing="") for name in (own, *others) if name]
+    texts = [re.sub(r"#.*", "", text) for text in texts]
+    return (texts[0], "\n".join(texts)) if own else ("", "\n".join(texts))
 
 
 def read_object_names(folder: str, objtree: str, variables: dict[str, str]) -> set[str]:

@@ -101,11 +101,15 @@ def list_dependencies(
         files.update((record, path_of_target(record)))
     if tree.module is not None and tree.module_output is not None:
         folders.update((tree.module, tree.module_output))
-        files.update(f"{tree.module}/{name}" for name in _MAKEFILES)
         files.update(_parents(tree.module, tree.srctree, ("Makefile",)))
+        for where, below, names in os.walk(tree.module):
+            below[:] = [name for name in below if not name.startswith(".")]
+            folders.add(where)
+            files.update(
+                f"{where}/{name}" for name in {*_MAKEFILES, *(n for n in names if n.endswith(".mk"))}
+            )
         if tree.prebuilt or f"{tree.module_output}/modules.order" not in result.graph.producers:
             # Never built to the end, or without what Rust needs: whether there is Rust in it decides.
-            folders.update(where for where, _, _ in os.walk(tree.module))
             files.update(list_looked_at(tree))
     folders.update((tree.objtree, tree.srctree))  # a localversion file may come
     version = make_variables(tree, environ).get("KERNELVERSION", "")

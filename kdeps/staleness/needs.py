@@ -16,7 +16,7 @@ from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild.configuration import read_configuration
 from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.makefile_rules import MODULE_MAKEFILES, MODULE_TOOLS, UNRECORDED_RULES
-from kdeps.kbuild.module_folder import holds_rust
+from kdeps.kbuild.module_folder import list_rust
 from kdeps.kbuild.rule import Action, Owner, Rule, Rules
 from kdeps.kbuild.tree import Tree, find_moved
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
@@ -166,7 +166,7 @@ def _find_needed_first(tree: Tree, module: str, graph: Graph) -> list[str]:
     has_new_rust = (
         tree.prebuilt
         and not any(rule.source and rule.source.endswith(".rs") for rule in own)
-        and holds_rust(module)
+        and bool(list_rust(module))
     )
     if is_finished and not has_new_rust:
         return []  # its records name what it reads

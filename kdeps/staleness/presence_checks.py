@@ -9,7 +9,7 @@ import stat
 from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild.configuration import Configuration
 from kdeps.kbuild.makefile_rules import MODULE_TOOLS
-from kdeps.kbuild.module_folder import holds_rust
+from kdeps.kbuild.module_folder import list_rust
 from kdeps.kbuild.rule import Owner, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
@@ -115,4 +115,4 @@ def _is_rust_module(tree: Tree, rules: Rules) -> bool:
     built = [rule for rule in rules.rules if rule.owner is Owner.MODULE]
     if built:
         return any(rule.source is not None and rule.source.endswith(".rs") for rule in built)
-    return holds_rust(tree.module)
+    return list_rust(tree.module) != []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,9 @@ $(bounds-file): kernel/bounds.s FORCE
 
 
 @pytest.fixture
-def spread(tree: Miniature, tmp_path: Path) -> Path:
+def spread(tree: Miniature) -> Path:
     """A module, built, with a member and a second module whose sources lie outside of its folder."""
-    folder = tmp_path / "spread/mod"
+    folder = tree.root / "spread/mod"
     for name, text in {
         "mod/Kbuild": "obj-m := foo.o ../src/bar.o\nfoo-y := main.o ../common/util.o\n",
         "mod/main.c": C,
@@ -100,3 +101,67 @@ def test_a_generated_header_that_no_record_of_the_module_names(
     verdict = judged(kdeps, tree, f"M={folder}")
     assert verdict["verdict"] == "stale"
     assert "kernel/bounds.s" in direct(verdict, "kernel") & set(tree.kernel_answer("modules_prepare"))
+
+
+def _clean(folder: Path) -> None:
+    for path in (folder / "sub").iterdir():
+        if path.name not in ("Kbuild", "a.rs", "d.c"):
+            path.unlink()
+
+
+def _lose_record(folder: Path) -> None:
+    (folder / "sub/.modules.order.cmd").write_bytes(b"")
+
+
+def _lose_list(folder: Path) -> None:
+    (folder / "sub/.modules.order.cmd").unlink()
+    (folder / "sub/modules.order").unlink()
+
+
+def _add(kbuild: str, source: str, more: dict[str, str] | None = None) -> Callable[[Path], None]:
+    def add(folder: Path) -> None:
+        for name, text in {source: RUST, "Kbuild": kbuild, **(more or {})}.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+
+    return add
+
+
+RUST_BELOW = {"Kbuild": "obj-m := sub/\n", "sub/Kbuild": "obj-m := a.o\n", "sub/a.rs": RUST}
+C_BELOW = {"Kbuild": "obj-m := c.o sub/\n", "c.c": C, "sub/Kbuild": "obj-m := d.o\n", "sub/d.c": C}
+CASES = {
+    "a subfolder was cleaned": (RUST_BELOW, _clean),
+    "the record of a list is empty": (RUST_BELOW, _lose_record),
+    "a list is lost": (RUST_BELOW, _lose_list),
+    "a new subfolder": (C_BELOW, _add("obj-m := c.o sub/ n/\n", "n/n.rs", {"n/Kbuild": "obj-m := n.o\n"})),
+    "new in a subfolder": (
+        C_BELOW,
+        _add(C_BELOW["Kbuild"], "sub/n.rs", {"sub/Kbuild": "obj-m := d.o n.o\n"}),
+    ),
+    "a member elsewhere": (C_BELOW, _add("obj-m := c.o sub/ n.o\nn-y := src/r.o\n", "src/r.rs")),
+    "made by a function": (C_BELOW, _add("obj-m := c.o sub/ $(foreach x,n,$(x).o)\n", "n.rs")),
+    "in an included file": (
+        C_BELOW,
+        _add(f"{C_BELOW['Kbuild']}include $(src)/n.mk\n", "n.rs", {"n.mk": "obj-m += n.o\n"}),
+    ),
+    "named nowhere": (C_BELOW, _add(f"{C_BELOW['Kbuild']}# other is for later\n", "tools/other.rs")),
+    "not configured": (C_BELOW, _add(f"{C_BELOW['Kbuild']}obj-$(CONFIG_NONE) += n.o\n", "n.rs")),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rust_that_no_record_leads_to(case: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """Where a Makefile names its object make compiles it next, against the crates that are there."""
+    files, change = CASES[case]
+    folder = tree.root / "driver"
+    for name, text in files.items():
+        tree.edit(folder / name, text)
+    tree.make(f"M={folder}")
+    assert judged(kdeps, tree, f"M={folder}")["verdict"] == "fresh"
+    tree.touch("rust/kernel/io.rs")
+    change(folder)
+    verdict = judged(kdeps, tree, f"M={folder}")
+    tree.make("modules_prepare")
+    made = {name for name in tree.rebuilds(f"M={folder}") if (folder / name).with_suffix(".rs").exists()}
+    assert bool(made) == (case not in ("named nowhere", "not configured"))
+    assert verdict["verdict"] == ("stale" if made else "fresh")
