@@ -69,11 +69,13 @@ class MakeArgs(NamedTuple):
     """Every short option that was given."""
     modules: tuple[str, ...] = ()
     """Every value that ``M`` is given, in order; make takes the last."""
+    evaluated: tuple[str, ...] = ()
+    """Values of ``--eval``: text of a Makefile, read before all others."""
 
 
 def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
     """Take a make command line apart. Never raises: make itself must refuse what it does not take."""
-    values: dict[str, list[str]] = {"-C": [], "-f": [], "-o": [], "letters": [], "M": []}
+    values: dict[str, list[str]] = {"-C": [], "-f": [], "-o": [], "letters": [], "M": [], "-E": []}
     variables: dict[str, str] = {}
     goals: list[str] = []
     kept: list[str] = []
@@ -118,7 +120,7 @@ def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
             kept.append(word)
             waiting = _short_options(word, values)
     incomplete = words[-1] if waiting and waiting not in _LOOKS_AHEAD else ""
-    directories, files, old_files, letters, modules = (tuple(given) for given in values.values())
+    directories, files, old_files, letters, modules, evaluated = (tuple(given) for given in values.values())
     return MakeArgs(
         words,
         directories,
@@ -130,6 +132,7 @@ def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
         old_files,
         "".join(letters),
         modules,
+        evaluated,
     )
 
 

@@ -94,6 +94,7 @@ def _check_flags(
     if library and not _is_built_from(rules, os.path.join(tree.make_directory, library)):
         given[_LIBRARY] = library
     words = [f"{name}={value}" for name, value in given.items() if value]
+    words += [f"--eval={text}" for text in tree.args.evaluated]
     if not words:
         return []
     message = f"{list_some(words)} may change commands, which the records alone cannot tell"

@@ -168,8 +168,11 @@ def _find_endless(result: CheckResult, environ: dict[str, str]) -> list[str]:
 
 
 def _make_words(tree: Tree, words: tuple[str, ...]) -> list[str]:
-    """The user's assignments. No option changes a command, and the caller stands where ``-C`` leads."""
-    kept = [word for word in words if "=" in word and not word.startswith("-")]
+    """The user's assignments. No other option changes a command, and the caller stands where ``-C`` leads."""
+    kept = [
+        word for word in words if "=" in word and not word.startswith("-") and word not in tree.args.evaluated
+    ]
+    kept += [f"--eval={text}" for text in tree.args.evaluated]
     if tree.args.variables.get("MO") and not os.path.isabs(tree.args.variables["MO"]):
         kept = [f"MO={tree.module_output}" if w.startswith("MO=") else w for w in kept]
     return kept

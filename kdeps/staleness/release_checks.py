@@ -150,13 +150,13 @@ def _check_compiled_name(tree: Tree) -> list[Finding]:
     """Compare the header that modules are compiled with: ``modules_prepare`` writes it from the same name."""
     path = f"{tree.objtree}/include/generated/utsrelease.h"
     text = read_text(path, 4096)
+    # What is given to make wins over what the file kernel.release says; DKMS gives it always.
+    release = tree.args.variables.get("KERNELRELEASE", tree.release)
     # Of installed headers the two may differ, as in Debian 12, and no rule is there that writes one.
-    if not os.path.exists(path) or f'"{tree.release}"' in text or tree.prebuilt:
+    if not os.path.exists(path) or f'"{release}"' in text or tree.prebuilt:
         return []
     names = "names another release than" if text else "is empty and does not name"
-    message = (
-        f"{names} {tree.release}; `make modules_prepare` would rewrite it, but M= builds use it as it is"
-    )
+    message = f"{names} {release}; `make modules_prepare` would rewrite it, but M= builds use it as it is"
     return [Finding(ReasonKind.CONFIG_NOT_SYNCED, path, message, "", Status.STALE)]
 
 

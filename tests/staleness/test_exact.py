@@ -17,14 +17,25 @@ import pytest
 
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.miniature import MODULE, Miniature
-from tests.support.verdict import M, direct, judged
+from tests.support.verdict import M, direct, judged, kinds
 
 
-def test_a_flag_on_the_command_line_is_seen_by_exact_only(tree: Miniature, kdeps: RunKdeps) -> None:
-    """``KRUSTFLAGS=`` changes commands, which no record shows; --exact says which words differ."""
-    assert judged(kdeps, tree, M, "KRUSTFLAGS=-Cdebuginfo=1")["verdict"] == "fresh"
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("KRUSTFLAGS=-Cdebuginfo=1",),
+        ("--eval=override KRUSTFLAGS:=-Cdebuginfo=1",),
+        ("-E", "override KRUSTFLAGS:=-Cdebuginfo=1"),
+    ],
+)
+def test_a_flag_on_the_command_line_is_seen_by_exact_only(
+    words: tuple[str, ...], tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """``KRUSTFLAGS=`` changes commands, which no record shows: a note. --exact says which words differ."""
+    plain = judged(kdeps, tree, M, *words)
+    assert (plain["verdict"], kinds(plain)) == ("fresh", ["command-changed"])
 
-    verdict = judged(kdeps, tree, "--exact", M, "KRUSTFLAGS=-Cdebuginfo=1")
+    verdict = judged(kdeps, tree, "--exact", M, *words)
 
     reasons = [r for rule in verdict["stale"] for r in rule["reasons"] if r["kind"] == "command-changed"]
     assert verdict["verdict"] == "stale"

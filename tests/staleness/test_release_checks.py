@@ -62,6 +62,17 @@ def commit(path: Path, number: int) -> str:
     return name
 
 
+def test_the_release_is_given_to_make(tree: Miniature, kdeps: RunKdeps) -> None:
+    """DKMS passes KERNELRELEASE= always; utsrelease.h follows it, and the file kernel.release does not."""
+    release = (tree.objtree / "include/config/kernel.release").read_text().strip()
+    assert judged(kdeps, tree, M, f"KERNELRELEASE={release}")["verdict"] == "fresh"
+    verdict = judged(kdeps, tree, M, "KERNELRELEASE=other")
+    assert (verdict["verdict"], kinds(verdict)) == ("stale", ["config-not-synced"])
+    tree.make("modules_prepare", "KERNELRELEASE=other")
+    assert judged(kdeps, tree, M, "KERNELRELEASE=other")["verdict"] == "fresh"
+    assert judged(kdeps, tree, M)["verdict"] == "stale"
+
+
 def test_another_commit_is_checked_out(tree: Miniature, kdeps: RunKdeps) -> None:
     """A release with a commit in it is that commit's; packed refs and worktrees are read too."""
     git = tree.srctree / ".git"
