@@ -220,6 +220,10 @@ class RecordReader:
                 source = f"{target[:-3]}.o"
                 prerequisites.remove(source)
                 optional.append(source)
+            if scope is Owner.MODULE and name.endswith(".ko") and self._is_set("DEBUG_INFO_BTF_MODULES"):
+                # The type information counts on from vmlinux's; a kernel refuses it with another one's.
+                vmlinux = f"{self.tree.objtree}/vmlinux"
+                uncompared += [vmlinux] if os.path.exists(vmlinux) else []
             if scope is Owner.MODULE and name == "Module.symvers":
                 optional.append(f"{self.tree.objtree}/Module.symvers")
         outputs = [target]
@@ -265,9 +269,11 @@ class RecordReader:
 
     def _versions_tool(self) -> str:
         """The program that makes symbol versions; Kbuild runs it behind the command that it records."""
-        auto_conf = read_text(f"{self.tree.objtree}/include/config/auto.conf")
-        dwarf = parse_value(auto_conf, "GENDWARFKSYMS") == "y"
+        dwarf = self._is_set("GENDWARFKSYMS")
         return "scripts/gendwarfksyms/gendwarfksyms" if dwarf else "scripts/genksyms/genksyms"
+
+    def _is_set(self, symbol: str) -> bool:
+        return parse_value(read_text(f"{self.tree.objtree}/include/config/auto.conf"), symbol) == "y"
 
     def add_named_inputs(
         self, files: CommandFiles, target: str, name: str, scope: Owner, base: str,

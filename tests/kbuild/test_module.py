@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RunKdeps
-from tests.support.miniature import Miniature
-from tests.support.verdict import direct, judged
+from tests.conftest import RunKdeps, paste_help
+from tests.support.miniature import MODULE, Miniature
+from tests.support.verdict import M, direct, judged
 
 RUST = '//! A module.\nuse kernel::time;\nmodule! {\n    name: "hello",\n}\n'
 C = "#include <linux/types.h>\nint f(void) {\n"
@@ -165,3 +165,23 @@ def test_rust_that_no_record_leads_to(case: str, tree: Miniature, kdeps: RunKdep
     made = {name for name in tree.rebuilds(f"M={folder}") if (folder / name).with_suffix(".rs").exists()}
     assert bool(made) == (case not in ("named nowhere", "not configured"))
     assert verdict["verdict"] == ("stale" if made else "fresh")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_type_information_counts_on_from_that_of_vmlinux(
+    wanted: bool, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """A kernel refuses a module with BTF of another vmlinux, and ``M=`` does not make it again."""
+    symbol = f"DEBUG_INFO_BTF_MODULES\n\tbool\n\tdefault {'y' if wanted else 'n'}"
+    tree.append("Kconfig", f"\nconfig {symbol}\n")
+    tree.edit(tree.objtree / "vmlinux", "linked\n")
+    tree.make("modules_prepare")
+    tree.touch(f"{MODULE}/gpu.rs")
+    tree.make(M)
+    assert judged(kdeps, tree, M)["verdict"] == "fresh"
+    tree.touch(str(tree.objtree / "vmlinux"))
+    assert tree.kernel_answer(M) == []
+    assert judged(kdeps, tree, M)["verdict"] == ("stale" if wanted else "fresh")
+    if wanted:
+        paste_help(tree, kdeps(tree, "check", M).stdout)
+        assert judged(kdeps, tree, M)["verdict"] == "fresh"
