@@ -3,14 +3,17 @@
 
 Those at the top of the source tree, everything like one under the folders that
 ``modules_prepare`` works in, and ``rust/bindgen_parameters``, which is read into a command.
+Also what the main Makefiles include, read or look for elsewhere, as those of vendors do.
 More files than it really reads: a change of one of the others costs one question to Kbuild.
 """
 
 from __future__ import annotations
 
 import os
+import re
 
 from kdeps import TYPE_CHECKING
+from kdeps.kbuild.kernel_makefile import read_text
 
 if TYPE_CHECKING:
     from kdeps.kbuild.tree import Tree
@@ -25,6 +28,9 @@ _FOLDERS = (
     "tools/lib/subcmd",
 )
 _MAKEFILES = ("Makefile", "Kbuild", "GNUmakefile", "Build", "Platform")
+_MAIN = ("Makefile", "rust/Makefile", "arch/{srcarch}/Makefile")
+_READING = ("include ", "include\t", "$(wildcard ", "$(shell cat ", "$(file <")
+_PLACED = re.compile(r"\$\((srctree|objtree)\)/([\w./+-]+)(?![\w./+*$-])")
 _SUFFIXES = (".include", ".mk", ".sh", "bindgen_parameters")
 
 
@@ -40,9 +46,24 @@ def find_command_files(tree: Tree, environ: dict[str, str]) -> list[str]:
     found += [f"{srctree}/{name}" for name in ("Makefile", "GNUmakefile", "Kbuild")]
     # make reads these before any other, in every folder that it works in.
     found += [os.path.join(tree.make_directory, name) for name in environ.get("MAKEFILES", "").split()]
+    found += _list_named(tree)
     return sorted(
         {*found, *_list_below([f"{srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS])}
     )
+
+
+def _list_named(tree: Tree) -> list[str]:
+    """List the files that the main Makefiles include, read or look for, there or not."""
+    found: list[str] = []
+    for name in _MAIN:
+        text = read_text(f"{tree.srctree}/{name.format(srcarch=tree.srcarch)}", missing="")
+        text = text.replace("$(SRCARCH)", tree.srcarch)
+        for word in _READING:
+            for part in text.split(word)[1:]:
+                named = _PLACED.findall(part.partition("\n")[0])
+                found += [f"{getattr(tree, place)}/{path}" for place, path in named]
+    # What of .config goes into a command comes through auto.conf.
+    return [path for path in found if path != f"{tree.objtree}/.config" and not os.path.isdir(path)]
 
 
 def find_module_files(folder: str) -> list[str]:

@@ -146,6 +146,28 @@ def test_a_flag_added_to_a_crate_in_its_makefile_is_noticed(confirmed: Wrapped) 
     confirmed.assert_fresh()
 
 
+READERS = {
+    "-include $(srctree)/local.mk": ("local.mk", "KBUILD_RUSTFLAGS += -Zlate\n"),
+    "KBUILD_RUSTFLAGS += $(shell cat $(srctree)/flags.txt 2>/dev/null)": ("flags.txt", "-Zlate\n"),
+    "KBUILD_RUSTFLAGS += $(if $(wildcard $(srctree)/use-late),-Zlate)": ("use-late", ""),
+}
+
+
+@pytest.mark.parametrize("line", READERS)
+def test_a_file_that_the_main_makefile_looks_for_is_noticed(line: str, make: Wrapped) -> None:
+    """As Debian and vendors have it: what decides of commands need not be called like a Makefile."""
+    makefile = make.tree.srctree / "Makefile"
+    export = "export KBUILD_CPPFLAGS "
+    makefile.write_text(makefile.read_text().replace(export, f"{line}\n{export}", 1))
+    make.run(M)
+    make.assert_fresh()
+    name, text = READERS[line]
+    make.tree.edit(make.tree.srctree / name, text)
+    done = make.run(M)
+    assert "would be built by another command now: with `-Zlate`" in done.stderr
+    make.assert_fresh()
+
+
 def test_crates_rebuilt_behind_our_back_are_noticed(confirmed: Wrapped) -> None:
     """A plain make with other flags leaves records that nobody has confirmed."""
     confirmed.tree.make("modules_prepare", "KRUSTFLAGS=-Cdebuginfo=1")
