@@ -7,7 +7,7 @@ import os
 
 from kdeps import TYPE_CHECKING
 from kdeps.contents.digest import is_copied
-from kdeps.kbuild.rule import Rule
+from kdeps.kbuild.rule import Owner, Rule
 from kdeps.staleness.judge import direct_reasons
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 
@@ -38,7 +38,10 @@ def find_late(result: CheckResult, is_known: Callable[[Rule], bool]) -> dict[str
     made = [
         (rule, stats[rule.target])
         for rule in result.graph.rules
-        if rule.record is not None and rule.target in stats and not stale.get(rule.target)
+        if rule.record is not None
+        and rule.target in stats
+        and not stale.get(rule.target)
+        and (rule.owner is Owner.MODULE or not result.tree.prebuilt)
     ]
     first_ns = min((st.st_ctime_ns for _, st in made), default=0)
     # Few files or none: most were there before anything was built.
@@ -51,12 +54,18 @@ def find_late(result: CheckResult, is_known: Callable[[Rule], bool]) -> dict[str
             if is_late and path not in late and not is_known(rule):
                 late[path] = rule
     late = {path: rule for path, rule in late.items() if not is_copied(rule.record or "")}
-    return {} if len(late) > _MAX_LATE or result.tree.prebuilt else late
+    return {} if len(late) > _MAX_LATE and not result.tree.prebuilt else late
 
 
 def note_late(result: CheckResult, late: dict[str, Rule]) -> CheckResult:
-    """Add a note for each input that was put in place late, if it did not come with all in its folder."""
+    """Add a note for each input that was put in place late, if it did not come with all in its folder.
+
+    A package that is installed anew brings all its headers, with the times of its own build: that is one note.
+    """
     stats = result.snapshot.stats
+    if result.tree.prebuilt:
+        notes = _package_note(result.tree.objtree, late)
+        return result._replace(verdict=result.verdict._replace(findings=(*result.verdict.findings, *notes)))
     late = {p: rule for p, rule in late.items() if _came_alone(p, stats[rule.target].st_ctime_ns)}
     notes = tuple(_late_note(path, rule) for path, rule in sorted(late.items()))
     return result._replace(verdict=result.verdict._replace(findings=(*result.verdict.findings, *notes)))
@@ -82,6 +91,15 @@ def _came_alone(path: str, made_ns: int) -> bool:
             return min(others) <= made_ns
         folder = os.path.dirname(folder)
     return True
+
+
+def _package_note(headers: str, late: dict[str, Rule]) -> tuple[Finding, ...]:
+    if not late:
+        return ()
+    files = "1 file that the module reads" if len(late) == 1 else f"{len(late)} files that the module reads"
+    message = f"has {files} from after the module was built, with older times: no make looks into them"
+    help_text = "clean the module and build it again, if these headers are other ones"
+    return (Finding(ReasonKind.OLD_MTIME, headers, message, help_text, Status.FRESH),)
 
 
 def _late_note(path: str, rule: Rule) -> Finding:

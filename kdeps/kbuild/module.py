@@ -69,9 +69,7 @@ def read_module(reader: RecordReader) -> None:
             del reader.rules[target]
     own = [reader.rules[target] for target in reached & reader.rules.keys()]
     for rule in own:
-        reader.reads_any |= _find_unrecorded(reader, rule)
-        if _reads_other_crates(reader, rule):
-            reader.reads_any.add(".rmeta")
+        reader.reads_any |= _find_unrecorded(reader, rule) | _find_elsewhere(reader, rule)
     reader.reads_any |= _find_new(reader)
     add_module_crates(reader)
 
@@ -91,19 +89,24 @@ def _find_unrecorded(reader: RecordReader, rule: Rule) -> set[str]:
         return set(ANYTHING)
 
 
-def _reads_other_crates(reader: RecordReader, rule: Rule) -> bool:
-    """Whether a step read another object tree's crates, or these where they were before a move.
+def _find_elsewhere(reader: RecordReader, rule: Rule) -> set[str]:
+    """Find what a step read of another object tree, or of this one where it was before a move.
 
-    Asked for this tree make runs it again, for its command is another one, and it reads the crates here.
+    Asked for this tree make runs it again, for its command is another one, and it reads what is here.
     """
     if rule.owner is not Owner.MODULE:
-        return False
-    crates = [path for path in rule.prerequisites if path.endswith(_EVERYONES_CRATES)]
-    here = f"{reader.tree.objtree}/rust"
-    return any(
-        folder != here and os.path.realpath(folder) != os.path.realpath(here)
-        for folder in {os.path.dirname(path) for path in crates}
-    )
+        return set()
+    here = f"{reader.tree.objtree}/"
+    found: dict[str, str] = {}
+    for path in rule.prerequisites:
+        if path.startswith(here):
+            continue
+        if path.endswith(_EVERYONES_CRATES):
+            found[path.rpartition("/rust/")[0]] = ".rmeta"
+        elif "/include/generated/" in path:
+            found[path.partition("/include/generated/")[0]] = ".h"
+    real = os.path.realpath(reader.tree.objtree)
+    return {kind for top, kind in found.items() if not f"{os.path.realpath(top)}/".startswith(f"{real}/")}
 
 
 def _find_new(reader: RecordReader) -> set[str]:

@@ -160,6 +160,12 @@ def _gone_folders(findings: list[Finding], causes: list[RootCause], tree: Tree) 
             folder = _topmost_gone(cause.reason.path)
             if folder:
                 groups.setdefault(folder, []).append(cause)
+    for cause in causes:
+        # rustc was told where the object tree was.
+        place = next((w[8:] for w in cause.reason.removed if w.startswith("OBJTREE=")), "")
+        for folder, group in groups.items() if place else ():
+            if f"{place}/".startswith(f"{folder}/"):
+                group.append(cause)
     return [_gone_folder(folder, group, findings, tree) for folder, group in groups.items() if len(group) > 1]
 
 

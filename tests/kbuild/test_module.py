@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,9 @@ def test_such_an_object_whose_record_is_lost(
     assert direct(verdict, "kernel") == set(tree.kernel_answer("modules_prepare"))
 
 
-@pytest.mark.parametrize("state", ["never built", "cleaned", "built", "one object more", "without a record"])
+@pytest.mark.parametrize(
+    "state", ["never built", "cleaned", "built", "one object more", "without a record", "for another tree"]
+)
 def test_a_generated_header_that_no_record_of_the_module_names(
     state: str, tree: Miniature, tmp_path: Path, kdeps: RunKdeps
 ) -> None:
@@ -94,6 +97,10 @@ def test_a_generated_header_that_no_record_of_the_module_names(
     if state == "one object more":
         tree.edit(folder / "Kbuild", "obj-m := driver.o more.o\n")
         tree.edit(folder / "more.c", "#include <generated/bounds.h>\n" + C)
+    if state == "for another tree":
+        other = dataclasses.replace(tree, objtree=tmp_path / "second")
+        for goal in ("defconfig", "modules_prepare", f"M={folder}"):
+            other.make(goal)
     if state == "without a record":
         (folder / ".driver.o.cmd").unlink()
     assert judged(kdeps, tree, f"M={folder}")["verdict"] == "fresh"

@@ -77,7 +77,12 @@ def test_a_watch_says_that_it_guesses(module: Path, tree: Miniature) -> None:
 )
 def test_an_installed_release_is_followed(name: str, module: Path, tree: Miniature) -> None:
     done = run(module, tree, "check", "--format=json", f"{name}=1.2.0-x")
-    assert named(done.stdout) == str(tree.objtree)
+    if (
+        name == "KERNELRELEASE"
+    ):  # which make would write into utsrelease.h of this tree, whose release is another
+        assert json.loads(done.stdout)["tree"]["objtree"] == str(tree.objtree)
+    else:
+        assert named(done.stdout) == str(tree.objtree)
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,22 @@ def _drop_sources(tree: Miniature) -> None:
         path.unlink()
 
 
+def test_headers_that_are_installed_anew_are_noted(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A package brings the times of its own build: no make looks into what it changed."""
+    _drop_sources(tree)
+    tree.make(M, "clean")
+    tree.make(M)
+    assert kinds(judged(kdeps, tree, M)) == []
+    header = tree.path("include/linux/module.h")
+    before = header.stat().st_mtime_ns
+    replaced = tree.edit(header.with_suffix(".new"), header.read_text() + "struct other;\n")
+    os.utime(replaced, ns=(before, before))
+    replaced.rename(header)
+    assert tree.kernel_answer(M) == []
+    verdict = judged(kdeps, tree, M)
+    assert (verdict["verdict"], kinds(verdict)) == ("fresh", ["old-mtime"])
+
+
 def test_with_installed_headers_the_module_itself_can_be_refreshed(tree: Miniature, kdeps: RunKdeps) -> None:
     """The `rm` that is announced is printed and works, and ``kdeps make`` does the same."""
     _drop_sources(tree)  # what is left are artifacts that nothing here could make
