@@ -123,4 +123,6 @@ def _judge_versions(result: CheckResult, path: str, fence: AllowedRoots) -> list
         f"{os.path.basename(path)} was linked for other versions of {list_some(others)} than Module.symvers has: "
         "it will not load (disagrees about version of symbol)"
     )
-    return [Finding(ReasonKind.MIXED_BUILDS, path, message, "", Status.STALE, (path,))]
+    # Without the module's own list modpost writes the versions anew, into its .mod.c.
+    remove = (path, f"{tree.module_output}/Module.symvers")
+    return [Finding(ReasonKind.MIXED_BUILDS, path, message, "", Status.STALE, remove)]

@@ -93,7 +93,7 @@ def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
             kept.append(word)
             waiting = ""
         elif only_goals or not word.startswith("-") or word == "-":
-            assignment = _ASSIGNMENT.fullmatch(word)
+            assignment = _ASSIGNMENT.fullmatch(word.lstrip())  # as make reads " M=folder"
             if assignment is None:
                 goals.append(word)
                 continue

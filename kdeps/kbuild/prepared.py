@@ -24,7 +24,9 @@ def read_kernel(reader: RecordReader) -> None:
     """Read everything that ``make modules_prepare`` builds."""
     found: list[str] = []
     for folder, depth in makefile_rules.PREPARED_FOLDERS:
-        found += reader.scan(reader.expand(folder), depth)
+        # What is in rust/ without CONFIG_RUST is left over: no make comes there.
+        if folder != "rust" or reader.is_set("RUST", unknown=True):
+            found += reader.scan(reader.expand(folder), depth)
     found += [reader.expand(name) for name in makefile_rules.PREPARED_RECORDS]
     records: list[tuple[str, Record]] = []
     for path in sorted(found):

@@ -220,10 +220,9 @@ class RecordReader:
                 source = f"{target[:-3]}.o"
                 prerequisites.remove(source)
                 optional.append(source)
-            if scope is Owner.MODULE and name.endswith(".ko") and self._is_set("DEBUG_INFO_BTF_MODULES"):
+            if scope is Owner.MODULE and name.endswith(".ko") and self.is_set("DEBUG_INFO_BTF_MODULES"):
                 # The type information counts on from vmlinux's; a kernel refuses it with another one's.
-                vmlinux = f"{self.tree.objtree}/vmlinux"
-                uncompared += [vmlinux] if os.path.exists(vmlinux) else []
+                uncompared += filter(os.path.exists, [f"{self.tree.objtree}/vmlinux"])
             if scope is Owner.MODULE and name == "Module.symvers":
                 optional.append(f"{self.tree.objtree}/Module.symvers")
         outputs = [target]
@@ -269,11 +268,13 @@ class RecordReader:
 
     def _versions_tool(self) -> str:
         """The program that makes symbol versions; Kbuild runs it behind the command that it records."""
-        dwarf = self._is_set("GENDWARFKSYMS")
-        return "scripts/gendwarfksyms/gendwarfksyms" if dwarf else "scripts/genksyms/genksyms"
+        name = "gendwarfksyms" if self.is_set("GENDWARFKSYMS") else "genksyms"
+        return f"scripts/{name}/{name}"
 
-    def _is_set(self, symbol: str) -> bool:
-        return parse_value(read_text(f"{self.tree.objtree}/include/config/auto.conf"), symbol) == "y"
+    def is_set(self, symbol: str, *, unknown: bool = False) -> bool:
+        """Whether a configuration symbol is ``y``; ``unknown`` where nothing is configured."""
+        auto_conf = read_text(f"{self.tree.objtree}/include/config/auto.conf")
+        return parse_value(auto_conf, symbol) == "y" if auto_conf else unknown
 
     def add_named_inputs(
         self, files: CommandFiles, target: str, name: str, scope: Owner, base: str,

@@ -35,6 +35,15 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
                     Status.UNKNOWN if _is_rust_module(tree, rules) else Status.FRESH,
                 )
             ]  # fmt: skip
+    if (
+        parse_value(configuration.auto_conf, "RUST") != "y"
+        and not tree.prebuilt
+        and _is_rust_module(tree, rules)
+    ):
+        path = f"{objtree}/rust/libcore.rmeta"
+        message = "left over: CONFIG_RUST is not set, so no make builds the crates that this module needs"
+        help_text = "see `make rustavailable`, then set CONFIG_RUST"
+        return [Finding(ReasonKind.FILE_WITHOUT_RECORD, path, message, help_text, Status.UNKNOWN)]
     missing = [
         name
         for name in (

@@ -48,6 +48,12 @@ def test_a_usual_command_line_is_taken_apart() -> None:
     )
 
 
+def test_blanks_before_an_assignment_are_passed_over() -> None:
+    """make takes ``" M=folder"`` for an assignment, as a script with ``"$ARGS"`` gives it."""
+    parsed = parse(" M=folder", "\tO=../build", " goal")
+    assert (parsed.variables, parsed.goals) == ({"M": "folder", "O": "../build"}, (" goal",))
+
+
 def test_nothing_at_all() -> None:
     """Plain ``make``."""
     assert parse() == MakeArgs((), (), {}, (), ())

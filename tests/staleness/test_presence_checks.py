@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import RunKdeps
 from tests.support.miniature import Miniature
-from tests.support.verdict import M
+from tests.support.verdict import M, judged, kinds
 
 
 def _keep_time(path: Path, data: bytes) -> None:
@@ -115,3 +115,20 @@ def test_a_symbol_on_the_command_line_is_set(tree: Miniature, kdeps: RunKdeps) -
     """An external module's own symbol is in no configuration."""
     _unset(tree)
     assert kdeps(tree, "check", M, "CONFIG_NOVA_CORE=m").returncode == 0
+
+
+@pytest.mark.parametrize("module", ["Rust", "C", ""])
+def test_crates_that_are_left_over_without_rust(module: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """CONFIG_RUST is switched off by make itself where no rustc fits: nothing builds the crates from then on."""
+    tree.set_config(RUST="n")
+    tree.make("modules_prepare")
+    assert tree.kernel_answer("modules_prepare") == []
+    tree.touch("rust/kernel/io.rs")
+    words = [M] if module == "Rust" else []
+    if module == "C":
+        tree.edit(tree.root / "c/Kbuild", "obj-m := c.o\n")
+        tree.edit(tree.root / "c/c.c", "#include <linux/types.h>\nint f(void) {\n")
+        words = [f"M={tree.root}/c"]
+    verdict = judged(kdeps, tree, *words)
+    assert verdict["verdict"] == ("unknown" if module == "Rust" else "fresh")
+    assert (kinds(verdict) == ["file-without-record"]) == (module == "Rust")
