@@ -9,7 +9,7 @@ import re
 from kdeps import TYPE_CHECKING
 from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild.crates import add_module_crates
-from kdeps.kbuild.module_folder import list_rust, may_be_built, read_object_names
+from kdeps.kbuild.module_folder import list_rust, may_be_built, may_hold_rust, read_object_names
 from kdeps.kbuild.records import path_of_target
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.system.files import open_to_read
@@ -49,7 +49,7 @@ def read_module(reader: RecordReader) -> None:
     objects = _module_objects(reader, output)
     if objects is None:
         # Never built to the end, or cleaned. The .mod.c of a Rust module is C as well.
-        reader.reads_any |= ANYTHING if list_rust(reader.tree.module) else {".h"}
+        reader.reads_any |= ANYTHING if may_hold_rust(reader.tree.module) else {".h"}
         return
     wanted = [f"{output}/modules.order", f"{output}/Module.symvers"]
     generated: list[str] = []

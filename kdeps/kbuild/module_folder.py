@@ -12,7 +12,7 @@ from kdeps.kbuild.kernel_makefile import read_text
 from kdeps.system.text import list_some
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _OBJECT = re.compile(r"(?<![\w.-])[\w.-]+\.o\b")
 _OBJECTS = re.compile(r"^[^#\n]*\bobj-(?:m|y|\$[({])", re.MULTILINE)
@@ -73,13 +73,28 @@ def find_why_nothing_is_built(folder: str, auto_conf: str, variables: Mapping[st
     return f"succeeds and builds nothing: its {names[0]} has no obj-m"
 
 
+def walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield a module's folder and each below it, with the names of its files and of links to folders."""
+    for where, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield where, files, [name for name in folders if os.path.islink(f"{where}/{name}")]
+
+
 def list_rust(folder: str) -> list[str]:
     """List the Rust sources in a module's folder and below it."""
-    found: list[str] = []
-    for where, folders, files in os.walk(folder):
-        found += [f"{where}/{name}" for name in files if name.endswith(".rs")]
-        folders[:] = [name for name in folders if not name.startswith(".")]
-    return found
+    return [f"{where}/{name}" for where, files, _ in walk(folder) for name in files if name.endswith(".rs")]
+
+
+def may_hold_rust(folder: str) -> bool:
+    """Tell whether a module may have Rust in it, built or not: a source, or a Makefile that names one or looks elsewhere."""
+    if list_rust(folder):
+        return True
+    for where, _, links in walk(folder):
+        text = "".join(_read_makefiles(where))
+        elsewhere = "|".join([r"\.\.", *map(re.escape, links)])
+        if re.search(rf"\.rs\b|(?<![\w.-])(?:{elsewhere})/", text):
+            return True
+    return False
 
 
 def may_be_built(source: str, top: str, objtree: str, variables: dict[str, str]) -> bool:

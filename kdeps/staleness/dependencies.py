@@ -20,6 +20,7 @@ from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.configuration import list_asked, make_variables, read_configuration
 from kdeps.kbuild.expected import list_always
 from kdeps.kbuild.first_build import list_looked_at
+from kdeps.kbuild.module_folder import walk
 from kdeps.kbuild.named_kernel import KDIR_NAMES, MODULES, RELEASE
 from kdeps.kbuild.other_modules import list_searched_records
 from kdeps.kbuild.records import path_of_target
@@ -102,8 +103,7 @@ def list_dependencies(
     if tree.module is not None and tree.module_output is not None:
         folders.update((tree.module, tree.module_output))
         files.update(_parents(tree.module, tree.srctree, ("Makefile",)))
-        for where, below, names in os.walk(tree.module):
-            below[:] = [name for name in below if not name.startswith(".")]
+        for where, names, _ in walk(tree.module):
             folders.add(where)
             files.update(
                 f"{where}/{name}" for name in {*_MAKEFILES, *(n for n in names if n.endswith(".mk"))}

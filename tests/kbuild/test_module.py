@@ -192,3 +192,28 @@ def test_type_information_counts_on_from_that_of_vmlinux(
     if wanted:
         paste_help(tree, kdeps(tree, "check", M).stdout)
         assert judged(kdeps, tree, M)["verdict"] == "fresh"
+
+
+@pytest.mark.parametrize(
+    "way", ["a link to a folder", "a subfolder that is a link", "elsewhere", "generated", "none"]
+)
+def test_the_first_build_of_rust_that_lies_elsewhere(way: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """Its sources are not below the module's folder: what its Makefiles say decides."""
+    folder, shared = tree.root / "driver", tree.root / "shared"
+    tree.edit(folder / "main.c", C)
+    tree.edit(shared / "util.rs", RUST)
+    tree.edit(shared / "Kbuild", "obj-m := util.o\n")
+    kbuild = {
+        "a link to a folder": "obj-m := foo.o\nfoo-y := main.o common/util.o\n",
+        "a subfolder that is a link": "obj-m := common/ main.o\n",
+        "elsewhere": "obj-m := foo.o\nfoo-y := main.o ../shared/util.o\n",
+        "generated": "obj-m := gen.o\n$(obj)/gen.rs: $(src)/main.c\n\tcp $(src)/../shared/util.rs $@\n",
+        "none": "obj-m := main.o\n",
+    }
+    (folder / "common").symlink_to(shared)
+    tree.edit(folder / "Kbuild", kbuild[way])
+    tree.touch("rust/kernel/io.rs")
+    assert judged(kdeps, tree, f"M={folder}")["verdict"] == ("fresh" if way == "none" else "stale")
+    tree.make("modules_prepare")
+    made = tree.rebuilds(f"M={folder}")
+    assert any(name.endswith(("util.o", "gen.o")) for name in made) == (way != "none")
