@@ -5,53 +5,40 @@ No shell is run. Which way a shell would take (``a && b``, ``if``, ``case``) is 
 what is behind them may be in several states. A command that differs between them has alternatives.
 What only a shell can know (``$(cat file)``, a variable that a script sets) is unclear, and a command that
 depends on it says so. Loops over words are unrolled, and ``cd`` is followed.
+
+Source: POSIX.1-2024, Shell Command Language, "Shell Grammar"; of bash, ``&>``, ``|&`` and ``function``.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
-from typing import NamedTuple
+from collections.abc import Iterable
 
-from kdeps.formats.recipe_command import (
+from kdeps.formats.recipe_command import Command, calls_make, find_key, follow_program
+from kdeps.formats.recipe_state import (
     ASSIGNMENT,
-    TALKERS,
-    WRAPPERS,
-    Command,
-    calls_make,
-    find_key,
-    find_make,
-    read_make,
-    why_unclear,
+    UNKNOWN,
+    State,
+    States,
+    Status,
+    any_status,
+    expand,
+    expand_joined,
 )
-from kdeps.formats.recipe_state import UNKNOWN, State, expand, expand_joined
-from kdeps.formats.recipe_syntax import (
-    AndOr,
-    Case,
-    For,
-    Function,
-    If,
-    Node,
-    Not,
-    Pipeline,
-    Sequence,
-    Simple,
-    While,
-    parse_shell,
-)
-from kdeps.formats.recipe_words import NotShell, Piece, PieceKind, Word
+from kdeps.formats.recipe_words import NotShell, Piece, Token, Word, plain_text, read_tokens
 
-_DECLARES = frozenset(("export", "readonly", "declare", "typeset", "local"))
-_NAMES = re.compile(r"\b([A-Za-z_]\w*)=", re.ASCII)
+_ENDS = frozenset(("then", "else", "elif", "fi", "do", "done", "esac", "}", ")", ";;"))
+_JUMPS = frozenset(("exit", "return", "break", "continue"))
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _GLOB = re.compile(r"[*?\[]")
+_OK: tuple[Status, ...] = ("ok",)
+_NOT_OK: tuple[Status, ...] = ("failed", "lost")
+_MAX_DEPTH = 40
 _MAX_ROUNDS = 512
 _MAX_STATES = 64
 _MAX_STEPS = 20_000
 _MAX_SHELL_LINE = 1 << 17
 """No shell is given a longer one (``MAX_ARG_STRLEN``): make can only run such a line if it needs no shell."""
-
-States = dict[State, None]
 
 
 def read_commands(
@@ -66,37 +53,28 @@ def read_commands(
     for text in ["\n".join(lines)] if one_shell else lines:
         shell = _Shell(environ)
         try:
-            shell.run(_parse(text), {State((folder,)): None})
-        except (NotShell, _TooMuch) as error:
+            shell.run(text, {State((folder,)): None})
+        except NotShell as error:
             if calls_make(text):
                 shell.found = [Command(("make",), folder, (), f"`{text[:80]}` is not understood: {error}")]
         found += shell.found
     return found
 
 
-class _TooMuch(Exception):
-    """The ways through a text are too many to follow."""
-
-
-class _Flow(NamedTuple):
-    """In which states a command may leave the shell."""
-
-    ok: States
-    failed: States
-
-    @property
-    def all(self) -> States:
-        return {**self.ok, **self.failed}
-
-
 class _Shell:
-    """Follows the text of one shell."""
+    """Follows the text of one shell from left to right, in each of the states that it may be in.
+
+    What is never run is followed in no state, and so are a loop and a function once, to find where they end.
+    """
 
     def __init__(self, environ: dict[str, str]) -> None:
         self.environ = environ
         self.found: list[Command] = []
         self.unknown: list[str] = []
-        self.functions: dict[str, Node] = {}
+        self.tokens: list[Token] = []
+        self.at = 0
+        self.functions: dict[str, tuple[list[Token], int]] = {}
+        """The name of each → where its body begins."""
         self.left: States = {}
         """States in which a loop was left, or its next round begun."""
         self.returned: States = {}
@@ -104,268 +82,296 @@ class _Shell:
         self.steps = 0
         self.depth = 0
 
-    def run(self, node: Node, states: States) -> _Flow:
-        """Follow one command from each of the states that the shell may be in."""
-        if not states:
-            return _Flow({}, {})
-        self.steps += len(states)
+    def run(self, text: str, states: States) -> None:
+        """Follow a text of its own.
+
+        Raises:
+            NotShell: It is cut off, or there is more to follow than people write.
+        """
+        outer = self.tokens, self.at
+        self.tokens, self.at = _read_line(text), 0
+        self.sequence(states)
+        if self.at < len(self.tokens):
+            raise NotShell(f"`{self.plain()}` has no beginning")
+        self.tokens, self.at = outer
+
+    # -- the grammar -----------------------------------------------------------
+
+    def peek(self) -> Token | None:
+        return self.tokens[self.at] if self.at < len(self.tokens) else None
+
+    def plain(self) -> str:
+        """The next token, if it is an operator or could be a keyword."""
+        token = self.peek()
+        return "" if token is None else token if isinstance(token, str) else plain_text(token)
+
+    def expect(self, *wanted: str) -> str:
+        token = self.plain()
+        if token not in wanted:
+            raise NotShell(f"`{wanted[0]}` is missing")
+        self.at += 1
+        return token
+
+    def skip(self, *unwanted: str) -> None:
+        while self.peek() in unwanted:
+            self.at += 1
+
+    def words(self) -> list[Word]:
+        found: list[Word] = []
+        while (token := self.peek()) is not None and not isinstance(token, str):
+            found.append(token)
+            self.at += 1
+        return found
+
+    def sequence(self, states: States) -> States:
+        """Follow one command after the other. A ``cd`` whose failure nothing looks at is taken to work."""
+        while True:
+            self.skip(";", "\n", "&")
+            if self.peek() is None or self.plain() in _ENDS:
+                return states
+            before, functions = _ended(states, "ok", "failed"), self.functions
+            states = self.and_or(before)
+            if self.peek() == "&":
+                states, self.functions = any_status(before), functions
+
+    def and_or(self, states: States) -> States:
+        states = self.pipeline(states)
+        while self.peek() in ("&&", "||"):
+            operator = self.expect("&&", "||")
+            self.skip("\n")
+            if self.peek() is None:
+                break  # make ends `$(foreach …, … && )` so, and the shell would say that it is wrong
+            wanted = _OK if operator == "&&" else _NOT_OK
+            passed = {state: None for state in states if state.status not in wanted}
+            states = passed | self.pipeline(_ended(states, *wanted))
+        return states
+
+    def pipeline(self, states: States) -> States:
+        """Follow commands of which each has a shell of its own, if they are several."""
+        is_negated = False
+        while self.plain() == "!":
+            self.at += 1
+            is_negated = not is_negated
+        functions = self.functions
+        after = self.command(states)
+        while self.peek() in ("|", "|&"):
+            self.at += 1
+            self.skip("\n")
+            self.command(states)
+            after, self.functions = any_status(states), functions
+        if is_negated:
+            return {
+                state._replace(status="failed" if state.status == "ok" else "ok"): None for state in after
+            }
+        return after
+
+    def command(self, states: States) -> States:
+        """Follow a simple command or a compound one."""
+        self.depth += 1
+        self.steps += max(1, len(states))
+        if self.depth > _MAX_DEPTH:
+            raise NotShell("it is nested too deep")
         if self.steps > _MAX_STEPS:
-            raise _TooMuch("it runs too much")
+            raise NotShell("it runs too much")
         if len(states) > _MAX_STATES:
-            raise _TooMuch("it has too many ways")
-        if isinstance(node, Simple):
-            return self._simple(node, states)
-        if isinstance(node, Sequence):
-            return self._sequence(node, states)
-        if isinstance(node, AndOr):
-            flow = self.run(node.first, states)
-            for operator, item in node.rest:
-                if operator == "&&":
-                    after = self.run(item, flow.ok)
-                    flow = _Flow(after.ok, {**flow.failed, **after.failed})
-                else:
-                    after = self.run(item, _noticed(flow.failed))
-                    flow = _Flow({**flow.ok, **after.ok}, after.failed)
-            return flow
-        if isinstance(node, Pipeline):
-            functions = dict(self.functions)
-            for item in node.items:
-                self.run(item, states)
-            self.functions = functions
-            return _Flow(states, states)
-        if isinstance(node, Not):
-            flow = self.run(node.item, states)
-            return _Flow(_noticed(flow.failed), flow.ok)
-        if isinstance(node, Function):
-            self.functions[node.name] = node.body
-            return _Flow(states, {})
-        return self._compound(node, states)
+            raise NotShell("it has too many ways")
+        compound = {
+            "(": self.subshell, "{": self.group, "if": self.if_, "case": self.case,
+            "while": self.while_, "until": self.while_, "for": self.for_, "select": self.for_,
+        }.get(self.plain())  # fmt: skip
+        if compound is not None:
+            self.at += 1
+            after = compound(states)
+        else:
+            after = self.simple(states)
+        self.depth -= 1
+        return after
 
-    def _sequence(self, node: Sequence, states: States) -> _Flow:
-        flow = _Flow(states, {})
-        for item in node.items:
-            flow = self.run(item, _expected(flow))
-        return flow
+    def subshell(self, states: States) -> States:
+        functions = self.functions
+        self.sequence(states)
+        self.expect(")")
+        self.functions = functions
+        return any_status(states)
 
-    def _compound(self, node: If | Case | While | For, states: States) -> _Flow:
-        """Follow what may be run, and what may be run several times."""
-        if isinstance(node, If):
-            ok: States = {}
-            failed: States = {}
-            for condition, body in node.branches:
-                flow = self.run(condition, states)
-                after = self.run(body, _expected(_Flow(flow.ok, {})))
-                ok, failed = {**ok, **after.ok}, {**failed, **after.failed}
-                states = _noticed(flow.failed)
-            after = self.run(node.otherwise, states)
-            return _Flow({**ok, **after.ok}, {**failed, **after.failed})
-        if isinstance(node, Case):
-            flows = [self.run(body, states) for body in node.bodies]
-            passed = {} if node.takes_all else states
-            return _Flow(
-                {**passed, **{state: None for flow in flows for state in flow.ok}},
-                {state: None for flow in flows for state in flow.failed},
-            )
-        outer, self.left = self.left, {}
-        after_loop = self._for(node, states) if isinstance(node, For) else self._while(node, states)
-        after_loop = {**after_loop, **self.left}
-        self.left = outer
-        return _Flow(after_loop, after_loop)
+    def group(self, states: States) -> States:
+        states = self.sequence(states)
+        self.expect("}")
+        return states
 
-    def _while(self, node: While, states: States) -> States:
+    def if_(self, states: States) -> States:
+        after: States = {}
+        word = "if"
+        while word in ("if", "elif"):
+            tested = self.sequence(states)
+            self.expect("then")
+            after |= self.sequence(_ended(tested, *_OK))
+            states = _ended(tested, *_NOT_OK)
+            word = self.expect("fi", "else", "elif")
+        if word == "else":
+            states = self.sequence(states)
+            self.expect("fi")
+        return after | states
+
+    def case(self, states: States) -> States:
+        self.at += 1
+        self.skip("\n")
+        self.expect("in")
+        after: States = {}
+        takes_all = False
+        self.skip(";", "\n", "&")
+        while self.plain() != "esac":
+            while self.plain() != ")":
+                if self.peek() is None:
+                    raise NotShell("`esac` is missing")
+                takes_all = takes_all or self.plain() == "*"
+                self.at += 1
+            self.at += 1
+            after |= self.sequence(states)
+            self.skip(";;", "\n", ";")
+        self.expect("esac")
+        return after if takes_all else states | after
+
+    def while_(self, states: States) -> States:
         """Follow a loop until it brings no new state."""
+        start, outer, self.left = self.at, self.left, {}
         seen: States = {}
         ended: States = {}
-        while states:
-            seen.update(states)
-            flow = self.run(node.condition, states)
-            ended.update(_noticed(flow.all))  # `until` ends where the condition holds
-            after = {**_expected(self.run(node.body, _noticed(flow.all))), **self.left}
-            states = {state: None for state in after if state not in seen}
-        return ended
+        while True:
+            self.at = start
+            seen |= states
+            tested = _ended(self.sequence(states), "ok", *_NOT_OK)
+            ended |= tested  # `until` ends where the condition holds
+            states = {state: None for state in self.body(tested) if state not in seen}
+            if not states:
+                break
+        ended, self.left = ended | self.left, outer
+        return any_status(ended)
 
-    def _for(self, node: For, states: States) -> States:
+    def for_(self, states: States) -> States:
         """Follow each round of a loop over words. The list may differ from state to state."""
+        name = self.plain()
+        if not _NAME.fullmatch(name):
+            raise NotShell("`for` has no name")
+        self.at += 1
+        self.skip("\n")
+        words = None
+        if self.plain() == "in":
+            self.at += 1
+            words = self.words()
+        self.skip(";", "\n", "&")
         lists: dict[tuple[str, ...], States] = {}
         for state in states:
-            values = [UNKNOWN]
-            if node.words is not None:
-                values = [value for word in node.words for value in self._expand_names(word, state)]
+            values = [UNKNOWN]  # of the arguments of the script
+            if words is not None:
+                values = [value for word in words for value in self._expand_names(word, state)]
             lists.setdefault(tuple(values), {})[state] = None
-        ended: States = {}
+        start, outer, self.left = self.at, self.left, {}
+        after = self.body({})
         for values_, current in lists.items():
             if len(values_) > _MAX_ROUNDS:
-                raise _TooMuch("a loop has too many rounds")
+                raise NotShell("a loop has too many rounds")
             for value in values_:
-                started = {state.assign({node.name: value}): None for state in current}
-                current = {**_expected(self.run(node.body, started)), **self.left}
-            ended.update(current)
-        return ended
+                self.at = start
+                current = self.body({state.assign({name: value}): None for state in current})
+            after |= current
+        after, self.left = after | self.left, outer
+        return any_status(after)
 
-    def _expand_names(self, word: Word, state: State) -> list[str]:
-        """Expand a word of a list: the names that a pattern stands for are not known."""
-        if any(part.kind is PieceKind.TEXT and not part.quoted and _GLOB.search(part.text) for part in word):
-            self.unknown.append("".join(part.text for part in word))
-            return [UNKNOWN]
-        return expand(word, state, self.environ, self.unknown)
+    def body(self, states: States) -> States:
+        """Follow one round of a loop."""
+        self.skip(";", "\n", "&")
+        self.expect("do")
+        states = self.sequence(states)
+        self.expect("done")
+        return _ended(states, "ok", "failed") | self.left
 
     # -- simple commands -------------------------------------------------------
 
-    def _simple(self, node: Simple, states: States) -> _Flow:
-        """Follow a simple command; what it runs in one state and in another are alternatives."""
-        ok: States = {}
-        failed: States = {}
+    def simple(self, states: States) -> States:
+        """Follow a simple command, or note a function; what a command runs in one state and in another are
+        alternatives.
+        """
+        words = self.words()
+        if self.peek() == "(" and len(words) == 1 and self.tokens[self.at + 1 : self.at + 2] == [")"]:
+            self.at += 2
+            self.skip("\n")
+            if states:
+                self.functions = {**self.functions, plain_text(words[0]): (self.tokens, self.at)}
+            self.command({})
+            return states
+        if not words:
+            raise NotShell(f"`{self.peek()}` has no command")
+        after: States = {}
         commands: dict[tuple[object, ...], Command] = {}
         for state in states:
-            flow, command = self._simple_in(node, state)
-            ok.update(flow.ok)
-            failed.update(flow.failed)
+            reached, command = self._simple_in(words, state)
+            after |= dict.fromkeys(reached)
             if command is not None:
                 commands.setdefault(find_key(command), command)
         if commands:
             first, *others = commands.values()
             self.found.append(first._replace(alternatives=tuple(others)))
-        return _Flow(ok, failed)
+        return after
 
-    def _simple_in(self, node: Simple, state: State) -> tuple[_Flow, Command | None]:
+    def _simple_in(self, words: list[Word], state: State) -> tuple[Iterable[State], Command | None]:
         """Follow a simple command in one state."""
         assignments: dict[str, str] = {}
-        words: list[str] = []
-        for word in node.words:
-            self._run_substitutions(word, state)
-            name = _find_assigned(word) if not words else ""
-            if name:
-                value = expand_joined(word, state.assign(assignments), self.environ, self.unknown)
-                assignments[name] = value.partition("=")[2]
+        expanded: list[str] = []
+        for word in words:
+            for piece in word:
+                if piece.opening == "(" and "make" in piece.text:
+                    self.run(piece.text, {state: None})
+            if not expanded and _assigns(word):
+                given = state.assign(assignments)
+                name, _, value = expand_joined(word, given, self.environ, self.unknown).partition("=")
+                assignments[name] = value
             else:
-                words += expand(word, state, self.environ, self.unknown)
-        if words:
-            return self._command(words, assignments, state)
-        after = {state.assign(assignments, self._known(assignments)): None}
-        return _Flow(after, after if _has_substitution(node) else {}), None
-
-    def _known(self, names: dict[str, str]) -> frozenset[str]:
-        """Those names that the shell was given: it hands their new values on."""
-        return frozenset(name for name in names if name in self.environ)
-
-    def _run_substitutions(self, word: Word, state: State) -> None:
-        """Follow what a word is made of by ``$(…)``, in a shell of its own."""
-        for part in word:
-            if part.kind is PieceKind.COMMAND and "make" in part.text:
-                self._deeper()
-                self.run(_parse(part.text), {state: None})
-                self.depth -= 1
-
-    def _deeper(self) -> None:
-        self.depth += 1
-        if self.depth > 8:
-            raise _TooMuch("it is nested too deep")
-
-    def _command(
-        self, words: list[str], assignments: dict[str, str], state: State
-    ) -> tuple[_Flow, Command | None]:
-        """Follow a program or a built-in command of the shell, whose words are expanded."""
-        if words[0] in self.functions:
-            return self._call(self.functions[words[0]], state.assign(assignments)), None
-        both = _Flow({state: None}, {state: None})
-        at = find_make(words)
-        before = words if at is None else words[:at]
-        given = {name: value for name, value in state.variables if name in state.exported}
-        given.update(assignments)
-        if at is not None or words[0] in WRAPPERS:
-            given.update({m[1]: m[2] for m in map(ASSIGNMENT.fullmatch, before) if m})
-        run = (
-            [word for word in before if not ASSIGNMENT.fullmatch(word)]
-            if words[0] not in _DECLARES
-            else words
-        )
-        if at is not None:
-            rest = [word for word in words[at:] if not word.startswith(("--on-stale", "--with"))]
-            return both, read_make(rest, given, state.folder, why_unclear(run, rest), self.unknown)
-        run = list(itertools.dropwhile(lambda word: word in WRAPPERS or word[:1] == "-", run))
-        if not run:
-            return both, None
-        if (changed := self._builtin(run, state)) is not None:
-            is_read = run[0] in (".", "source") or (run[0] == "eval" and UNKNOWN in "".join(run))
-            return changed, Command(tuple(run), state.folder) if is_read else None
-        inner = next(filter(calls_make, run), "")
-        if inner and os.path.basename(run[0]) not in TALKERS:
-            why = f"`{run[0]}` is given `{inner[:200]}` to run"
-            return both, Command(("make",), state.folder, (), why)
-        shown = words[words.index(run[0]) :]
-        kept = tuple(word for word in shown if UNKNOWN not in word) or (shown[0],)
-        flow = _Flow({state: None}, {}) if run[0] in TALKERS else both
-        return flow, Command(kept, state.folder, tuple(given.items()))
-
-    def _call(self, body: Node, state: State) -> _Flow:
-        """Follow a function of the shell."""
-        self._deeper()
-        outer, self.returned = self.returned, {}
-        flow = self.run(body, {state: None})
-        flow = _Flow({**flow.ok, **self.returned}, {**flow.failed, **self.returned})
-        self.returned = outer
-        self.depth -= 1
-        return flow
-
-    def _builtin(self, run: list[str], state: State) -> _Flow | None:
-        """Follow a command that changes the shell itself; None if it is another one."""
-        name, *arguments = run
-        operands = [word for word in arguments if word[:1] != "-" or word == "-"]
-        if name in _DECLARES:
-            values = {m[1]: m[2] for m in map(ASSIGNMENT.fullmatch, operands) if m}
-            named = frozenset((*values, *operands)) if name == "export" else self._known(values)
-            return _Flow({state.assign(values, named): None}, {})
-        if name in ("cd", "pushd"):
-            folder = operands[0] if operands else self.environ.get("HOME", UNKNOWN)
-            if name == "pushd":
-                state = state._replace(folders=(*state.folders, state.folder))
-            moved = state.move(UNKNOWN if folder == "-" else folder)
-            return _Flow({moved: None}, {state._replace(lost=True): None})
-        if name == "popd":
-            folders = state.folders[:-1] or (UNKNOWN,)
-            return _Flow({state._replace(folders=folders): None}, {})
-        if name in ("read", "mapfile", "readarray", "getopts", "unset"):
-            after = {state.assign(dict.fromkeys(operands, UNKNOWN)): None}
-            return _Flow(after, after)
-        if name in (".", "source"):
-            after = {state._replace(variables=(), sourced=True): None}
-            return _Flow(after, after)
-        if name == "eval" and not calls_make(" ".join(arguments)):
-            # The names of what it assigns can be seen, their values cannot.
-            text = " ".join(arguments)
-            after = {state.assign(dict.fromkeys(_NAMES.findall(text), UNKNOWN)): None}
-            if UNKNOWN in text:
-                after = {state._replace(variables=(), sourced=True): None}
-            return _Flow(after, after)
-        if name in ("exit", "return", "break", "continue"):
-            left = {"return": self.returned, "exit": {}}.get(name, self.left)
+                expanded += expand(word, state, self.environ, self.unknown)
+        if not expanded:
+            may_fail = any(piece.opening == "(" for word in words for piece in word)
+            after = (state.assign(assignments, self.environ.keys() & assignments),)
+            return any_status(after) if may_fail else after, None
+        program = expanded[0]
+        if program in self.functions:
+            return self._call(program, state.assign(assignments)), None
+        if program in _JUMPS:
+            left = {"return": self.returned, "exit": {}}.get(program, self.left)
             left[state] = None
-            return _Flow({}, {})
-        return _Flow({}, {state: None}) if name == "false" else None
+            return (), None
+        return follow_program(expanded, assignments, state, self.environ, self.unknown)
+
+    def _expand_names(self, word: Word, state: State) -> list[str]:
+        """Expand a word of a list: the names that a pattern stands for are not known."""
+        if any(not piece.opening and not piece.quoted and _GLOB.search(piece.text) for piece in word):
+            self.unknown.append("".join(piece.text for piece in word))
+            return [UNKNOWN]
+        return expand(word, state, self.environ, self.unknown)
+
+    def _call(self, name: str, state: State) -> States:
+        """Follow a function of the shell."""
+        outer = self.tokens, self.at, self.returned
+        (self.tokens, self.at), self.returned = self.functions[name], {}
+        after = self.command({state: None}) | any_status(self.returned)
+        self.tokens, self.at, self.returned = outer
+        return after
 
 
-def _parse(text: str) -> Node:
-    """Parse what make hands to a shell, or runs itself if it is longer than a shell would take."""
+def _ended(states: States, *statuses: Status) -> States:
+    """Those states in which the last command ended so, as the next finds them: first those in which it worked."""
+    ended = [state for state in states if state.status in statuses]
+    return {
+        state._replace(status="ok"): None for state in sorted(ended, key=lambda state: state.status != "ok")
+    }
+
+
+def _read_line(text: str) -> list[Token]:
+    """Split what make hands to a shell, or runs itself if it is longer than a shell would take."""
     if len(text) > _MAX_SHELL_LINE:
-        return Simple(tuple((Piece(PieceKind.TEXT, word, True),) for word in text.split()))
-    return parse_shell(text)
+        return [(Piece(word, quoted=True),) for word in text.split()]
+    return read_tokens(text)
 
 
-def _expected(flow: _Flow) -> States:
-    """The states in which the next command is run. A ``cd`` whose failure nothing looks at is taken to work."""
-    return {state: None for state in flow.all if not state.lost}
-
-
-def _noticed(states: States) -> States:
-    """The states of those in which something is run because a command failed."""
-    return {state._replace(lost=False): None for state in states}
-
-
-def _find_assigned(word: Word) -> str:
-    """Return the variable that a word assigns; empty if it assigns none."""
-    match = ASSIGNMENT.match(word[0].text) if word[0].kind is PieceKind.TEXT and not word[0].quoted else None
-    return match[1] if match else ""
-
-
-def _has_substitution(node: Simple) -> bool:
-    return any(part.kind is PieceKind.COMMAND for word in node.words for part in word)
+def _assigns(word: Word) -> bool:
+    """Whether a word assigns a variable, if it stands before the program."""
+    return not word[0].opening and not word[0].quoted and ASSIGNMENT.match(word[0].text) is not None

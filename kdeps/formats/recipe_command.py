@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""A simple command of a recipe: whether it is a make, by whatever program it is run, and what make is given."""
+"""A simple command of a recipe: what it does to the shell, and whether it is a make, and what make is given."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from kdeps.formats.makeargs import parse_make_args, working_directory
-from kdeps.formats.recipe_state import UNKNOWN
+from kdeps.formats.recipe_state import ASSIGNMENT, UNKNOWN, State, any_status
 
-WRAPPERS = frozenset(
+_WRAPPERS = frozenset(
     ("sudo", "doas", "env", "nice", "exec", "command", "builtin", "ionice", "nohup", "time", "timeout", "stdbuf", "setsid",
      "flock", "taskset", "chrt", "numactl", "fakeroot", "strace", "bear", "intercept-build", "scan-build", "xargs", "kdeps")
 )  # fmt: skip
@@ -20,7 +21,7 @@ _MOVES = re.compile(r"-[CDR]|--(?:chdir|chroot)\b.*")
 """Options with which some of them run it in another folder."""
 _REPLACES = re.compile(r"-I(.*)|--replace(?:=(.*))?|-i(.*)", re.DOTALL)
 """The options of xargs that put what it reads in the place of a word."""
-TALKERS = frozenset(("echo", "printf", ":", "true"))
+_TALKERS = frozenset(("echo", "printf", ":", "true"))
 _INNER_MAKE = re.compile(r"(?:^|[\s;&|(/`\"'])g?make\s")
 _INNER_KERNEL = re.compile(r"-C|\bM=|\bKBUILD_EXTMOD=")
 _MAKES = frozenset(("make", "gmake"))
@@ -28,7 +29,8 @@ _LOADERS = frozenset(("insmod", "modprobe"))
 _UNLOADS = frozenset(("-r", "--remove", "-n", "--dry-run"))
 _MODULE = re.compile(r"(?:M|KBUILD_EXTMOD|SUBDIRS)=")
 _MATTERS = re.compile(r"-C|-f|-[A-Za-z]*C$|(?:M|O|MO|ARCH|LLVM|CROSS_COMPILE|CC|RUSTC|SUBDIRS|KBUILD_\w+)=")
-ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL | re.ASCII)
+_DECLARES = frozenset(("export", "readonly", "declare", "typeset", "local"))
+_NAMES = re.compile(r"\b([A-Za-z_]\w*)=", re.ASCII)
 
 
 class Command(NamedTuple):
@@ -55,7 +57,73 @@ class Command(NamedTuple):
         return os.path.basename(self.words[0]) in _LOADERS and _UNLOADS.isdisjoint(self.words)
 
 
-def read_make(
+def follow_program(
+    words: list[str], assignments: dict[str, str], state: State, environ: dict[str, str], unknown: list[str]
+) -> tuple[Iterable[State], Command | None]:
+    """Say in which states a program, or a built-in command of the shell, may leave the shell, and what it is.
+
+    Args:
+        words: What is run, expanded.
+        assignments: What stands before it.
+        environ: What the shell was given.
+        unknown: What could not be expanded, as it is written.
+    """
+    after: Iterable[State] = any_status((state,))
+    at = _find_make(words)
+    before = words[:at]
+    given = {name: value for name, value in state.variables if name in state.exported}
+    given.update(assignments)
+    if at is not None or words[0] in _WRAPPERS:
+        given.update({m[1]: m[2] for m in map(ASSIGNMENT.fullmatch, before) if m})
+    is_wrapped = words[0] not in _DECLARES
+    run = [word for word in before if not (is_wrapped and ASSIGNMENT.fullmatch(word))]
+    if at is not None:
+        rest = [word for word in words[at:] if not word.startswith(("--on-stale", "--with"))]
+        return after, _read_make(rest, given, state.folder, _why_unclear(run, rest), unknown)
+    run = list(itertools.dropwhile(lambda word: word in _WRAPPERS or word[:1] == "-", run))
+    if not run:
+        return after, None
+    if (changed := _follow_builtin(run, state, environ)) is not None:
+        is_read = run[0] in (".", "source") or (run[0] == "eval" and UNKNOWN in "".join(run))
+        return changed, Command(tuple(run), state.folder) if is_read else None
+    talks = os.path.basename(run[0]) in _TALKERS
+    inner = next(filter(calls_make, run), "")
+    if inner and not talks:
+        why = f"`{run[0]}` is given `{inner[:200]}` to run"
+        return after, Command(("make",), state.folder, (), why)
+    shown = words[words.index(run[0]) :]
+    kept = tuple(word for word in shown if UNKNOWN not in word) or (shown[0],)
+    return (state,) if talks else after, Command(kept, state.folder, tuple(given.items()))
+
+
+def _follow_builtin(run: list[str], state: State, environ: dict[str, str]) -> Iterable[State] | None:
+    """Follow a command that changes the shell itself; None if it is another one."""
+    name, *arguments = run
+    operands = [word for word in arguments if word[:1] != "-" or word == "-"]
+    text = " ".join(arguments)
+    if name in _DECLARES:
+        values = {m[1]: m[2] for m in map(ASSIGNMENT.fullmatch, operands) if m}
+        exported = (*values, *operands) if name == "export" else environ.keys() & values
+        return (state.assign(values, exported),)
+    if name in ("cd", "pushd"):
+        folder = operands[0] if operands else environ.get("HOME", UNKNOWN)
+        if name == "pushd":
+            state = state._replace(folders=(*state.folders, state.folder))
+        return state.move(UNKNOWN if folder == "-" else folder), state._replace(status="lost")
+    if name == "popd":
+        return (state._replace(folders=state.folders[:-1] or (UNKNOWN,)),)
+    if name in ("read", "mapfile", "readarray", "getopts", "unset"):
+        return any_status((state.assign(dict.fromkeys(operands, UNKNOWN)),))
+    if name == "eval" and calls_make(text):
+        return None
+    if name in (".", "source") or (name == "eval" and UNKNOWN in text):
+        return any_status((state._replace(variables=(), sourced=True),))
+    if name == "eval":  # the names of what it assigns can be seen, their values cannot
+        return any_status((state.assign(dict.fromkeys(_NAMES.findall(text), UNKNOWN)),))
+    return (state._replace(status="failed"),) if name == "false" else None
+
+
+def _read_make(
     words: list[str], assignments: dict[str, str], folder: str, unclear: str, unknown: list[str]
 ) -> Command:
     """Say what a make is given.
@@ -87,13 +155,13 @@ def find_key(command: Command) -> tuple[object, ...]:
     return working_directory(args, command.folder), args.files, args.goals, matter
 
 
-def find_make(words: list[str]) -> int | None:
+def _find_make(words: list[str]) -> int | None:
     """Find the word that is make, as the command or behind words of a program that runs it."""
     for at, word in enumerate(words):
         if os.path.basename(word) in _MAKES and word[:1] != "-" and not ASSIGNMENT.fullmatch(word):
             program = next((w for w in words[:at] if not ASSIGNMENT.fullmatch(w)), "env")
-            is_run = os.path.basename(program) in WRAPPERS or any(map(_MATTERS.match, words[at + 1 :]))
-            return at if is_run and program not in TALKERS else None
+            is_run = os.path.basename(program) in _WRAPPERS or any(map(_MATTERS.match, words[at + 1 :]))
+            return at if is_run and program not in _TALKERS else None
     return None
 
 
@@ -103,9 +171,9 @@ def calls_make(text: str) -> bool:
     return found is not None and _INNER_KERNEL.search(text, found.end()) is not None
 
 
-def why_unclear(run: list[str], make: list[str]) -> str:
+def _why_unclear(run: list[str], make: list[str]) -> str:
     """Say why it is not known what the words before make let it do."""
-    if run and os.path.basename(run[0]) not in WRAPPERS:
+    if run and os.path.basename(run[0]) not in _WRAPPERS:
         return f"it runs make by `{run[0]}`, perhaps elsewhere"
     if "xargs" in map(os.path.basename, run):
         option = next(filter(None, map(_REPLACES.fullmatch, run)), None)

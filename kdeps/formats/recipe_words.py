@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""The text of a shell as words and operators, which ``recipe_syntax`` makes a tree of.
+"""The text of a shell as words and operators.
 
 Nothing is expanded: a word has the text of its variables and substitutions. Redirections and here documents
 are left out, because they decide nothing about what is run.
@@ -8,9 +8,14 @@ are left out, because they decide nothing about what is run.
 from __future__ import annotations
 
 import re
-from enum import Enum
 from typing import NamedTuple
 
+_EXPANSION = r"""
+  | \$(?P<opening>\(\(?|\{)
+  | \$(?P<name>\w+|[@*#?$!-])
+  | (?P<dollar>\$)
+  | `(?P<backquoted>(?:[^`\\]|\\.)*)`
+"""
 _TOKEN = re.compile(
     r"""(?P<blank>(?:[ \t\r]|\\\n)+)
   | (?P<plain>[^ \t\r\n'"\\$`;|&()<>#]+)
@@ -20,34 +25,36 @@ _TOKEN = re.compile(
   | (?P<here><<-?(?!<))
   | (?P<redirection>&>>?|>>|>\||>&|<<<|<>|<&|>|<)
   | (?P<operator>;;|&&|\|\||\|&|[;|&()\n])
-  | (?P<comment>\#[^\n]*)""",
+  | (?P<comment>\#[^\n]*)"""
+    + _EXPANSION,
     re.VERBOSE | re.DOTALL,
 )
-_IN_QUOTES = re.compile(r'(?P<plain>[^"\\$`]+)|\\(?P<escaped>.)|(?P<quote>")', re.DOTALL)
-_NAME = re.compile(r"\$(\w+|[@*#?$!-])")
+_IN_QUOTES = re.compile(
+    r"""(?P<plain>[^"\\$`]+) | \\(?P<removed>\n) | \\(?P<escaped>[$`"\\]) | (?P<kept>\\.) | (?P<quote>")"""
+    + _EXPANSION,
+    re.VERBOSE | re.DOTALL,
+)
 _NESTING = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[(){}]""", re.DOTALL)
-_BACKQUOTED = re.compile(r"`((?:[^`\\]|\\.)*)`", re.DOTALL)
 
 
 class NotShell(Exception):
     """The text is not one that this grammar has."""
 
 
-class PieceKind(Enum):
-    """What a piece of a word is."""
-
-    TEXT = "text"
-    VARIABLE = "the inside of ${…}"
-    COMMAND = "the inside of $(…)"
-    ARITHMETIC = "the inside of $((…))"
-
-
 class Piece(NamedTuple):
-    """A piece of a word."""
+    """A piece of a word: text, or the inside of ``${…}``, ``$(…)`` or ``$((…))``."""
 
-    kind: PieceKind
     text: str
+    opening: str = ""
+    """The braces or parentheses that it is inside of; empty for text."""
     quoted: bool = False
+
+    @property
+    def written(self) -> str:
+        """An expansion as one writes it."""
+        if self.opening == "{":
+            return f"${self.text}" if re.fullmatch(r"\w+|\W", self.text) else f"${{{self.text}}}"
+        return f"$({self.text})"
 
 
 Word = tuple[Piece, ...]
@@ -56,118 +63,87 @@ Token = Word | str
 
 def plain_text(word: Token) -> str:
     """Return a word that has no quote and no expansion; empty for any other."""
-    if isinstance(word, str) or len(word) != 1 or word[0].quoted or word[0].kind is not PieceKind.TEXT:
+    if isinstance(word, str) or len(word) != 1 or word[0].quoted or word[0].opening:
         return ""
     return word[0].text
 
 
-class Lexer:
-    """Goes through a text once, from left to right."""
+def read_tokens(text: str) -> list[Token]:
+    """Split a text, once from left to right.
 
+    Raises:
+        NotShell: A quote or a substitution has no end.
+    """
+    lexer = _Lexer(text)
+    while lexer.at < len(text) or lexer.in_quotes:
+        lexer.step()
+    lexer.end_word()
+    return lexer.found
+
+
+class _Lexer:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.found: list[Token] = []
         self.word: list[Piece] = []
-        self.skipped = ""
-        """The redirection whose file comes next."""
+        self.in_quotes = False
+        self.redirection = ""
+        """The one whose file comes next."""
         self.delimiters: list[str] = []
 
-    def tokens(self) -> list[Token]:
-        """Split the text.
-
-        Raises:
-            NotShell: A quote or a substitution has no end.
-        """
-        found: list[Token] = []
-        while self.at < len(self.text):
-            if self.text[self.at] in "$`":
-                self._expansion(quoted=False)
-                continue
-            match = _TOKEN.match(self.text, self.at)
-            if match is None:
-                raise NotShell("a quote is open")
-            self.at = match.end()
-            self._take(match, found)
-        self._end_word(found)
-        return found
-
-    def _take(self, match: re.Match[str], found: list[Token]) -> None:
-        """Take one token that is no expansion."""
-        kind, text = match.lastgroup, match[match.lastgroup or 0]
+    def step(self) -> None:
+        """Take one piece of a word, or what is between words."""
+        match = (_IN_QUOTES if self.in_quotes else _TOKEN).match(self.text, self.at)
+        if match is None:
+            back = "back" if self.text.startswith("`", self.at) else ""
+            raise NotShell(f"a {back}quote is open")
+        kind, text = match.lastgroup or "", match[match.lastgroup or 0]
+        self.at = match.end()
         if kind == "quote":
-            self._quoted()
-        elif kind in ("single", "escaped"):
-            self.word.append(Piece(PieceKind.TEXT, text, True))
-        elif kind == "plain" or (kind == "comment" and self.word):
-            self.word.append(Piece(PieceKind.TEXT, text[:1] if kind == "comment" else text))
-            self.at = match.start() + len(self.word[-1].text)
+            self.in_quotes = not self.in_quotes
+            self.word.append(Piece("", quoted=True))
+        elif kind == "opening":
+            self.at = _find_end(self.text, match.start(kind))
+            inside = self.text[match.start(kind) + 1 : self.at - 1]  # of `$((1))` it is `(1)`
+            self.word.append(Piece(inside, text, self.in_quotes))
+        elif kind in ("name", "backquoted"):
+            self.word.append(Piece(text, "{" if kind == "name" else "(", self.in_quotes))
+        elif kind == "comment" and self.word:
+            self.word.append(Piece("#"))
+            self.at = match.start() + 1
+        elif kind == "plain":
+            self.word.append(Piece(text, quoted=self.in_quotes))
+        elif kind in ("single", "escaped", "kept", "dollar"):
+            self.word.append(Piece(text, quoted=True))
         elif kind in ("redirection", "here"):
             if self.word and plain_text(tuple(self.word)).isdigit():
                 self.word = []
-            self._end_word(found)
-            self.skipped = text
-        else:
-            self._end_word(found)
+            self.end_word()
+            self.redirection = kind
+        elif kind != "removed":
+            self.end_word()
             if kind == "operator":
-                found.append(text)
+                self.found.append(text)
             if text == "\n":
-                self._skip_documents()
+                self.skip_documents()
 
-    def _end_word(self, found: list[Token]) -> None:
+    def end_word(self) -> None:
+        """Take the word that ends here, if there is one."""
         if not self.word:
             return
-        word, self.word = tuple(self.word), []
-        if self.skipped.startswith("<<") and self.skipped != "<<<":
-            self.delimiters.append("".join(part.text for part in word))
-        elif not self.skipped:
-            found.append(word)
-        self.skipped = ""
+        if self.redirection == "here":
+            self.delimiters.append("".join(part.text for part in self.word))
+        elif not self.redirection:
+            self.found.append(tuple(self.word))
+        self.word, self.redirection = [], ""
 
-    def _skip_documents(self) -> None:
+    def skip_documents(self) -> None:
         """Leave out the here documents that begin behind this line."""
         for delimiter in self.delimiters:
             end = re.compile(rf"^\t*{re.escape(delimiter)}$", re.MULTILINE).search(self.text, self.at)
             self.at = end.end() if end else len(self.text)
         self.delimiters = []
-
-    def _quoted(self) -> None:
-        self.word.append(Piece(PieceKind.TEXT, "", True))
-        while True:
-            if self.text[self.at : self.at + 1] in ("$", "`"):
-                self._expansion(quoted=True)
-                continue
-            match = _IN_QUOTES.match(self.text, self.at)
-            if match is None:
-                raise NotShell("a quote is open")
-            self.at = match.end()
-            if match["quote"]:
-                return
-            escaped = match["escaped"]
-            kept = match["plain"] or ("" if escaped == "\n" else escaped if escaped in '$`"\\' else match[0])
-            self.word.append(Piece(PieceKind.TEXT, kept, True))
-
-    def _expansion(self, *, quoted: bool) -> None:
-        """Take what begins with ``$`` or a backquote."""
-        text, start = self.text, self.at
-        if text[start] == "`":
-            match = _BACKQUOTED.match(text, start)
-            if match is None:
-                raise NotShell("a backquote is open")
-            self.word.append(Piece(PieceKind.COMMAND, match[1], quoted))
-            self.at = match.end()
-        elif text.startswith(("$(", "${"), start):
-            self.at = _find_end(text, start + 1)
-            inside = text[start + 2 : self.at - 1]
-            kind = PieceKind.VARIABLE if text[start + 1] == "{" else PieceKind.COMMAND
-            if text.startswith("$((", start):
-                kind = PieceKind.ARITHMETIC
-            self.word.append(Piece(kind, inside, quoted))
-        elif name := _NAME.match(text, start):
-            self.word.append(Piece(PieceKind.VARIABLE, name[1], quoted))
-            self.at = name.end()
-        else:
-            self.word.append(Piece(PieceKind.TEXT, "$", True))
-            self.at += 1
 
 
 def _find_end(text: str, at: int) -> int:

@@ -50,9 +50,12 @@ def find_places(command: Command) -> set[str]:
         ("cd /a; make M=/m", "/a"),
         ("cd /a || exit 1; make M=/m", "/a"),
         ("cd /a || { echo no; exit 1; }; make M=/m", "/a"),
+        pytest.param("! " * 3000 + "make -C /a M=/m", "/a", id="negations"),
         ("if cd /a; then make M=/m; fi", "/a"),
         ("pushd /a && make M=/m && popd", "/a"),
         ("pushd /a; popd; make M=/m", "/here"),
+        ("e=; make -C /a$e M=/m", "/a"),
+        ("e=; make -C /a$e/b M=/m", "/a/b"),
         ("(cd /b); make M=/m", "/here"),
         ("cd a && cd ../b && make M=/m", "/here/b"),
         ("out=$(make -C /a M=/m) || echo \"$out\"", "/a"),
@@ -153,6 +156,7 @@ def test_a_program_gets_what_is_exported() -> None:
         "for a in x y;do " * 30 + ":;" + "done;" * 30 + BUILD,
         "{ " * 60 + BUILD + ";}" * 60,
         "f() { f; f; }; f;" + BUILD,
+        pytest.param("f() " * 2000 + BUILD, id="functions"),
     ],
 )
 def test_too_many_ways_are_not_followed(recipe: str) -> None:
