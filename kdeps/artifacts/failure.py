@@ -54,7 +54,7 @@ def examine_failure(result: CheckResult, environ: dict[str, str], *, run_again: 
     undefined: tuple[Undefined, ...] = ()
     places = find_places(result, environ, old)
     if result.tree.module is not None or places.kernel:
-        built_in = [r.target for r in rust_rules(result) if r.target not in old and _is_built_in(r, result)]
+        built_in = [r.target for r in rust_rules(result) if r.target not in old and _is_built_in(r)]
         try:
             undefined = find_undefined(_module_objects(result, old), places, built_in)
         except ObjectError as error:
@@ -100,14 +100,14 @@ def rust_rules(result: CheckResult) -> list[Rule]:
         if (owner is None or rule.owner is owner)
         and rule.target.endswith(".o")
         and not why_not_recorded(rule)
-        and is_rustc_command(recorded_command(rule, result.tree).command)
+        and is_rustc_command(recorded_command(rule).command)
     ]
 
 
 def rust_object(result: CheckResult, rule: Rule) -> RustObject:
     """Put together what is needed to look into the object of a rule."""
     tree = result.tree
-    recorded = recorded_command(rule, tree)
+    recorded = recorded_command(rule)
     is_crate = rule.owner is Owner.KERNEL and rule.name.startswith("rust/")
     abstractions = "" if is_crate else f"{tree.srctree}/rust"
     return RustObject(rule.target, recorded, (recorded.directory, tree.srctree, tree.objtree), abstractions)
@@ -120,11 +120,11 @@ def _module_objects(result: CheckResult, old: set[str]) -> list[str]:
     return [path for path in objects if path not in old and os.path.exists(path)]
 
 
-def _is_built_in(rule: Rule, result: CheckResult) -> bool:
+def _is_built_in(rule: Rule) -> bool:
     """Whether what a rule makes is linked into the kernel. Kbuild compiles the code of a module with ``--cfg MODULE``."""
     if rule.owner is not Owner.KERNEL:
         return False
-    return not _FOR_MODULE.search(recorded_command(rule, result.tree).command)
+    return not _FOR_MODULE.search(recorded_command(rule).command)
 
 
 def find_places(result: CheckResult, environ: dict[str, str], old: Collection[str] = ()) -> Places:

@@ -74,7 +74,7 @@ def _compare_contents(
     parts = []
     for part in inspection.parts:
         if ledger is not None and part.result is not None:
-            judged = judge_by_content(part.result, ledger, contents, trees, part.findings)
+            judged = judge_by_content(part.result, ledger, contents, environ, trees, part.findings)
             part = part._replace(result=judged.result, findings=judged.findings)
         parts.append(part)
     inspection = ScopeResults(tuple(parts))

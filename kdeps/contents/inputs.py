@@ -18,9 +18,9 @@ from kdeps.contents.memory import CONFIGURATION
 from kdeps.contents.tools import Tools
 from kdeps.formats.kconfig import parse_symbols
 from kdeps.kbuild.command_files import find_command_files
-from kdeps.kbuild.configuration import read_configuration
+from kdeps.kbuild.configuration import find_dot_config, read_configuration
 from kdeps.kbuild.makefile_rules import sees_command
-from kdeps.kbuild.rule import Action, Owner, Rule
+from kdeps.kbuild.rule import Action, Rule
 from kdeps.kbuild.tree import Tree
 
 if TYPE_CHECKING:
@@ -50,11 +50,6 @@ def deciding_inputs(rule: Rule) -> list[str]:
 def is_only_named(rule: Rule, path: str) -> bool:
     """Whether a step writes down the name of an input and does not read it: the objects in a modules.order."""
     return rule.name.endswith("modules.order") and path.endswith(".o")
-
-
-def base_of(rule: Rule, tree: Tree) -> str:
-    """The folder that names in a rule's command are relative to."""
-    return tree.module_records_base if rule.owner is Owner.MODULE else tree.objtree
 
 
 class Surroundings:
@@ -92,7 +87,7 @@ class Surroundings:
 
         A command that Kbuild does not compare may be another one now: the files that it is made from count as well.
         """
-        base = base_of(rule, self.tree)
+        base = rule.config_dir
         found: dict[str, None] = {}
         for word in _WORD.findall(rule.command):
             name = word.partition("@")[2] if word[0] == "@" else word
@@ -123,10 +118,9 @@ class Surroundings:
 
 def configuration_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:
     """List what the configuration was synced from."""
-    config = tree.args.variables.get("KCONFIG_CONFIG", environ.get("KCONFIG_CONFIG", ".config"))
     files = read_configuration(tree).inputs.files
     return [
-        os.path.join(tree.objtree, config),
+        find_dot_config(tree, environ),
         *(name if name[:1] == "/" else f"{tree.srctree}/{name}" for name in files),
     ]
 

@@ -23,13 +23,11 @@ from functools import partial
 from typing import NamedTuple
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHash, FileHasher
-from kdeps.contents.inputs import is_only_named
+from kdeps.contents.inputs import configuration_inputs, is_only_named
 from kdeps.contents.ledger import (
     CONFIGURATION,
     Entry,
     Ledger,
-    base_of,
-    configuration_inputs,
     inputs_of,
     symbols_of,
 )
@@ -62,9 +60,15 @@ class Judgement(NamedTuple):
 
 class LedgerJudge:
     def __init__(
-        self, result: CheckResult, ledger: Ledger, contents: FileHasher, trees: tuple[Tree, ...]
+        self,
+        result: CheckResult,
+        ledger: Ledger,
+        contents: FileHasher,
+        environ: dict[str, str],
+        trees: tuple[Tree, ...],
     ) -> None:
         self.result = result
+        self.environ = environ
         self.ledger = ledger
         self.contents = contents
         self.roots = Roots(trees, ledger.roots)
@@ -115,10 +119,7 @@ class LedgerJudge:
             if name not in entry.outputs or self.now(output) != self.ledger.files[name]:
                 return False
         known = frozenset(entry.inputs)
-        return all(
-            self.roots.name(path) in known or self.now(path) is OUTSIDE
-            for path in inputs_of(rule, base_of(rule, self.result.tree))
-        )
+        return all(self.roots.name(path) in known or self.now(path) is OUTSIDE for path in inputs_of(rule))
 
     def judge(self, rule: Rule, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
         """Replace the reasons by time of one rule by those of content, if the ledger has the rule."""
@@ -131,7 +132,7 @@ class LedgerJudge:
         known = frozenset(entry.inputs)
         kept: list[Reason] = []
         # What the ledger has and the record does not was read all the same: the record is of another time.
-        inputs = {self.roots.name(path): path for path in inputs_of(rule, base_of(rule, self.result.tree))}
+        inputs = {self.roots.name(path): path for path in inputs_of(rule)}
         more = {name: self.roots.path(name) for name in entry.inputs}
         inputs = {name: path for name, path in more.items() if not is_only_named(rule, path)} | inputs
         differs = {
@@ -211,7 +212,7 @@ class LedgerJudge:
         if self.now(auto_conf) != self.ledger.files.get(self.roots.name(auto_conf)):
             return found
         known = frozenset(entry.inputs)
-        inputs = configuration_inputs(tree)
+        inputs = configuration_inputs(tree, self.environ)
         differences = {path: self.difference(path, known) for path in inputs}
         unknown = any(d is None for path, d in differences.items() if self.now(path) is not OUTSIDE)
         if unknown:
@@ -236,15 +237,15 @@ class LedgerJudge:
 
 
 def judge_by_content(
-    result: CheckResult, ledger: Ledger, contents: FileHasher, trees: tuple[Tree, ...] = (),
-    told: tuple[Finding, ...] = (),
+    result: CheckResult, ledger: Ledger, contents: FileHasher, environ: dict[str, str],
+    trees: tuple[Tree, ...] = (), told: tuple[Finding, ...] = (),
 ) -> Judgement:  # fmt: skip
     """Judge a build against a ledger of this build, made here or elsewhere.
 
     Module folders are named by all ``trees`` that the ledger is read for. ``told`` was found already; what the ledger
     refutes of it is left out of the answer.
     """
-    judge = LedgerJudge(result, ledger, contents, trees or (result.tree,))
+    judge = LedgerJudge(result, ledger, contents, environ, trees or (result.tree,))
     states = {state.rule.target: state for state in (*result.verdict.stale, *result.verdict.pending)}
     direct: list[tuple[Reason, ...]] = []
     for rule in result.graph.rules:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHash, FileHasher
-from kdeps.contents.inputs import Surroundings, configuration_outputs, is_only_named
+from kdeps.contents.inputs import Surroundings, configuration_inputs, configuration_outputs, is_only_named
 from kdeps.contents.roots import Roots
 from kdeps.contents.shadows import Shadows, searched_folders
 from kdeps.formats.kconfig import parse_symbols
@@ -89,13 +89,13 @@ class Ledger(NamedTuple):
     """Build id → what has it. A log or a running machine that shows the id is of these sources."""
 
 
-def inputs_of(rule: Rule, srctree_base: str) -> list[str]:
+def inputs_of(rule: Rule) -> list[str]:
     """Every file that decides what a rule makes: what make compares, and what only its command names.
 
     ``@…/rustc_cfg`` and ``--target=…/target.json`` are prerequisites of nothing.
     """
     named = [
-        path if path.startswith("/") else os.path.normpath(f"{srctree_base}/{path}")
+        path if path.startswith("/") else os.path.normpath(f"{rule.config_dir}/{path}")
         for path in _NAMED_FILE.findall(rule.command)
         if path.endswith((".json", "rustc_cfg"))
     ]
@@ -106,20 +106,8 @@ def inputs_of(rule: Rule, srctree_base: str) -> list[str]:
     return [path for path in inputs if not is_only_named(rule, path)]
 
 
-def base_of(rule: Rule, tree: Tree) -> str:
-    """The folder that names in a rule's command are relative to."""
-    return tree.objtree if rule.config_dir == tree.objtree else tree.module_records_base
-
-
 def symbols_of(tree: Tree) -> dict[str, str]:
     return parse_symbols(read_configuration(tree).auto_conf)
-
-
-def configuration_inputs(tree: Tree) -> list[str]:
-    """What the configuration was synced from."""
-    config = tree.args.variables.get("KCONFIG_CONFIG", ".config")
-    files = read_configuration(tree).inputs.files
-    return [os.path.join(tree.objtree, config), *(os.path.normpath(os.path.join(tree.srctree, f)) for f in files)]  # fmt: skip
 
 
 def tool_texts(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
@@ -141,10 +129,10 @@ def tool_digests(around: Surroundings, environ: dict[str, str]) -> dict[str, str
     return digests
 
 
-def shadow_digest(rule: Rule, tree: Tree, roots: Roots, shadows: Shadows) -> str:
+def shadow_digest(rule: Rule, roots: Roots, shadows: Shadows) -> str:
     """Hash the names that could stand in for an input of a rule, as they are called in a ledger."""
-    folders = searched_folders(rule.command, base_of(rule, tree))
-    names = "\0".join(sorted(map(roots.name, shadows.find(folders, inputs_of(rule, base_of(rule, tree))))))
+    folders = searched_folders(rule.command, rule.config_dir)
+    names = "\0".join(sorted(map(roots.name, shadows.find(folders, inputs_of(rule)))))
     return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
 
 
@@ -203,18 +191,18 @@ def take_ledger(
         for rule in result.graph.rules:
             if rule.action is Action.FILECHK or rule.target in stale or roots.name(rule.target) in rules:
                 continue
-            inputs = take(inputs_of(rule, base_of(rule, result.tree)), judged, absent=True)
+            inputs = take(inputs_of(rule), judged, absent=True)
             outputs = take(rule.outputs, judged, absent=False)
             also = take(around.also_read(rule), judged, absent=False)
             record = contents.read(rule.record).digest if rule.record else ""
             if inputs is not None and outputs is not None and also is not None:
-                stand_ins = shadow_digest(rule, result.tree, roots, shadows)
+                stand_ins = shadow_digest(rule, roots, shadows)
                 command = roots.text(rule.command)
                 rules[roots.name(rule.target)] = Entry(command, inputs, outputs, record, also, stand_ins)
     first = results[0]
     if not first.tree.prebuilt and not any(unsynced_inputs(s.verdict.findings) for s in results):
         judged = first.snapshot.mtime_ns
-        inputs = take(configuration_inputs(first.tree), judged, absent=True)
+        inputs = take(configuration_inputs(first.tree, environ), judged, absent=True)
         outputs = take(configuration_outputs(first.tree), judged, absent=False)
         newer = unsynced_inputs(check_build_as_a_whole(first.tree, first.rules, environ)) - unsynced
         problems |= {path: Problem(path, _CHANGED) for path in newer}

@@ -23,7 +23,6 @@ from kdeps.contents.digest import Hasher
 from kdeps.contents.inputs import (
     TOOLS,
     Surroundings,
-    base_of,
     built_ns,
     command_digest,
     configuration_target,
@@ -203,7 +202,7 @@ class _Recall:
         from kdeps.contents.shadows import Shadows, searched_folders
 
         self._shadows = self._shadows or Shadows()
-        folders = searched_folders(rule.command, base_of(rule, self.result.tree))
+        folders = searched_folders(rule.command, rule.config_dir)
         return (
             all(map(self.is_same, unpack(entry.also)))
             and self._shadows.digest(folders, inputs) == entry.shadows

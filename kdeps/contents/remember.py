@@ -23,7 +23,6 @@ from kdeps.contents.digest import Hasher, is_copied
 from kdeps.contents.inputs import (
     TOOLS,
     Surroundings,
-    base_of,
     built_ns,
     command_digest,
     configuration_inputs,
@@ -147,7 +146,7 @@ class _Taker:
         if any(times.get(path, 0) > built + _LATER_NS for path in rule.outputs):
             return None  # touched or edited after its step
         deciding, also = deciding_inputs(rule), self.around.also_read(rule)
-        folders = searched_folders(rule.command, base_of(rule, self.result.tree))
+        folders = searched_folders(rule.command, rule.config_dir)
         others = self.shadows.find(folders, deciding)
         unread = [path for path in (*deciding, *also, *others) if not self.was_read(path, rule, built)]
         if unread:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdeps.contents.digest import Hasher, is_copied
 from kdeps.contents.inputs import (
     Surroundings,
-    base_of,
     built_ns,
     command_digest,
     configuration_target,
@@ -174,7 +173,7 @@ def _keep_in(
             and entry.command == command_digest(rule)
             and entry.built_ns == built_ns(rule, result.snapshot.mtime_ns)
         ):
-            folders = searched_folders(rule.command, base_of(rule, result.tree))
+            folders = searched_folders(rule.command, rule.config_dir)
             keeper.keep(rule.target, rule.record or "", folders)
     return keeper.changed
 

@@ -24,13 +24,11 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHasher
-from kdeps.contents.inputs import Surroundings, configuration_outputs
+from kdeps.contents.inputs import Surroundings, configuration_inputs, configuration_outputs
 from kdeps.contents.ledger import (
     CONFIGURATION,
     Entry,
     Ledger,
-    base_of,
-    configuration_inputs,
     inputs_of,
     shadow_digest,
     symbols_of,
@@ -106,6 +104,7 @@ class _UnpackedJudge:
     ) -> None:
         self._result, self._tree, self._ledger, self._contents = result, result.tree, ledger, contents
         self._roots = Roots(trees, ledger.roots)
+        self._environ = environ
         self._around = Surroundings(result.tree, environ)
         self._shadows = Shadows()
         self._symbols = symbols_of(result.tree)
@@ -229,10 +228,10 @@ class _UnpackedJudge:
             self._other_tools
             or self._why_other_step(rule, entry)
             or self._differing(rule.outputs, entry.outputs)
-            or self._differing(inputs_of(rule, base_of(rule, self._tree)), entry.inputs)
+            or self._differing(inputs_of(rule), entry.inputs)
             or self._differing(self._also_read(rule), entry.also)
             or self._why_other_symbols(rule)
-            or ("" if shadow_digest(rule, self._tree, self._roots, self._shadows) == entry.shadows else
+            or ("" if shadow_digest(rule, self._roots, self._shadows) == entry.shadows else
                 "another file came or went that it would read instead")
         )  # fmt: skip
 
@@ -281,14 +280,14 @@ class _UnpackedJudge:
         return (
             self._other_tools
             or self._differing(configuration_outputs(self._tree), entry.outputs)
-            or self._differing(configuration_inputs(self._tree), entry.inputs)
+            or self._differing(configuration_inputs(self._tree, self._environ), entry.inputs)
         )
 
     def _settle_configuration(self) -> tuple[Settling, ...]:
         """Give the synced configuration a time with which syncconfig does not run."""
         if self._tree.prebuilt:
             return ()
-        newest = max(map(mtime_ns, configuration_inputs(self._tree)), default=0)
+        newest = max(map(mtime_ns, configuration_inputs(self._tree, self._environ)), default=0)
         paths = [path for path in configuration_outputs(self._tree) if mtime_ns(path) < newest]
         if not paths or newest > self._now_ns:
             return ()
@@ -338,12 +337,12 @@ class _UnpackedJudge:
         """List the generated files that differ and have no step here to make them again."""
         graph, tree = self._result.graph, self._tree
         made = {output for at in judged for output in graph.rules[at].outputs}
-        kept = {*made, *configuration_outputs(tree), *configuration_inputs(tree)}
+        kept = {*made, *configuration_outputs(tree), *configuration_inputs(tree, self._environ)}
         if tree.prebuilt:
             return []
         found: dict[str, None] = {}
         for rule in graph.rules:
-            for path in inputs_of(rule, base_of(rule, tree)):
+            for path in inputs_of(rule):
                 if path in kept or not path.startswith(f"{tree.objtree}/"):
                     continue
                 kept.add(path)

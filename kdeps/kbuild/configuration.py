@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from kdeps import NamedTuple
@@ -36,6 +37,12 @@ def read_configuration(tree: Tree) -> Configuration:
     return Configuration(
         read_text(f"{base}/auto.conf"), parse_config_inputs(inputs), is_whole_config_inputs(inputs)
     )
+
+
+def find_dot_config(tree: Tree, environ: dict[str, str]) -> str:
+    """The configuration as the user has it, which is synced to the object tree."""
+    name = tree.args.variables.get("KCONFIG_CONFIG", environ.get("KCONFIG_CONFIG", ".config"))
+    return os.path.join(tree.objtree, name)
 
 
 def make_variables(tree: Tree, environ: dict[str, str]) -> dict[str, str]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from kdeps import TYPE_CHECKING
 from kdeps.formats.depfile import parse_depfile
-from kdeps.kbuild.rule import Owner
 from kdeps.system.files import read_bytes
 
 if TYPE_CHECKING:
@@ -32,10 +31,9 @@ def add_leftovers(reader: RecordReader) -> None:
         rule = reader.rules.get(f"{folder}/{name[1:-2]}")
         if rule is None or rule.name.startswith("tools/"):
             continue  # tools/build leaves its own bootstrap's behind, each time
-        base = reader.tree.objtree if rule.owner is Owner.KERNEL else reader.tree.module_records_base
         named = parse_depfile(read_bytes(path, _MAX_BYTES)).prerequisites
         names = [name for name in named if not name.endswith(_IGNORED)]
-        reader.rules[rule.target] = _with_inputs(rule, reader.paths(names, base), path)
+        reader.rules[rule.target] = _with_inputs(rule, reader.paths(names, rule.config_dir), path)
 
 
 def _with_inputs(rule: Rule, paths: list[str], depfile: str) -> Rule:

@@ -255,7 +255,7 @@ class RecordReader:
             source=source,
             optional_prerequisites=tuple(optional),
             config=record.config,
-            config_dir=self.tree.objtree if scope is Owner.KERNEL else self.tree.config_base,
+            config_dir=self.tree.objtree if scope is Owner.KERNEL else self.tree.module_records_base,
             uncompared_inputs=tuple(uncompared),
             record=record_path,
             state=state,
@@ -319,7 +319,7 @@ class RecordReader:
             action=action,
             outputs=(target,),
             prerequisites=prerequisites,
-            config_dir=self.tree.objtree if scope is Owner.KERNEL else self.tree.config_base,
+            config_dir=self.tree.objtree if scope is Owner.KERNEL else self.tree.module_records_base,
             replaced_if_changed=frozenset((target,)) if action is Action.FILECHK else frozenset(),
             record_problem=self.strays.get(target, ""),
         )

@@ -22,8 +22,7 @@ import subprocess
 from typing import NamedTuple
 
 from kdeps.formats.cmdfile import RecordState, unescape
-from kdeps.kbuild.rule import Action, Owner, Rule
-from kdeps.kbuild.tree import Tree
+from kdeps.kbuild.rule import Action, Rule
 from kdeps.system.errors import KdepsError
 
 _TOKEN = re.compile(r"""(?:[^\s;&|'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+|;|&&|\|\||\||&""", re.DOTALL)
@@ -60,10 +59,9 @@ class _Redirected(NamedTuple):
     """As the command names them → where they are now."""
 
 
-def recorded_command(rule: Rule, tree: Tree) -> RecordedCommand:
+def recorded_command(rule: Rule) -> RecordedCommand:
     """Return the command of a rule for a shell, and the folder where Kbuild ran it."""
-    directory = tree.objtree if rule.owner is Owner.KERNEL else tree.module_records_base
-    return RecordedCommand(directory, unescape(rule.command))
+    return RecordedCommand(rule.config_dir, unescape(rule.command))
 
 
 def why_not_recorded(rule: Rule) -> str:

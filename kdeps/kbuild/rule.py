@@ -50,7 +50,8 @@ class Rule(NamedTuple):
     prerequisites: tuple[str, ...]
     """What make compares the target with; one that is missing counts as newer."""
     config_dir: str
-    """Where make looks for the stamp files of ``config``."""
+    """Where make stands: it looks there for the stamp files of ``config``, and names in ``command`` are relative to it.
+    From 6.13 on it stands in a module's output, where no stamp file is."""
     source: str | None = None
     """The file it is compiled from. Also in ``prerequisites`` where a Makefile names it."""
     optional_prerequisites: tuple[str, ...] = ()

@@ -78,14 +78,6 @@ class Tree(NamedTuple):
             return self.objtree
         return self.module_output
 
-    @property
-    def config_base(self) -> str:
-        """The folder in which ``$(wildcard include/config/…)`` of the *module's* records looks.
-
-        From 6.13 on make stands in the module's output, so the wildcards never match.
-        """
-        return self.module_records_base
-
 
 def find_tree(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Tree:
     """Find the trees that make would work on, called with these words in the folder where the user stands.

@@ -93,7 +93,7 @@ class ReplayedLines:
         assert self._result is not None
         if rule.target not in self._objects:
             folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="kdeps-decode-"))
-            recorded = recorded_command(rule, self._result.tree)
+            recorded = recorded_command(rule)
             self._objects[rule.target] = None
             try:
                 outputs = replay(

@@ -15,6 +15,7 @@ from kdeps.formats.kconfig import parse_symbols, parse_value
 from kdeps.kbuild.configuration import (
     COMPARED_BY_ANSWER,
     Configuration,
+    find_dot_config,
     find_flags,
     make_variables,
     read_configuration,
@@ -190,8 +191,7 @@ def _check_config_synced(
     found: list[Finding] = []
     if synced is None:
         return found
-    config = environ.get("KCONFIG_CONFIG", ".config")
-    dot_config = os.path.join(tree.objtree, tree.args.variables.get("KCONFIG_CONFIG", config))
+    dot_config = find_dot_config(tree, environ)
     status = status_of(dot_config)
     newer = _find_newer(tree.srctree, configuration.inputs.files, synced, stats)
     edited = find_mtime_ns(dot_config) or 0

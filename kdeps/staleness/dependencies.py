@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from kdeps.formats.makeargs import MAKEFILES, parse_make_args, working_directory
 from kdeps.kbuild import makefile_rules
-from kdeps.kbuild.configuration import list_asked, make_variables, read_configuration
+from kdeps.kbuild.configuration import find_dot_config, list_asked, make_variables, read_configuration
 from kdeps.kbuild.expected import list_always
 from kdeps.kbuild.first_build import list_looked_at
 from kdeps.kbuild.module_folder import walk
@@ -89,8 +89,7 @@ def list_dependencies(
     files.update(os.path.join(tree.srctree, name) for name in _SOURCES)
     inputs = read_configuration(tree).inputs
     files.update(os.path.join(tree.srctree, name) for name in inputs.files)
-    config = tree.args.variables.get("KCONFIG_CONFIG", environ.get("KCONFIG_CONFIG", ".config"))
-    files.add(os.path.join(tree.objtree, config))
+    files.add(find_dot_config(tree, environ))
     files.update(_tool_paths(tree, environ))
     folders.add(os.path.join(_rustup_home(environ), "toolchains"))
     for folder, depth in makefile_rules.PREPARED_FOLDERS:

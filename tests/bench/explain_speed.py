@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> int:
 def _failing_commands(words: list[str]) -> list[RecordedCommand]:
     result = check_build(tuple(words), os.getcwd(), dict(os.environ))
     rules = [rule for rule in rust_rules(result) if find_sites(read_object(rule.target))]
-    return [recorded_command(rule, result.tree) for rule in rules]
+    return [recorded_command(rule) for rule in rules]
 
 
 def _compile(commands: list[RecordedCommand]) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from kdeps.contents.compare import compare_ledgers
 from kdeps.contents.judge import Judgement, judge_by_content
-from kdeps.contents.ledger import CONFIGURATION, Ledger, base_of, inputs_of, take_ledger
+from kdeps.contents.ledger import CONFIGURATION, Ledger, inputs_of, take_ledger
 from kdeps.contents.ledger_file import write_ledger
-from kdeps.staleness.check import CheckResult
+from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.reasons import ReasonKind, Status
 from tests.campaigns.ledger.file_events import HAPPENINGS, edited_with_the_old_time
 from tests.campaigns.ledger.truth import digests, tell_truth
@@ -31,7 +31,7 @@ CASES = 200
 def against(tree: Miniature, ledger: Ledger, cache: Path) -> Judgement:
     found = look(tree)
     contents = contents_of(found, cache)
-    judged = judge_by_content(found, ledger, contents)
+    judged = judge_by_content(found, ledger, contents, tree.environment())
     contents.store()
     return judged
 
@@ -52,7 +52,7 @@ def sources(result: CheckResult) -> list[str]:
     """Files of the source tree that some step has read, by name."""
     root = f"{result.tree.srctree}/"
     return sorted(
-        {path for rule in result.graph.rules for path in inputs_of(rule, base_of(rule, result.tree)) if path.startswith(root)}
+        {path for rule in result.graph.rules for path in inputs_of(rule) if path.startswith(root)}
         - result.graph.producers.keys()
     )  # fmt: skip
 
@@ -226,6 +226,15 @@ def test_a_configuration_edited_while_the_ledger_is_written_is_not_in_it(
     ledger, problems = take_ledger((found,), contents_of(found, tmp_path), tree.environment())
     assert CONFIGURATION not in ledger.rules
     assert any(problem.path.endswith(".config") for problem in problems)
+
+
+def test_a_configuration_of_another_name_is_the_one_that_counts(tree: Miniature, tmp_path: Path) -> None:
+    """``KCONFIG_CONFIG`` of the environment names it, as for every other answer."""
+    environ = {**tree.environment(), "KCONFIG_CONFIG": "work.config"}
+    (tree.objtree / ".config").rename(tree.objtree / "work.config")
+    found = check_build((*tree.tree_args, f"M={MODULE}"), str(tree.srctree), environ)
+    ledger, _ = take_ledger((found,), contents_of(found, tmp_path), environ)
+    assert "$(objtree)/work.config" in ledger.rules[CONFIGURATION].inputs
 
 
 def test_two_modules_of_one_name_keep_theirs(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:

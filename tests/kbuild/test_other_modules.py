@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kdeps.kbuild.rules import read_rules
+from kdeps.kbuild.tree import find_tree
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.miniature import MODULE, Miniature
 
@@ -54,6 +56,13 @@ def test_a_module_that_reads_others_is_fresh_when_they_are(
     assert lib.is_dir()
     status, said = check(kdeps, tree)
     assert status == 0, said
+
+
+def test_a_command_of_another_module_runs_where_make_stood(lib: Path, tree: Miniature) -> None:
+    """Its names are relative to that folder: that of its own output from 6.13 on, and not of the module that reads it."""
+    found = find_tree((*tree.tree_args, *words(tree)), str(tree.srctree), tree.environment())
+    places = {rule.config_dir for rule in read_rules(found).rules if rule.target.startswith(f"{lib}/")}
+    assert places == {str(lib) if found.version >= (6, 13) else str(tree.objtree)}
 
 
 def test_an_edited_crate_of_another_module_is_stale(lib: Path, tree: Miniature, kdeps: RunKdeps) -> None:

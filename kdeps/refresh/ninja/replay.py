@@ -113,7 +113,7 @@ def plan_replay(result: CheckResult, *, everything: bool = False) -> Replay:
             if direct and (rule.owner is Owner.KERNEL or state not in verdict.pending):
                 stale.append(handover)
             continue
-        recorded = recorded_command(rule, result.tree)
+        recorded = recorded_command(rule)
         steps.append(
             Step(
                 rule,

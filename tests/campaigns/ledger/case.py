@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdeps.contents.hashes import OUTSIDE, FileHasher
+from kdeps.contents.inputs import configuration_inputs
 from kdeps.contents.judge import judge_by_content
-from kdeps.contents.ledger import Ledger, base_of, configuration_inputs, inputs_of, take_ledger
+from kdeps.contents.ledger import Ledger, inputs_of, take_ledger
 from kdeps.contents.ledger_file import write_ledger
 from kdeps.kbuild.tree import roots_of
 from kdeps.staleness.check import CheckResult, check_build
@@ -70,12 +71,8 @@ def look(base_layout: Layout, module: Module) -> CheckResult:
 
 def everything(result: CheckResult) -> list[str]:
     """Every file that a rule of a ledger has, and what the configuration was made from."""
-    paths = {
-        path
-        for rule in judged_rules(result)
-        for path in (*rule.outputs, *inputs_of(rule, base_of(rule, result.tree)))
-    }
-    paths.update(configuration_inputs(result.tree))
+    paths = {path for rule in judged_rules(result) for path in (*rule.outputs, *inputs_of(rule))}
+    paths.update(configuration_inputs(result.tree, dict(os.environ)))
     return sorted(paths)
 
 
@@ -95,7 +92,7 @@ def prepare(layout: Layout, module: Module, cache: str) -> Base:
     files = everything(found)
     inside = [path for path in files if os.path.isfile(path) and contents.read(path) is not OUTSIDE]
     made = {output for rule in found.graph.rules for output in rule.outputs}
-    configuration = set(configuration_inputs(found.tree))
+    configuration = set(configuration_inputs(found.tree, dict(os.environ)))
     symbols = {name for rule in judged_rules(found) for name in rule.config}
     folder = f"{found.tree.objtree}/include/config"
     return Base(
@@ -147,7 +144,7 @@ def _hold(base: Base, rng: random.Random, index: int, result: Held) -> None:
 def _compare(base: Base, cache: str, result: Held) -> None:
     found = look(base.layout, base.module)
     contents = contents_in(found, cache)
-    judged = judge_by_content(found, base.ledger, contents)
+    judged = judge_by_content(found, base.ledger, contents, dict(os.environ))
     contents.store()
     now = digests(everything(found))
     truth = tell_truth(found, base.before, now)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kdeps.contents.ledger import base_of, inputs_of
+from kdeps.contents.ledger import inputs_of
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.check import CheckResult
 
@@ -56,7 +56,7 @@ def tell_truth(result: CheckResult, before: dict[str, str], now: dict[str, str])
     for rule in judged_rules(result):
         if any(before.get(path) != now.get(path) for path in rule.outputs):
             truth.unknown.add(rule.target)
-        elif any(before.get(path) != now.get(path) for path in inputs_of(rule, base_of(rule, result.tree))):
+        elif any(before.get(path) != now.get(path) for path in inputs_of(rule)):
             truth.changed.add(rule.target)
         elif os.path.exists(rule.target) and _is_older(rule, result.tree.objtree):
             truth.touched.add(rule.target)
