@@ -25,48 +25,20 @@ rustc ``rustc_interface::passes::write_out_deps``.
 
 from __future__ import annotations
 
-from kdeps import NamedTuple
 from kdeps.formats.words import split_words
 
 
-class DepFile(NamedTuple):
-    """The content of one ``.d`` file."""
+def parse_depfile(data: bytes) -> tuple[str, ...]:
+    """Return what the rules of one ``.d`` file name behind their colons, each once, in file order.
 
-    targets: tuple[str, ...]
-    """Everything left of a colon that has prerequisites, in file order."""
-    prerequisites: tuple[str, ...]
-    """What the rules with prerequisites name, each once, in file order."""
-    environment: tuple[tuple[str, str | None], ...]
-    """rustc's ``# env-dep:``: variable and value; None if it was not set."""
-    complete: bool
-    """False where the file ends inside a line: its writer was killed."""
-
-
-def parse_depfile(data: bytes) -> DepFile:
-    """Parse the contents of one ``.d`` file. Never raises: text that is no rule gives no targets, and is not
-    ``complete``.
-
-    Decoded with ``surrogateescape``, because a path is bytes.
+    Decoded with ``surrogateescape``, because a path is bytes. Never raises: text that is no rule names nothing.
     """
-    text = data.decode("utf-8", "surrogateescape")
-    targets: dict[str, None] = {}
     prerequisites: dict[str, None] = {}
-    environment: list[tuple[str, str | None]] = []
-    complete = text.endswith("\n") and not text.endswith("\\\n")
-    for line in _logical_lines(text):
-        if line.startswith("#"):
-            if line.startswith("# env-dep:"):
-                name, equals, value = line[10:].partition("=")
-                environment.append((name, value if equals else None))
-            continue
-        words, colon = _words(line)
-        if colon < 0:
-            complete = complete and not words
-            continue
-        if 0 < colon < len(words):
-            targets.update(dict.fromkeys(words[:colon]))
+    for line in _logical_lines(data.decode("utf-8", "surrogateescape")):
+        words, colon = ([], -1) if line.startswith("#") else _words(line)
+        if colon > 0:
             prerequisites.update(dict.fromkeys(words[colon:]))
-    return DepFile(tuple(targets), tuple(prerequisites), tuple(environment), complete and bool(targets))
+    return tuple(prerequisites)
 
 
 def _logical_lines(text: str) -> list[str]:

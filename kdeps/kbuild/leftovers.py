@@ -31,7 +31,7 @@ def add_leftovers(reader: RecordReader) -> None:
         rule = reader.rules.get(f"{folder}/{name[1:-2]}")
         if rule is None or rule.name.startswith("tools/"):
             continue  # tools/build leaves its own bootstrap's behind, each time
-        named = parse_depfile(read_bytes(path, _MAX_BYTES)).prerequisites
+        named = parse_depfile(read_bytes(path, _MAX_BYTES))
         names = [name for name in named if not name.endswith(_IGNORED)]
         reader.rules[rule.target] = _with_inputs(rule, reader.paths(names, rule.config_dir), path)
 

@@ -62,11 +62,6 @@ class Demangler:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def child_pid(self) -> int | None:
-        """The running child; None before the first question and after a failure."""
-        return None if self._child is None else self._child.pid
-
     def close(self) -> None:
         """End the child. It is started again by the next question."""
         child, self._child = self._child, None

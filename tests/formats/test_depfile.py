@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdeps.formats.depfile import DepFile, parse_depfile
+from kdeps.formats.depfile import parse_depfile
 from tests.support.gnu_make import MAKE, REASON
 
 needs_make = pytest.mark.skipif(MAKE is None, reason=REASON)
@@ -92,7 +92,7 @@ def test_gcc_escapes_as_make_wants_it() -> None:
     names = NAMES.split("|")
     backslashes = ["back\\slash.h", "back\\ sp.h", "bs\\\\ sp.h"]
     expected = ["x.c", *names[:6], *backslashes, *names[6:10], "tab\tx.h", *names[10:], "lat\udce9.h"]
-    assert parse_depfile(GCC) == DepFile(("x.o",), tuple(expected), (), True)
+    assert parse_depfile(GCC) == tuple(expected)
 
 
 def test_clang_turns_backslashes_into_slashes() -> None:
@@ -100,49 +100,37 @@ def test_clang_turns_backslashes_into_slashes() -> None:
     names = NAMES.split("|")
     slashes = ["back/slash.h", "back/ sp.h", "bs// sp.h"]
     expected = ["x.c", *names[:6], *slashes, *names[6:], "lat\udce9.h"]
-    assert parse_depfile(CLANG) == DepFile(("x.o",), tuple(expected), (), True)
+    assert parse_depfile(CLANG) == tuple(expected)
 
 
 def test_what_rustc_does_not_escape_is_a_name_all_the_same() -> None:
     """make would take ``#``, ``$l`` and ``;`` for syntax; rustc never writes any, so they are names."""
     names = [name for name in NAMES.split("|") if name != "do$$2.h"]
     expected = ["x.rs", *names[:5], "back\\slash.h", *names[5:]]
-    environment = (("FOO_VAR", "va#l\\nue"), ("NOT_SET", None))
-    assert parse_depfile(RUSTC) == DepFile(("r.rmeta", "r2.d"), tuple(expected), environment, True)
+    assert parse_depfile(RUSTC) == tuple(expected)
 
 
 def test_a_crate_has_one_list_for_all_its_outputs() -> None:
     """rustc repeats the list for each output; a file is named once, comments are not names."""
-    assert parse_depfile(KERNEL) == DepFile(
-        ("rust/kernel.o", "rust/libkernel.rmeta", "rust/.kernel.o.d"),
-        ("/k/rust/kernel/lib.rs", "/k/rust/kernel/io.rs", "./rust/libcore.rmeta"),
-        (("CARGO_PKG_VERSION", "1"),),
-        True,
+    assert parse_depfile(KERNEL) == (
+        "/k/rust/kernel/lib.rs",
+        "/k/rust/kernel/io.rs",
+        "./rust/libcore.rmeta",
     )
 
 
 def test_bindgen_writes_as_clang_does() -> None:
     """One rule over several lines."""
-    assert parse_depfile(BINDGEN) == DepFile(
-        ("rust/bindings/bindings_generated.rs",),
-        (
-            "/k/rust/bindings/bindings_helper.h",
-            "/k/include/linux/compiler-version.h",
-            "include/generated/autoconf.h",
-        ),
-        (),
-        True,
+    assert parse_depfile(BINDGEN) == (
+        "/k/rust/bindings/bindings_helper.h",
+        "/k/include/linux/compiler-version.h",
+        "include/generated/autoconf.h",
     )
 
 
 def test_a_target_may_be_named_twice() -> None:
     """tools/ passes ``-Wp,-MT`` besides ``-o``: the target stands there twice."""
-    assert parse_depfile(BOOTSTRAP) == DepFile(
-        ("/b/tools/objtool/fixdep.o",),
-        ("fixdep.c", "/usr/include/stdio.h", "/usr/include/features.h"),
-        (),
-        True,
-    )
+    assert parse_depfile(BOOTSTRAP) == ("fixdep.c", "/usr/include/stdio.h", "/usr/include/features.h")
 
 
 def test_carriage_returns_are_dropped_as_make_does() -> None:
@@ -153,29 +141,18 @@ def test_carriage_returns_are_dropped_as_make_does() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"\n\n", b"no rule\n", b"\x7fELF\0\1", b"# a comment\n", b":\n", b"a.o:\n", b": a.c\n"]
 )
-def test_what_is_no_list_names_nothing_and_is_not_complete(data: bytes) -> None:
-    """Text without a rule that has prerequisites gives no targets, and says that it is not whole."""
-    assert parse_depfile(data) == DepFile((), (), (), False)
+def test_what_is_no_list_names_nothing(data: bytes) -> None:
+    """A rule has something on either side of its colon."""
+    assert parse_depfile(data) == ()
 
 
-@pytest.mark.parametrize(
-    "data", [GCC, CLANG, BINDGEN, BOOTSTRAP], ids=["gcc", "clang", "bindgen", "bootstrap"]
-)
-def test_a_list_cut_off_anywhere_is_not_complete(data: bytes) -> None:
-    """A compiler that was killed while it wrote one rule leaves a list that says so."""
-    assert [n for n in range(len(data)) if parse_depfile(data[:n]).complete] == []
-    assert parse_depfile(data).complete
-
-
-def test_rustcs_list_is_complete_once_its_first_rule_is() -> None:
-    """rustc's rules repeat each other, so what is cut off behind the first takes no file away."""
-    first = KERNEL.index(b"\n") + 1
-    whole = parse_depfile(KERNEL).prerequisites
-    for length in range(len(KERNEL)):
-        found = parse_depfile(KERNEL[:length])
-        if found.complete:
-            assert length >= first
-            assert found.prerequisites[: len(whole)] == whole
+@pytest.mark.parametrize("data", [GCC, CLANG, RUSTC, KERNEL, BINDGEN, BOOTSTRAP])
+def test_a_list_cut_off_anywhere_names_what_stands_before(data: bytes) -> None:
+    """A compiler that was killed leaves the beginning of its list: all names but the last are right."""
+    whole = parse_depfile(data)
+    for length in range(len(data)):
+        found = parse_depfile(data[:length])
+        assert found[:-1] == whole[: max(0, len(found) - 1)]
 
 
 # -- make --------------------------------------------------------------------
@@ -213,7 +190,7 @@ def make_reads(folder: Path, data: bytes) -> tuple[str, ...] | None:
 def test_an_escape_is_undone_as_make_undoes_it(spelled: str, tmp_path: Path) -> None:
     """For everything gcc and clang write, and more, the words are those that make has."""
     data = f"x.o: before {spelled} after\n".encode("utf-8", "surrogateescape")
-    assert make_reads(tmp_path, data) == (" ".join(parse_depfile(data).prerequisites),)
+    assert make_reads(tmp_path, data) == (" ".join(parse_depfile(data)),)
 
 
 @needs_make
@@ -234,7 +211,7 @@ def test_syntax_that_no_compiler_writes_is_a_name(
     data = f"x.o: before {spelled} after\n".encode()
     found = make_reads(tmp_path, data)
     assert (found[0] if found else None) == make_has
-    assert " ".join(parse_depfile(data).prerequisites) == we_have
+    assert " ".join(parse_depfile(data)) == we_have
 
 
 @needs_make
@@ -247,7 +224,7 @@ def test_any_name_escaped_as_gcc_does_comes_back_from_make_and_from_here(
     names = [f"n{name}x" for name in names]  # make drops a `./` at the beginning
     data = f"x.o: {' '.join(map(as_gcc_escapes, names))}\n".encode()
     expected = tuple(dict.fromkeys(names))
-    assert parse_depfile(data).prerequisites == expected
+    assert parse_depfile(data) == expected
     assert make_reads(tmp_path_factory.mktemp("make"), data) == (" ".join(expected),)
 
 
@@ -272,9 +249,8 @@ FRAGMENTS = st.sampled_from([b"a.o: ", b"b.h ", b"\\\n", b"\\", b"\n", b":", b"$
 def test_reading_a_list_never_raises(data: bytes) -> None:
     """Whatever the bytes are there is a list, each name once, and the same when asked again."""
     found = parse_depfile(data)
-    assert len(set(found.prerequisites)) == len(found.prerequisites)
-    assert bool(found.targets) or not found.complete
-    assert "" not in found.targets + found.prerequisites
+    assert len(set(found)) == len(found)
+    assert "" not in found
     assert parse_depfile(data) == found
 
 

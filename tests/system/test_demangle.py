@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kdeps.system.demangle import TOOLS, Demangler, readable_names
+from kdeps.system.process import list_descendants
 from tests.conftest import CHECKOUT
 
 SYMBOLS = CHECKOUT / "tests/data/symbols/v0.tsv"
@@ -125,7 +126,7 @@ def test_no_tool_leaves_names_mangled_and_says_so(monkeypatch: pytest.MonkeyPatc
 
 def test_the_child_ends_with_the_demangler() -> None:
     with Demangler() as demangler:
+        before = list_descendants(os.getpid())
         demangler.readable([NAME])
-        assert demangler.child_pid is not None
-        pid = demangler.child_pid
-    assert not os.path.exists(f"/proc/{pid}")
+        (child,) = {*list_descendants(os.getpid())} - {*before}
+    assert not os.path.exists(f"/proc/{child.pid}")
