@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from kdeps.formats.command import is_compound
-from kdeps.formats.crate_name import crate_name
 from kdeps.formats.shell import split_commands
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.staleness.check import CheckResult
@@ -49,7 +48,7 @@ def check_flags(result: CheckResult) -> list[Finding]:
     for rule in _crates(result):
         actual = _rust_flags(rule)
         if rule is not kernel and expected != actual:
-            what = f"crate `{crate_name(rule.outputs)}`" if crate_name(rule.outputs) else rule.name
+            what = f"crate `{rule.crate}`" if rule.crate else rule.name
             findings.append(_differ(rule, what, actual - expected, expected - actual))
     return findings
 

@@ -15,8 +15,8 @@ from kdeps.contents.ledger_file import read_ledger, write_ledger
 from kdeps.contents.roots import Roots
 from kdeps.kbuild.rule import Owner, Problem
 from kdeps.kbuild.tree import roots_of
+from kdeps.running.build_id import read_file_id
 from kdeps.running.provenance import describe_commit
-from kdeps.running.quick import read_file_id
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Status
 from kdeps.staleness.scope import ScopeResults, with_problems

@@ -69,7 +69,7 @@ def _why_pending(result: CheckResult, cwd: str) -> str:
 def say_still_loaded(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> None:
     """Say which module is still loaded in another build than the one that was just installed."""
     from kdeps.kbuild.rule import Owner
-    from kdeps.running.quick import find_other_loaded
+    from kdeps.running.build_id import find_other_loaded
     from kdeps.staleness.check import check_build
 
     if any("INSTALL_MOD_PATH" in word for word in words) or environ.get("INSTALL_MOD_PATH"):

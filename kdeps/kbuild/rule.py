@@ -74,6 +74,15 @@ class Rule(NamedTuple):
     needed: tuple[str, ...] = ()
     """Files that its command names and that only have to be there: what they say is followed elsewhere."""
 
+    @property
+    def crate(self) -> str:
+        """The crate that it makes, by the names that rustc gives to files; empty for anything else."""
+        for output in self.outputs:
+            stem, dot, suffix = output.rpartition("/")[2].rpartition(".")
+            if dot and suffix in ("rmeta", "so", "rlib") and stem.startswith("lib"):
+                return stem[3:]
+        return ""
+
 
 class Problem(NamedTuple):
     """Something that could not be read, so that the answer is not "fresh"."""

@@ -19,17 +19,12 @@ if TYPE_CHECKING:
     from kdeps.kbuild.tree import Tree
 
 
-def read_rules(tree: Tree, *, whole: bool = False) -> Rules:
+def read_rules(tree: Tree) -> Rules:
     """Read every record that matters to a build: the rules by name (kernel first), and what could not be read.
 
-    Without a module only the kernel's own rules are read; ``whole`` is what plain ``make`` builds.
+    Without a module only the kernel's own rules are read. What plain ``make`` builds ``check_tree`` reads.
     """
-    reader = RecordReader(tree, whole=whole)
-    if whole:
-        from kdeps.kbuild.whole_tree import read_whole
-
-        read_whole(reader)
-        return as_rules(reader)
+    reader = RecordReader(tree)
     read_kernel(reader)
     read_module(reader)
     own = (rule for rule in reader.rules.values() if rule.owner is Owner.MODULE)

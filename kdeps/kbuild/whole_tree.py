@@ -24,7 +24,6 @@ from kdeps.kbuild.prepared import (
     add_missing_records,
     add_unrecorded,
     drop_uncompared_tools,
-    find_aliases,
     kernel_base,
 )
 from kdeps.kbuild.records import path_of_target
@@ -39,20 +38,6 @@ _LISTED = re.compile(r"\.(?:o|a|mod|ko)$|(?:^|/)modules\.order$")
 _TOOLS = tuple(folder for folder, _ in makefile_rules.PREPARED_FOLDERS if folder.startswith("tools/"))
 _WHOLE = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
 _STRAY = "its .cmd file was written by another build (make M=, or in another folder)"
-
-
-def read_whole(reader: RecordReader) -> None:
-    """Read everything that plain ``make`` builds."""
-    found = sorted(find_records(reader))
-    records: list[tuple[str, Record]] = []
-    for path in found:
-        record = reader.read(path)
-        if record is not None:
-            records.append((path, record))
-    find_aliases(reader, records)
-    for path, record in records:
-        add_whole_record(reader, path, record)
-    add_tree_wide_rules(reader, found)
 
 
 class Listing(NamedTuple):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.modules import KernelWithModules
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.kbuild.tree import Tree
@@ -110,7 +109,7 @@ def _find_unbuilt(whole: KernelWithModules) -> tuple[Tree, ...]:
 
 
 def _is_crate(effect: Effect) -> bool:
-    return bool(crate_name(effect.rule.outputs))
+    return bool(effect.rule.crate)
 
 
 def _is_module(effect: Effect) -> bool:

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from kdeps import __version__
 from kdeps.formats.cmdfile import RecordState
-from kdeps.formats.crate_name import crate_name
 from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.configuration import Configuration, make_variables, read_configuration
@@ -198,9 +197,7 @@ def _examine_tools(
 def _examine_records(judged: CheckResult) -> Iterator[Observation]:
     graph, snapshot = judged.graph, judged.snapshot
     own = sum(rule.owner is Owner.MODULE for rule in graph.rules)
-    crates = [
-        name for rule in graph.rules if rule.owner is Owner.KERNEL and (name := crate_name(rule.outputs))
-    ]
+    crates = [name for rule in graph.rules if rule.owner is Owner.KERNEL and (name := rule.crate)]
     kernel = len(graph.rules) - own
     yield Observation(
         "records", State.GOOD if kernel else State.BAD, "kernel",

@@ -6,7 +6,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.modules import KernelWithModules
 from kdeps.kbuild.tree import Tree
 from kdeps.query.affected import Affected, Effect, Estimate, affected_modules
@@ -115,7 +114,7 @@ def _counted(affected: Affected) -> str:
 
 def _crate(effect: Effect) -> str:
     macro = " (proc macro)" if effect.rule.target.endswith(".so") else ""
-    return f"{crate_name(effect.rule.outputs)}{macro}{_doubt(effect)}"
+    return f"{effect.rule.crate}{macro}{_doubt(effect)}"
 
 
 def _other(pen: TextOutput, effect: Effect) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 from kdeps import __version__
-from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.modules import KernelWithModules
 from kdeps.query.affected import Affected, Effect, Estimate, affected_modules
 from kdeps.query.names import Named
@@ -45,7 +44,7 @@ def users_json(result: CheckResult, target: Named, users: list[User]) -> Json:
                 "path": user.rule.target,
                 "target": user.rule.name,
                 "scope": user.rule.owner.value,
-                "crate": crate_name(user.rule.outputs) or None,
+                "crate": user.rule.crate or None,
                 "via": user.via,
                 "from": None if user.below is None else users[user.below].rule.target,
                 "distance": user.distance,
@@ -84,7 +83,7 @@ def _step(result: CheckResult, step: Step) -> Json:
         "path": step.path,
         "target": None if rule is None else rule.name,
         "scope": None if rule is None else rule.owner.value,
-        "crate": (crate_name(rule.outputs) or None) if rule is not None else None,
+        "crate": (rule.crate or None) if rule is not None else None,
         "taken": rule is not None and is_taken(rule),
         "mtime_ns": result.snapshot.mtime_ns.get(step.path, _symbol_mtime(result, step.path)),
         "reason": None if step.reason is None else reason_document(step.reason),
@@ -126,9 +125,7 @@ def affected_json(
             }
             for change in affected.changes
         ],
-        "crates": [
-            {"crate": crate_name(effect.rule.outputs), **_effect(effect)} for effect in affected.crates
-        ],
+        "crates": [{"crate": effect.rule.crate, **_effect(effect)} for effect in affected.crates],
         "modules": [_effect(effect) for effect in affected.modules],
         "others": [_effect(effect) for effect in affected.others],
         "unknown": [{"path": reason.path, "message": reason.detail} for reason in affected.unknown],

@@ -11,7 +11,6 @@ import re
 import time
 from enum import Enum
 
-from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.rule import Rule
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.check import CheckResult
@@ -192,7 +191,7 @@ def module_name(tree: Tree) -> str:
 
 def describe(rule: Rule) -> str:
     """Name what a rule makes, as a kernel developer would."""
-    crate = crate_name(rule.outputs)
+    crate = rule.crate
     if crate:
         kind = "proc macro" if rule.target.endswith(".so") else "crate"
         return f"{kind} `{crate}`"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 
-from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.refresh.plan import plan_refresh
 from kdeps.report.event_text import event_label, event_sentence
@@ -268,7 +267,7 @@ def _others(result: CheckResult, cause: RootCause, *, together: bool) -> str:
     rest = 0
     for state in result.verdict.stale:
         if state.rule.target in cause.reached and state.rule.target != first:
-            name = crate_name(state.rule.outputs)
+            name = state.rule.crate
             if name:
                 crates.append(name)
             elif state.rule.owner is Owner.KERNEL and state.silent:
@@ -316,7 +315,7 @@ def _summary(writer: ResultText, causes: int) -> str:
     if verdict.status is Status.UNKNOWN:
         return f"{writer.mark('error', 'unknown')}: {name}: cannot tell, see above"
     kernel = [s for s in verdict.stale if s.silent and s.rule.owner is Owner.KERNEL]
-    crates = sum(1 for state in kernel if crate_name(state.rule.outputs))
+    crates = sum(1 for state in kernel if state.rule.crate)
     parts = [counted(causes, "cause")]
     if kernel:
         among = f" ({counted(crates, 'crate')})" if crates else ""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.query.names import Named
 from kdeps.query.why import Chain, Step, User, choose, is_taken, judge_target
@@ -105,7 +104,7 @@ def write_users(writer: ResultText, source: str, users: list[User], *, every: bo
         user = users[number]
         taken = is_taken(user.rule) or not modules
         arrow = writer.arrow if taken else writer.mark("error", writer.gap)
-        what = describe(user.rule) if crate_name(user.rule.outputs) else ""
+        what = describe(user.rule) if user.rule.crate else ""
         path = writer.path(user.rule.target)
         lines.append(
             f"{'  ' * depth}{arrow} {path}{f' ({what})' if what else ''}{_mark_of(writer, user.rule)}"
@@ -184,7 +183,7 @@ def _name(writer: ResultText, path: str, rule: Rule | None) -> str:
     if _is_symbol_stamp(path) and rule is None:
         return f"CONFIG_{os.path.basename(path)}"
     shown = writer.path(path)
-    crate = crate_name(rule.outputs) if rule is not None else ""
+    crate = rule.crate if rule is not None else ""
     return f"{shown} ({describe(rule)})" if crate and rule is not None else shown
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 
+from kdeps.running.build_id import parse_build_id
 from kdeps.running.facts import Facts, FileCopy, Initramfs, Installed, LoadedModule, LoadState
 from kdeps.running.initramfs import Built, read_initramfs
 from kdeps.running.module_file import module_name, read_module
-from kdeps.running.notes import parse_build_id
 from kdeps.running.unpacking import open_plain
 from kdeps.system.errors import Unreadable, UsageError
 

@@ -16,7 +16,7 @@ import re
 from typing import BinaryIO, NamedTuple
 
 from kdeps.formats.elf import Elf, parse_elf, parse_modinfo
-from kdeps.running.notes import parse_build_id
+from kdeps.running.build_id import parse_build_id
 from kdeps.running.reader import Packed, Reader
 from kdeps.running.unpacking import MAX_MODULE_BYTES, is_compressed, open_plain, read_pieces, unpack
 from kdeps.system.errors import Unreadable

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kdeps.running.quick import read_file_id
+from kdeps.running.build_id import read_file_id
 from kdeps.system.cache import Store, fingerprint
 from kdeps.system.files import open_to_read
 

@@ -18,8 +18,8 @@ from typing import BinaryIO, NamedTuple
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section
 
+from kdeps.running.build_id import parse_build_id
 from kdeps.running.module_code import DAMAGED
-from kdeps.running.notes import parse_build_id
 from kdeps.system.errors import Unreadable
 
 _EXECUTABLE = 0x4

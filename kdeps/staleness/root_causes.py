@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 from kdeps import NamedTuple
-from kdeps.formats.crate_name import crate_name
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Reason, ReasonKind, Remedy, Stale
 from kdeps.staleness.rustc_errors import Prediction, predict_error
@@ -122,7 +121,7 @@ def _rank(state: Stale) -> int:
     """Put first what a person knows by name: the generated bindings, then crates, then the rest."""
     if state.rule.name.endswith("_generated.rs"):
         return 0
-    return 1 if crate_name(state.rule.outputs) else 2
+    return 1 if state.rule.crate else 2
 
 
 def is_propagated(result: CheckResult, state: Stale, reason: Reason, stale: dict[str, Stale]) -> bool:

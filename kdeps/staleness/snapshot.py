@@ -68,15 +68,14 @@ class Snapshot(NamedTuple):
     """Metadata of a crate → the rustc that wrote it, in the words of ``rustc --version``."""
 
 
-def take_snapshot(rules: Rules, more: tuple[str, ...] = (), config_dirs: tuple[str, ...] = ()) -> Snapshot:
+def take_snapshot(rules: Rules, config_dirs: tuple[str, ...] = ()) -> Snapshot:
     """Stat every file that the rules name.
 
     Args:
         rules: Whose outputs, prerequisites and records to look at.
-        more: Further files that the judgement asks for.
         config_dirs: Further folders whose ``include/config`` is looked at for the module's symbols.
     """
-    paths: set[str] = set(more)
+    paths: set[str] = set()
     outputs: list[str] = []
     symbols: dict[str, set[str]] = {}
     for rule in rules.rules:

@@ -106,7 +106,7 @@ def _check_tree(
     before = modified_ns(configuration), _digest(tree, configuration) or 0
     read = {path: _ctime_ns(path) for path in (f"{configuration}/{name}" for name in _READ)}
     known = index.load_rules()
-    kept = _read(reader, known)
+    kept = read_records(reader, known)
     reader.folders[configuration] = before
     leftovers = {path: modified_ns(path) for path in reader.leftovers}
     if not any(f"{tree.objtree}/{name}" in reader.rules for name in _LINKED):
@@ -128,8 +128,11 @@ def _check_tree(
     return TreeResult(result, len(rules.rules), files, beyond.findings, beyond.problems, kept=False)
 
 
-def _read(reader: RecordReader, known: dict[str, CachedRule]) -> dict[str, CachedRule] | None:
-    """Read the records that the index does not have as they are; None if nothing of them can be kept."""
+def read_records(reader: RecordReader, known: dict[str, CachedRule]) -> dict[str, CachedRule] | None:
+    """Read what plain ``make`` builds, but for the records that the index has as they are.
+
+    Returns what the index may have of all of them; None if it cannot keep any.
+    """
     found = sorted(find_records(reader))
     kept: dict[str, CachedRule] = {}
     changed: list[tuple[str, int, Record]] = []

@@ -17,7 +17,7 @@ from kdeps.contents.steps import remember_build
 from kdeps.formats.makeargs import parse_make_args
 from kdeps.kbuild.rule import Owner
 from kdeps.kbuild.tree import Tree, find_tree
-from kdeps.running.quick import find_other_loaded
+from kdeps.running.build_id import find_other_loaded
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.dependencies import Dependencies, list_dependencies, list_places_searched
 from kdeps.staleness.reasons import ReasonKind, Status

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kdeps.running.build_id import read_file_id
 from kdeps.running.provenance import Sources, remember_origins
-from kdeps.running.quick import read_file_id
 from kdeps.running.symbol_sizes import SymbolSizes, read_symbol_sizes
 from tests.conftest import CHECKOUT
 from tests.support.decode import NAME, READABLE, decode

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from kdeps.kbuild.records import RecordReader
 from kdeps.kbuild.rule import Rule
-from kdeps.kbuild.rules import read_rules
 from kdeps.kbuild.tree import find_tree
+from kdeps.staleness.whole_tree import read_records
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.miniature import Miniature
 from tests.support.schemas import read_json
@@ -62,7 +63,9 @@ def record(tree: Miniature, name: str, command: str, *listed: Path) -> Path:
 
 def rules_of(tree: Miniature) -> dict[str, Rule]:
     found = find_tree((*tree.tree_args,), str(tree.srctree), dict(os.environ))
-    return {rule.name: rule for rule in read_rules(found, whole=True).rules}
+    reader = RecordReader(found, whole=True)
+    read_records(reader, {})
+    return {rule.name: rule for rule in reader.rules.values()}
 
 
 def ask(kdeps: RunKdeps, tree: Miniature, *words: str) -> dict[str, Any]:

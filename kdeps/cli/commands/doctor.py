@@ -13,7 +13,7 @@ from kdeps.cli.output import make_text_output, print_json, print_lines
 from kdeps.cli.terminal import current_folder
 from kdeps.contents.recall import judge_contents
 from kdeps.query.doctor import Observation, State, examine, is_blocked
-from kdeps.running.quick import find_other_loaded
+from kdeps.running.build_id import find_other_loaded
 
 SYSFS = "/sys"
 _MARKS = {State.GOOD: "help", State.NOTE: "note", State.BAD: "error"}

@@ -40,7 +40,7 @@ def render(result: CheckResult, output_format: str, detail: str, cwd: str) -> st
 
         return render_page(result, cwd=cwd)
     if output_format in ("graphml", "json"):
-        from kdeps.report.graph.data import render_graphml, render_json
+        from kdeps.report.graph.network import render_graphml, render_json
 
         return render_json(result) if output_format == "json" else render_graphml(result)
     from kdeps.report.graph.drawing import Detail, to_dot, to_mermaid, to_svg

@@ -15,7 +15,6 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from kdeps.formats.crate_name import crate_name
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.kbuild.tree import Tree
 from kdeps.report.graph.network import Network, build_network, edges_between
@@ -181,7 +180,7 @@ class _Grouper:
         name = rule.name
         if rule.owner is Owner.MODULE:
             return self.group_of_module(rule)
-        crate = crate_name(rule.outputs)
+        crate = rule.crate
         if crate:
             return (NodeKind.CRATE if rule.target.endswith(".o") else NodeKind.MACRO), crate
         first, _, rest = name.partition("/")

@@ -11,19 +11,54 @@ module where it is used, not at the top.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import networkx as nx
 
+from kdeps import __version__
 from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.rule import Owner, Rule
+from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Stale, Verdict
+from kdeps.system.text import printable
 
 if TYPE_CHECKING:
     Network = nx.DiGraph[str]
 else:
     Network = nx.DiGraph
+
+
+SCHEMA = "kdeps.graph/1"
+
+
+def render_graphml(result: CheckResult) -> str:
+    """Write every step and every file as GraphML; what XML cannot hold in a name is escaped."""
+    network = build_network(result.graph, result.verdict, symbols=True)
+    return to_graphml(relabelled(network, printable)) + "\n"
+
+
+def render_json(result: CheckResult) -> str:
+    """Write every step, file and configuration symbol as one JSON object, in networkx's node-link form.
+
+    ``networkx.node_link_graph(json.load(file), edges="edges")`` reads it.
+    """
+    network = build_network(result.graph, result.verdict, symbols=True)
+    tree = result.tree
+    head = {
+        "schema": SCHEMA,
+        "kdeps": __version__,
+        "tree": {
+            "srctree": tree.srctree,
+            "objtree": tree.objtree,
+            "module": tree.module,
+            "module_output": tree.module_output,
+            "kernelrelease": tree.release,
+        },
+        "verdict": result.verdict.status.value,
+    }
+    return json.dumps({**head, **to_node_link(network)}, separators=(",", ":")) + "\n"
 
 
 def build_network(graph: Graph, verdict: Verdict | None = None, *, symbols: bool = False) -> Network:

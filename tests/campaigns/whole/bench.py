@@ -113,17 +113,19 @@ def _sbom(tree: Tree, folder: Path) -> Ran:
 
 def _write_ninja(tree: Tree, folder: Path) -> list[str]:
     """Write the same graph for ninja, whose own look at the files is what is compared."""
-    from kdeps.kbuild.rules import read_rules
+    from kdeps.kbuild.records import RecordReader
     from kdeps.kbuild.tree import find_tree
+    from kdeps.staleness.whole_tree import read_records
 
-    rules = read_rules(find_tree(tree.make, tree.cwd, dict(os.environ)), whole=True).rules
+    reader = RecordReader(find_tree(tree.make, tree.cwd, dict(os.environ)), whole=True)
+    read_records(reader, {})
     path = folder / "build.ninja"
     seen: set[str] = set()
     with path.open("w", errors="surrogateescape") as file:
         writer = Writer(file, width=1 << 30)
         # generator: the time alone decides, for there is no log of commands.
         writer.rule("step", "false", generator=True)
-        for rule in rules:
+        for rule in reader.rules.values():
             outputs = [output for output in rule.outputs if output not in seen]
             seen.update(outputs)
             stamps = [f"{rule.config_dir}/include/config/{name}" for name in dict.fromkeys(rule.config)]

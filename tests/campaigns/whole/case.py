@@ -152,10 +152,10 @@ def audit(tree: Tree) -> tuple[int, int, list[str]]:
     """Compare the prerequisites of every rule; return rules, edges, and a line for each difference."""
     from kdeps.kbuild.records import RecordReader
     from kdeps.kbuild.tree import find_tree
-    from kdeps.kbuild.whole_tree import read_whole
+    from kdeps.staleness.whole_tree import read_records
 
     reader = RecordReader(find_tree(tree.make, tree.cwd, dict(os.environ)), whole=True)
-    read_whole(reader)
+    read_records(reader, {})
     kdeps = {
         target: {*rule.prerequisites, *rule.optional_prerequisites, *(f"{rule.config_dir}/include/config/{c}" for c in rule.config)}
         for target, rule in reader.rules.items()

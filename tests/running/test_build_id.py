@@ -10,7 +10,7 @@ import pytest
 from kdeps.cli.commands import doctor
 from kdeps.cli.commands.watch import DESCRIBE
 from kdeps.cli.dispatch import run
-from kdeps.running.quick import find_other_loaded, read_file_id
+from kdeps.running.build_id import find_other_loaded, read_file_id
 from kdeps.staleness.reasons import Status
 from kdeps.watch import module
 from tests.support.loaded import build_id_of
