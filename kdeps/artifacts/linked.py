@@ -31,7 +31,7 @@ _MAX_LINKED = 256 << 20
 
 def check_linked(result: CheckResult, fence: AllowedRoots, symbols: dict[str, str]) -> list[Finding]:
     """Compare each module with its objects and with ``Module.symvers``."""
-    stale = {s.rule.target for s in (*result.verdict.stale, *result.verdict.pending)}
+    stale = result.verdict.states
     rules = [rule for rule in result.graph.rules if rule.owner is Owner.MODULE and rule.target not in stale]
     findings: list[Finding] = []
     for rule in rules:

@@ -23,7 +23,7 @@ def check_stray_crates(result: CheckResult, roots: tuple[str, ...]) -> list[Find
     """Find files beside the crates of a build that no rule writes and that bear a crate's name."""
     used = {
         state.rule.target
-        for state in (*result.verdict.stale, *result.verdict.pending)
+        for state in result.verdict.states.values()
         if state.silent or state.rule.owner is Owner.MODULE
     }
     # A rule without a record only stands for its file, unless the build uses that file.

@@ -9,7 +9,7 @@ import sys
 from kdeps.cli.exits import Exit
 from kdeps.cli.make_messages import say_waiting
 from kdeps.cli.progress import progress_line
-from kdeps.cli.settling import check_scope
+from kdeps.cli.settling import check_module_or_tree
 from kdeps.cli.terminal import current_folder
 from kdeps.contents.hashes import FileHasher
 from kdeps.contents.ledger_file import read_ledger
@@ -54,7 +54,7 @@ def run_restore(words: tuple[str, ...], ledger_file: str, extent: Scope) -> int:
         with progress_line() as show:
             for build, all_of_it in zip(builds, scopes, strict=True):
                 # Each is judged when the one before is done: they share the kernel's own artifacts.
-                result = check_scope(build, cwd, environ, whole=all_of_it)
+                result = check_module_or_tree(build, cwd, environ, whole=all_of_it)
                 contents = FileHasher(roots, environ, objtree, show)
                 plan = plan_unpacked(result, ledger, contents, trees, environ)
                 contents.store()

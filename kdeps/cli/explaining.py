@@ -96,10 +96,9 @@ def is_stale_unseen(result: CheckResult) -> bool:
 
 def has_runtime_assertions(result: CheckResult) -> bool:
     """Whether the configuration lets a ``build_assert!`` panic at run time instead of failing the build."""
-    from kdeps.formats.kconfig import parse_symbols
     from kdeps.kbuild.configuration import read_configuration
 
-    return "CONFIG_RUST_BUILD_ASSERT_ALLOW" in parse_symbols(read_configuration(result.tree).auto_conf)
+    return "CONFIG_RUST_BUILD_ASSERT_ALLOW" in read_configuration(result.tree).symbols
 
 
 def write_explanation(
@@ -108,7 +107,6 @@ def write_explanation(
     """Write the causes that the records show, then those that the objects show."""
     from kdeps.report import verdict_text as text
     from kdeps.report.explain_text import write_failure
-    from kdeps.report.sentences import module_name
     from kdeps.system.demangle import Demangler
 
     told = is_stale_unseen(result) or (result.tree.module and result.verdict.status is Status.UNKNOWN)
@@ -122,7 +120,7 @@ def write_explanation(
     write_failure(pen, failure, names, allowed=allowed, every=every)
     if problem and any(name.startswith("_R") for name in mangled):
         pen.lines += [f"{pen.mark('note', 'note')}: {problem}", ""]
-    name = module_name(result.tree) if result.tree.module else "the kernel"
+    name = result.tree.given_module if result.tree.module else "the kernel"
     pen.lines.append(f"explain: {name}: {_summary(failure, result if told else None)}")
 
 
@@ -181,7 +179,6 @@ MAX_FRAMES = 20
 
 def write_frames(pen: TextOutput, result: CheckResult, measured: Measured, *, every: bool) -> None:
     """Write the frames above the limit, and all of them with ``--all``."""
-    from kdeps.report.sentences import module_name
     from kdeps.system.demangle import readable_names
     from kdeps.system.text import printable
 
@@ -199,7 +196,7 @@ def write_frames(pen: TextOutput, result: CheckResult, measured: Measured, *, ev
             pen.lines.append(f"  --> {pen.path(frame.file)}:{frame.line}")
     if len(large) > len(shown):
         pen.lines.append(f"… and {len(large) - len(shown)} more; --all lists them")
-    name = module_name(result.tree) if result.tree.module else "the kernel's crates"
+    name = result.tree.given_module if result.tree.module else "the kernel's crates"
     limit = f"above CONFIG_FRAME_WARN={measured.limit}" if measured.limit else "judged: no CONFIG_FRAME_WARN"
     largest = f"; the largest has {measured.frames[0].size} bytes" if measured.frames else ""
     pen.lines.append(f"frames: {name}: {len(large)} of {len(measured.frames)} {limit}{largest}")

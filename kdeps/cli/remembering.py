@@ -31,7 +31,7 @@ def _remember(
 ) -> None:
     import time
 
-    from kdeps.cli.settling import check_scope
+    from kdeps.cli.settling import check_module_or_tree
     from kdeps.contents.steps import remember_build
     from kdeps.kbuild.make_command import read_kernel_make, read_request
 
@@ -41,7 +41,7 @@ def _remember(
         remember_kernel(kernel_words, cwd, environ, since_ns)
         return
     request = None if whole else read_request(words, cwd, environ)
-    result = check_scope(request.words if request else words, cwd, environ, whole=whole)
+    result = check_module_or_tree(request.words if request else words, cwd, environ, whole=whole)
     remember_modules(result, remember_build(result, environ, since_ns), environ)
 
 
@@ -70,7 +70,7 @@ def remember_modules(result: CheckResult, memory: Memory | None, environ: dict[s
     roots = tuple(sorted({tree.srctree, tree.objtree, tree.module}, key=len, reverse=True))
     places = tuple(f"{root}/" for root in roots)
     owned = (rule for rule in result.graph.rules if rule.owner is Owner.MODULE)
-    old = {state.rule.target for state in (*verdict.stale, *verdict.pending)}
+    old = set(verdict.states)
     modules = [rule.target for rule in owned if rule.target.endswith(".ko") and rule.target not in old]
     remember_origins({path: find_sources(path) for path in modules}, tree.module, environ)
 

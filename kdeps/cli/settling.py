@@ -87,7 +87,9 @@ def _locked(environ: dict[str, str], result: CheckResult, otherwise: str) -> Ite
         lock.release()
 
 
-def check_scope(words: tuple[str, ...], cwd: str, environ: dict[str, str], *, whole: bool) -> CheckResult:
+def check_module_or_tree(
+    words: tuple[str, ...], cwd: str, environ: dict[str, str], *, whole: bool
+) -> CheckResult:
     """Judge by time what ``make M=…`` uses, or all that plain ``make`` builds."""
     if not whole:
         return check_build(words, cwd, environ)

@@ -16,7 +16,6 @@ import re
 from kdeps import TYPE_CHECKING
 from kdeps.contents.memory import CONFIGURATION
 from kdeps.contents.tools import Tools
-from kdeps.formats.kconfig import parse_symbols
 from kdeps.kbuild.command_files import find_command_files
 from kdeps.kbuild.configuration import find_dot_config, read_configuration
 from kdeps.kbuild.makefile_rules import sees_command
@@ -65,7 +64,7 @@ class Surroundings:
     def symbol(self, name: str) -> bytes:
         """The value of a configuration symbol."""
         if self._symbols is None:
-            self._symbols = parse_symbols(read_configuration(self.tree).auto_conf)
+            self._symbols = read_configuration(self.tree).symbols
         return self._symbols.get(f"CONFIG_{name}", "n").encode("utf-8", "surrogateescape")
 
     def commands(self, hasher: Hasher) -> tuple[bytes, int]:

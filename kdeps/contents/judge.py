@@ -29,9 +29,9 @@ from kdeps.contents.ledger import (
     Entry,
     Ledger,
     inputs_of,
-    symbols_of,
 )
 from kdeps.contents.roots import Roots
+from kdeps.kbuild.configuration import read_configuration
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule
 from kdeps.kbuild.tree import Tree, roots_of
 from kdeps.staleness.check import CheckResult
@@ -72,7 +72,7 @@ class LedgerJudge:
         self.ledger = ledger
         self.contents = contents
         self.roots = Roots(trees, ledger.roots)
-        self.symbols = symbols_of(result.tree)
+        self.symbols = read_configuration(result.tree).symbols
         self.touched: dict[tuple[str, str], None] = {}
         self.changed: dict[tuple[str, str], None] = {}
         self.uncovered: list[str] = []
@@ -246,7 +246,7 @@ def judge_by_content(
     refutes of it is left out of the answer.
     """
     judge = LedgerJudge(result, ledger, contents, environ, trees or (result.tree,))
-    states = {state.rule.target: state for state in (*result.verdict.stale, *result.verdict.pending)}
+    states = result.verdict.states
     direct: list[tuple[Reason, ...]] = []
     for rule in result.graph.rules:
         state = states.get(rule.target)
@@ -282,7 +282,7 @@ def _discover(result: CheckResult, judge: LedgerJudge) -> list[Finding]:
     # What nothing is made from, and what is stale by time already, needs no ledger.
     matter = {result.graph.rules[at].target for at in result.graph.used}
     matter |= {rule.target for rule in result.graph.rules if rule.owner is Owner.MODULE}
-    matter -= {s.rule.target for s in (*result.verdict.stale, *result.verdict.pending)}
+    matter -= result.verdict.states.keys()
     unknown = [target for target in judge.uncovered if target in matter]
     if judge.uncovered:
         shown = unknown or judge.uncovered

@@ -25,7 +25,6 @@ from kdeps.contents.hashes import GONE, OUTSIDE, FileHash, FileHasher
 from kdeps.contents.inputs import Surroundings, configuration_inputs, configuration_outputs, is_only_named
 from kdeps.contents.roots import Roots
 from kdeps.contents.shadows import Shadows, searched_folders
-from kdeps.formats.kconfig import parse_symbols
 from kdeps.kbuild.configuration import find_flags, make_variables, read_configuration
 from kdeps.kbuild.rule import Action, Problem, Rule
 from kdeps.kbuild.toolchain import version_text
@@ -104,10 +103,6 @@ def inputs_of(rule: Rule) -> list[str]:
         (*rule.prerequisites, *source, *rule.optional_prerequisites, *rule.uncompared_inputs, *named)
     )
     return [path for path in inputs if not is_only_named(rule, path)]
-
-
-def symbols_of(tree: Tree) -> dict[str, str]:
-    return parse_symbols(read_configuration(tree).auto_conf)
 
 
 def tool_texts(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
@@ -209,7 +204,9 @@ def take_ledger(
         if inputs is not None and outputs and not newer:
             rules[CONFIGURATION] = Entry("", inputs, outputs)
     texts, tools = tool_texts(first.tree, environ), tool_digests(Surroundings(first.tree, environ), environ)
-    ledger = Ledger(roots.paths, first.tree.release, texts, symbols_of(first.tree), files, rules, tools)
+    ledger = Ledger(
+        roots.paths, first.tree.release, texts, read_configuration(first.tree).symbols, files, rules, tools
+    )
     return ledger, tuple(problems.values())
 
 
@@ -220,5 +217,4 @@ def unsynced_inputs(findings: Iterable[Finding]) -> frozenset[str]:
 
 def stale_directly(result: CheckResult) -> frozenset[str]:
     """Targets of the rules that are stale by themselves, by time."""
-    states = (*result.verdict.stale, *result.verdict.pending)
-    return frozenset(state.rule.target for state in states if state.direct)
+    return frozenset(target for target, state in result.verdict.states.items() if state.direct)

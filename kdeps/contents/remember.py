@@ -88,8 +88,7 @@ class _Taker:
     def take(self, but: frozenset[str], edited: dict[str, list[str]]) -> bool:
         """Go through all steps, those first that others read from; tell whether the memory changed."""
         graph, memory = self.result.graph, self.memory
-        states = (*self.result.verdict.stale, *self.result.verdict.pending)
-        stale = {state.rule.target for state in states if state.direct} | but
+        stale = {target for target, state in self.result.verdict.states.items() if state.direct} | but
         self.take_configuration()
         for at in graph.order:
             rule = graph.rules[at]

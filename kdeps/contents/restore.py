@@ -109,12 +109,11 @@ class _Restorer:
             for path, _ in index.contents(step.entry.outputs)
         }
         self._rules = {rule.target: rule for rule in result.graph.rules}
-        verdict = recalled.result.verdict
-        states = (*verdict.stale, *verdict.pending)
-        self._stale = {state.rule.target for state in states}
+        states = recalled.result.verdict.states
+        self._stale = states.keys()
         self._other_command = {
-            state.rule.target
-            for state in states
+            target
+            for target, state in states.items()
             if any(reason.kind is ReasonKind.COMMAND_CHANGED for reason in state.reasons)
         }
         self._hasher = Hasher(self._memory.known_hashes())

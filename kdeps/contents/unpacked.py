@@ -31,13 +31,13 @@ from kdeps.contents.ledger import (
     Ledger,
     inputs_of,
     shadow_digest,
-    symbols_of,
     tool_digests,
     tool_texts,
 )
 from kdeps.contents.roots import Roots
 from kdeps.contents.settle import Settling, are_ours, give_time, is_as_judged
 from kdeps.contents.shadows import Shadows
+from kdeps.kbuild.configuration import read_configuration
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.new_times import list_compared
 from kdeps.system.errors import KdepsError
@@ -107,7 +107,7 @@ class _UnpackedJudge:
         self._environ = environ
         self._around = Surroundings(result.tree, environ)
         self._shadows = Shadows()
-        self._symbols = symbols_of(result.tree)
+        self._symbols = read_configuration(result.tree).symbols
         self._other_tools = _compare_tools(ledger, result, self._around, environ)
         self._left = _left_places(ledger, self._roots)
         places = (self._tree.objtree, self._tree.module_output, *(o for _, o in result.rules.others))

@@ -25,6 +25,7 @@ rustc ``rustc_interface::passes::write_out_deps``.
 
 from __future__ import annotations
 
+from kdeps.formats.makelines import logical_lines
 from kdeps.formats.words import split_words
 
 
@@ -34,29 +35,13 @@ def parse_depfile(data: bytes) -> tuple[str, ...]:
     Decoded with ``surrogateescape``, because a path is bytes. Never raises: text that is no rule names nothing.
     """
     prerequisites: dict[str, None] = {}
-    for line in _logical_lines(data.decode("utf-8", "surrogateescape")):
+    # A list that went through a Windows checkout has carriage returns.
+    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
+    for line, _ in logical_lines(text):
         words, colon = ([], -1) if line.startswith("#") else _words(line)
         if colon > 0:
             prerequisites.update(dict.fromkeys(words[colon:]))
     return tuple(prerequisites)
-
-
-def _logical_lines(text: str) -> list[str]:
-    """Join lines that end in an unescaped backslash, as make does."""
-    lines: list[str] = []
-    pending: list[str] = []
-    for line in text.split("\n"):
-        if line.endswith("\r"):
-            line = line[:-1]  # a file that went through a Windows checkout
-        trailing = len(line) - len(line.rstrip("\\"))
-        if trailing % 2:
-            pending.append(line[:-1])
-            continue
-        lines.append(" ".join([*pending, line]))
-        pending = []
-    if pending:
-        lines.append(" ".join([*pending, ""]))
-    return lines
 
 
 def _words(line: str) -> tuple[list[str], int]:

@@ -7,7 +7,7 @@ import os
 import re
 
 from kdeps import NamedTuple
-from kdeps.formats.kconfig import ConfigInputs, is_whole_config_inputs, parse_config_inputs
+from kdeps.formats.kconfig import ConfigInputs, is_whole_config_inputs, parse_config_inputs, parse_symbols
 from kdeps.kbuild.tree import Tree, machine_arch
 from kdeps.system.files import read_text
 
@@ -28,6 +28,11 @@ class Configuration(NamedTuple):
     inputs: ConfigInputs
     inputs_are_whole: bool
     """Whether ``auto.conf.cmd`` is there and was written to its end."""
+
+    @property
+    def symbols(self) -> dict[str, str]:
+        """Every symbol that is set, with its value."""
+        return parse_symbols(self.auto_conf)
 
 
 def read_configuration(tree: Tree) -> Configuration:

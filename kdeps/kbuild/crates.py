@@ -70,10 +70,8 @@ def add_module_crates(reader: RecordReader) -> None:
 def _find_crates(rules: Iterable[Rule]) -> dict[str, str]:
     crates: dict[str, str] = {}
     for rule in rules:
-        for output in rule.outputs:
-            stem, dot, suffix = output.rpartition("/")[2].rpartition(".")
-            if dot and suffix in ("rmeta", "so", "rlib") and stem.startswith("lib"):
-                crates.setdefault(stem[3:], rule.target)
+        if crate := rule.crate:
+            crates.setdefault(crate, rule.target)
     return crates
 
 

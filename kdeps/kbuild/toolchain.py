@@ -102,13 +102,15 @@ def linked_compilers(path: str, environ: dict[str, str]) -> list[str]:
         return []
     return [
         name
-        for name in toolchain_files(_rustup_home(environ))
+        for name in toolchain_files(rustup_home(environ))
         if name.endswith("/bin/rustc") and os.path.islink(name[:-10])
     ]
 
 
-def _rustup_home(environ: dict[str, str]) -> str:
-    return environ.get("RUSTUP_HOME") or os.path.join(environ.get("HOME", ""), ".rustup")
+def rustup_home(environ: dict[str, str]) -> str:
+    """The folder of rustup's toolchains and settings; a path that does not exist if it is not known."""
+    home = environ.get("RUSTUP_HOME") or os.path.join(environ.get("HOME") or "/nonexistent", ".rustup")
+    return home if os.path.isabs(home) else "/nonexistent/.rustup"
 
 
 def notices_deleted(srctree: str, environ: dict[str, str], directory: str) -> bool:
@@ -158,7 +160,7 @@ def _identity(path: str, environ: dict[str, str], directory: str) -> str | None:
     parts = [path, real, find_stamp(real)]
     if is_rustup:
         # rustup's rustc is a switch: the toolchain behind it follows from these.
-        home = _rustup_home(environ)
+        home = rustup_home(environ)
         parts.append(environ.get("RUSTUP_TOOLCHAIN", ""))
         parts += [
             find_stamp(os.path.join(home, name)) for name in ("settings.toml", "update-hashes", "toolchains")

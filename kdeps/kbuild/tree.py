@@ -72,6 +72,11 @@ class Tree(NamedTuple):
     """The same arguments lead to these trees as long as those Makefiles stay as they are."""
 
     @property
+    def given_module(self) -> str:
+        """The module as the user names it; empty without one."""
+        return self.args.variables.get("M") or self.module or ""
+
+    @property
     def module_records_base(self) -> str:
         """The folder that names in the module's records are relative to (6.12 and before: the object tree)."""
         if self.module_output is None or self.version < (6, 13):

@@ -77,7 +77,7 @@ def find_affected(whole: KernelWithModules, changes: tuple[Change, ...]) -> Affe
         unknown += [reason._replace(path=rule.target) for reason in blind]
         direct.append((*blind, *_direct(rule, at in again, paths, symbols, whole.tree.objtree)))
     verdict = conclude(graph, direct, Source.RECORD, (), ())
-    states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}
+    states = verdict.states
     found: list[Effect] = []
     for at in graph.order:
         state = states.get(graph.rules[at].target)

@@ -131,7 +131,7 @@ def _understand_symbol(names: Names, name: str, origin: NameSource) -> Change:
     if symbol in names.symbols:
         note = "it may change commands, which no record shows; after the edit, `kdeps check --exact` does"
         return Change(name, ChangeKind.SYMBOL, _symbol_inputs(names, symbol), (symbol,), note=note)
-    known = parse_symbols(read_configuration(names.tree).auto_conf)
+    known = read_configuration(names.tree).symbols
     if name not in known and origin is NameSource.PERSON and names.suggest(name):
         raise UnknownTarget(f"{name}: {names.explain_unknown(name, names.tree.objtree)}")
     note = "no record names it, so it can only change commands; after the edit, `kdeps check --exact` shows which"

@@ -57,10 +57,9 @@ class User(NamedTuple):
     """Steps from the file; 1: it reads the file itself."""
 
 
-def find_state(result: CheckResult, rule: Rule) -> Stale | None:
-    """Return the verdict's state of a rule; None if the rule is fresh."""
-    states = (*result.verdict.stale, *result.verdict.pending)
-    return next((state for state in states if state.rule.target == rule.target), None)
+def find_state(result: CheckResult, target: Named) -> Stale | None:
+    """Return the verdict's state of what makes a target; None if that is fresh, or nothing makes it."""
+    return None if target.rule is None else result.verdict.states.get(result.graph.rules[target.rule].target)
 
 
 def judge_target(result: CheckResult, target: Named) -> Status:
@@ -69,7 +68,7 @@ def judge_target(result: CheckResult, target: Named) -> Status:
     What could not be read may have to do with it, so with that it is not fresh.
     """
     findings = result.verdict.findings
-    state = None if target.rule is None else find_state(result, result.graph.rules[target.rule])
+    state = find_state(result, target)
     if state is not None or any(finding.status is Status.STALE for finding in findings):
         return Status.STALE
     if result.verdict.problems or any(finding.status is Status.UNKNOWN for finding in findings):
@@ -87,7 +86,7 @@ def explain(result: CheckResult, target: Named) -> list[Chain]:
     graph = result.graph
     if target.rule is None:
         return []
-    states = {s.rule.target: s for s in (*result.verdict.stale, *result.verdict.pending)}
+    states = result.verdict.states
     links = _walk_up(graph, target.rule, lambda _, feed: graph.rules[feed.producer].target in states)
     certain = _walk_up(
         graph,
@@ -142,7 +141,7 @@ def find_chain(result: CheckResult, target: Named, is_source: Callable[[str], bo
     graph = result.graph
     if target.rule is None:
         return None
-    states = {s.rule.target: s for s in (*result.verdict.stale, *result.verdict.pending)}
+    states = result.verdict.states
     links = _walk_up(graph, target.rule, lambda _at, _feed: True)
     found: list[tuple[int, list[tuple[int, str]], str | None]] = []
     for at in links:

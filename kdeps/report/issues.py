@@ -26,7 +26,6 @@ from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.staleness.root_causes import RootCause, find_root_causes
 from kdeps.staleness.scope import SEVERITY, ScopedResult, ScopeResults, worst
-from kdeps.staleness.snapshot import BEFORE_EPOCH
 from kdeps.system.text import printable, shell_quoted
 
 UNREADABLE = "unreadable"
@@ -84,10 +83,9 @@ class _Dated(ResultText):
     """Says when, not how long ago: a report is read later."""
 
     def ago(self, mtime_ns: int | None) -> str:
-        if mtime_ns is None:
-            return "at an unknown time"
-        if mtime_ns == BEFORE_EPOCH:
-            return "before 1970, which make takes for the future"
+        return "at an unknown time" if mtime_ns is None else super().ago(mtime_ns)
+
+    def when(self, mtime_ns: int) -> str:
         try:
             moment = datetime.fromtimestamp(mtime_ns // 1_000_000_000, timezone.utc)
         except (OverflowError, ValueError, OSError):

@@ -23,7 +23,7 @@ AFFECTED_SCHEMA = "kdeps.affected/1"
 
 def why_json(result: CheckResult, target: Named, chains: list[Chain], causes: int) -> Json:
     """Render the answer to "why is it stale", or "how is it made from that": chains of so many root causes."""
-    state = None if target.rule is None else find_state(result, result.graph.rules[target.rule])
+    state = find_state(result, target)
     return {
         **_head(result, target),
         "verdict": judge_target(result, target).value,

@@ -12,7 +12,6 @@ import time
 from enum import Enum
 
 from kdeps.kbuild.rule import Rule
-from kdeps.kbuild.tree import Tree
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind
 from kdeps.staleness.root_causes import RootCause, is_config_stamp
@@ -102,6 +101,10 @@ class TextOutput:
             return "some time ago"
         if mtime_ns == BEFORE_EPOCH:
             return "before 1970, which make takes for the future"
+        return self.when(mtime_ns)
+
+    def when(self, mtime_ns: int) -> str:
+        """Say when something was."""
         if self.clock:
             return clock_time(mtime_ns / 1e9, now_s=self.now_ns / 1e9)
         if self.time_mark:
@@ -183,10 +186,6 @@ def _some(words: tuple[str, ...]) -> str:
     """The first few of many words of a command."""
     more = [f"and {len(words) - MAX_WORDS} more"] if len(words) > MAX_WORDS else []
     return " ".join([*(f"`{word}`" for word in words[:MAX_WORDS]), *more])
-
-
-def module_name(tree: Tree) -> str:
-    return tree.args.variables.get("M") or tree.module or ""
 
 
 def describe(rule: Rule) -> str:

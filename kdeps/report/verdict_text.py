@@ -18,7 +18,6 @@ from kdeps.report.sentences import (
     ResultText,
     Style,
     finding_sentence,
-    module_name,
     sanitise_line,
 )
 from kdeps.staleness.check import CheckResult
@@ -176,7 +175,7 @@ def _write_cause(writer: ResultText, cause: RootCause, event: Event) -> None:
                 needs += ": put the file back, or take it out of the Makefile"
         notes.append(f"make does not notice this by itself; {needs}")
     elif result.tree.module is not None and first.rule.owner is not Owner.MODULE:
-        notes.append(f"`make M={module_name(result.tree)}` {_neglect(reason, kind)}")
+        notes.append(f"`make M={result.tree.given_module}` {_neglect(reason, kind)}")
     foretold = predict_rustc_error(result, cause)
     if foretold is not None:
         when = "will stop" if foretold.certain else "may stop, if the content differs,"
@@ -307,7 +306,7 @@ def cure_lines(writer: ResultText) -> list[str]:
 def _summary(writer: ResultText, causes: int) -> str:
     result = writer.result
     verdict = result.verdict
-    name = module_name(result.tree) if result.tree.module else "the kernel's Rust crates and module tools"
+    name = result.tree.given_module if result.tree.module else "the kernel's Rust crates and module tools"
     if verdict.status is Status.FRESH:
         checked = f"{len(result.graph.rules)} rules, {len(result.snapshot.mtime_ns)} files"
         also = f", {len(verdict.pending)} of its own to rebuild" if verdict.pending else ""

@@ -16,12 +16,11 @@ from kdeps.report.sentences import (
     cause_sentence,
     describe,
     finding_sentence,
-    module_name,
 )
 from kdeps.report.verdict_text import cure_lines
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Certainty, Reason, ReasonKind, Stale, Status
-from kdeps.staleness.root_causes import RootCause
+from kdeps.staleness.root_causes import RootCause, is_config_stamp
 from kdeps.system.text import counted, duration
 
 MAX_USERS = 40
@@ -115,7 +114,7 @@ def write_users(writer: ResultText, source: str, users: list[User], *, every: bo
     if len(shown) < len(lines):
         writer.lines.append(f"  … and {len(lines) - len(shown)} more (--all shows them)")
     if modules and any(not is_taken(user.rule) for user in users):
-        name = module_name(writer.result.tree) or "…"
+        name = writer.result.tree.given_module or "…"
         writer.lines += ["", f"{writer.gap.strip()} is a step that `make M={name}` does not take"]
 
 
@@ -164,7 +163,7 @@ def _write_chain(writer: ResultText, chain: Chain) -> None:
             writer.lines.append(
                 "  "
                 + writer.mark(
-                    "error", f"{line_of} `make M={module_name(result.tree)}` looks no further {line_of}"
+                    "error", f"{line_of} `make M={result.tree.given_module}` looks no further {line_of}"
                 )
             )
 
@@ -180,22 +179,18 @@ def _border(result: CheckResult, chain: Chain) -> int | None:
 
 
 def _name(writer: ResultText, path: str, rule: Rule | None) -> str:
-    if _is_symbol_stamp(path) and rule is None:
+    if is_config_stamp(path) and rule is None:
         return f"CONFIG_{os.path.basename(path)}"
     shown = writer.path(path)
     crate = rule.crate if rule is not None else ""
     return f"{shown} ({describe(rule)})" if crate and rule is not None else shown
 
 
-def _is_symbol_stamp(path: str) -> bool:
-    return "/include/config/" in path and "." not in os.path.basename(path)
-
-
 def _time(writer: ResultText, step: Step) -> str:
     verb = "built" if step.rule is not None else "changed"
     mtime_ns = writer.result.snapshot.mtime_ns.get(step.path)
     if mtime_ns is None:
-        if _is_symbol_stamp(step.path):
+        if is_config_stamp(step.path):
             name = os.path.basename(step.path)
             for stamps in writer.result.snapshot.config.values():
                 if name in stamps:
@@ -211,7 +206,7 @@ def _reason(writer: ResultText, step: Step, following: Step | None, cause: RootC
     if reason is None:
         if step.rule is None or following is None or cause is not None:
             return ""
-        stem = "CONFIG_" if _is_symbol_stamp(following.path) else ""
+        stem = "CONFIG_" if is_config_stamp(following.path) else ""
         return f"from {stem}{os.path.basename(following.path)}"
     if reason.kind is ReasonKind.STALE_PREREQUISITE:
         assert step.rule is not None
@@ -240,8 +235,8 @@ def say_reason(reason: Reason) -> str:
 
 
 def _is_certain(result: CheckResult, rule: Rule) -> bool:
-    states = (*result.verdict.stale, *result.verdict.pending)
-    return all(s.certainty is Certainty.CERTAIN for s in states if s.rule.target == rule.target)
+    state = result.verdict.states.get(rule.target)
+    return state is None or state.certainty is Certainty.CERTAIN
 
 
 def _mark_of(writer: ResultText, rule: Rule) -> str:
@@ -307,7 +302,7 @@ def _write_cure(writer: ResultText) -> None:
 def _write_use(writer: ResultText, state: Stale, *, missed: bool) -> bool:
     """Say what ``make M=…`` does with it; return whether that leaves something to cure."""
     result = writer.result
-    make = f"`make M={module_name(result.tree)}`"
+    make = f"`make M={result.tree.given_module}`"
     note = writer.mark("note", "note")
     if not state.silent and state.rule.owner is Owner.MODULE:
         if not missed:

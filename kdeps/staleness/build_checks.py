@@ -133,7 +133,7 @@ def _check_module_folder(tree: Tree, configuration: Configuration, environ: dict
         return []
     name = os.path.basename(tree.module)
     parent = os.path.dirname(tree.module)
-    message = f"make M={_as_given(tree)} {why}"
+    message = f"make M={tree.given_module} {why}"
     help_text = "name the folder whose Kbuild or Makefile has the obj-m line"
     if "not set" in why:
         help_text = (
@@ -249,7 +249,7 @@ def _check_config_synced(
 def _changes(dot_config: str, configuration: Configuration) -> str:
     """Say how ``.config`` and the synced configuration differ; empty where they do not."""
     wanted = parse_symbols(read_text(dot_config))
-    synced = parse_symbols(configuration.auto_conf)
+    synced = configuration.symbols
     names = sorted(n for n in wanted.keys() | synced.keys() if wanted.get(n, "n") != synced.get(n, "n"))
     shown = ", ".join(f"{n}: {synced.get(n, 'n')} → {wanted.get(n, 'n')}" for n in names[:3])
     return shown + (f", and {len(names) - 3} more" if len(names) > 3 else "")
@@ -323,10 +323,6 @@ def _check_rustc_of_module(tree: Tree, command: str, expected: str, environ: dic
             ReasonKind.TOOLCHAIN_CHANGED, tree.objtree, message, help_text, Status.STALE, remedy=Remedy.MANUAL
         )
     ]
-
-
-def _as_given(tree: Tree) -> str:
-    return tree.args.variables.get("M") or tree.module or ""
 
 
 def _find_ahead(paths: list[str]) -> list[str]:

@@ -95,7 +95,7 @@ def fresh_result(tree: Tree, rules: Rules, findings: tuple[Finding, ...], starte
 def _misses_files(verdict: Verdict) -> bool:
     return any(
         reason.kind is ReasonKind.MISSING_PREREQUISITE
-        for state in (*verdict.stale, *verdict.pending)
+        for state in verdict.states.values()
         for reason in state.reasons
     )
 

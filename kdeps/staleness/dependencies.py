@@ -25,7 +25,7 @@ from kdeps.kbuild.named_kernel import KDIR_NAMES, MODULES, RELEASE
 from kdeps.kbuild.other_modules import list_searched_records
 from kdeps.kbuild.records import path_of_target
 from kdeps.kbuild.rule import Owner, Rule
-from kdeps.kbuild.toolchain import rustc_folders, toolchain_files
+from kdeps.kbuild.toolchain import rustc_folders, rustup_home, toolchain_files
 from kdeps.kbuild.tree import CORE_SOURCES, Tree
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.release_checks import find_localversions, list_git_files, list_tag_files
@@ -91,7 +91,7 @@ def list_dependencies(
     files.update(os.path.join(tree.srctree, name) for name in inputs.files)
     files.add(find_dot_config(tree, environ))
     files.update(_tool_paths(tree, environ))
-    folders.add(os.path.join(_rustup_home(environ), "toolchains"))
+    folders.add(os.path.join(rustup_home(environ), "toolchains"))
     for folder, depth in makefile_rules.PREPARED_FOLDERS:
         _add_folders(
             f"{tree.objtree}/{folder.replace('$(srcarch)', tree.srcarch)}", depth, folders, tree.objtree
@@ -234,14 +234,8 @@ def _tool_paths(tree: Tree, environ: dict[str, str]) -> Iterable[str]:
                 yield from (os.path.join(folder, name) for folder in folders)
     for folder in beside:  # the files there show that a compiler is rustup's
         yield from (os.path.join(folder, name) for name in ("../toolchains", "rustup"))
-    home = _rustup_home(environ)
+    home = rustup_home(environ)
     yield from (os.path.join(home, name) for name in ("settings.toml", "update-hashes", "toolchains"))
     yield from toolchain_files(home)
     for folder in rustc_folders(tree):
         yield from _parents(folder, "/", ("rust-toolchain", "rust-toolchain.toml"))
-
-
-def _rustup_home(environ: dict[str, str]) -> str:
-    """The folder of rustup's toolchains and settings; a path that does not exist if it is not known."""
-    home = environ.get("RUSTUP_HOME") or os.path.join(environ.get("HOME") or "/nonexistent", ".rustup")
-    return home if os.path.isabs(home) else "/nonexistent/.rustup"

@@ -75,7 +75,7 @@ def direct_reasons(verdict: Verdict) -> dict[str, tuple[Reason, ...]]:
     """Map each stale target to the reasons that are its own."""
     return {
         state.rule.target: tuple(r for r in state.reasons if r.kind is not ReasonKind.STALE_PREREQUISITE)
-        for state in (*verdict.stale, *verdict.pending)
+        for state in verdict.states.values()
     }
 
 

@@ -58,7 +58,7 @@ def check_release(tree: Tree, verdict: Verdict, graph: Graph) -> tuple[Finding, 
     """
     if tree.module is None:
         return ()
-    known = {state.rule.target for state in (*verdict.stale, *verdict.pending)}
+    known = verdict.states
     own = [rule for rule in graph.rules if rule.owner is Owner.MODULE]
     configuration = release = ""
     is_finished = False
@@ -93,7 +93,7 @@ def check_compilers(tree: Tree, verdict: Verdict, graph: Graph, snapshot: Snapsh
         return ()
     text = read_text(f"{tree.objtree}/include/config/auto.conf")
     expected = (parse_value(text, "RUSTC_VERSION_TEXT") or "").strip()
-    known = {state.rule.target for state in (*verdict.stale, *verdict.pending)}
+    known = verdict.states
     others: dict[str, dict[str, str]] = {}
     for rule in graph.rules:
         if rule.target not in known:

@@ -155,3 +155,8 @@ class Verdict(NamedTuple):
     """What ``make M=…`` will itself rebuild, in topological order."""
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def states(self) -> dict[str, Stale]:
+        """All that is to be made again, by target: what is stale and what is pending."""
+        return {state.rule.target: state for state in (*self.stale, *self.pending)}

@@ -12,7 +12,7 @@ import click
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import make_args_command, refuse_slips, words_argument
 from kdeps.cli.remembering import remember_later
-from kdeps.cli.settling import check_scope
+from kdeps.cli.settling import check_module_or_tree
 from kdeps.cli.settling import settle as settle_build
 from kdeps.cli.terminal import current_folder
 from kdeps.contents.recall import recall
@@ -53,7 +53,7 @@ def settle(dry_run: bool, scope: str, make_args: tuple[str, ...]) -> int:
     whole = scope == "tree"
     since_ns = time.time_ns()
     cwd, environ = current_folder(), dict(os.environ)
-    result = check_scope(make_args, cwd, environ, whole=whole)
+    result = check_module_or_tree(make_args, cwd, environ, whole=whole)
     recalled = recall(result, environ)
     if recalled is None:
         how = "`kdeps ci --scope=tree --record=FILE`" if whole else "`kdeps make`"

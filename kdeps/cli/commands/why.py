@@ -103,7 +103,7 @@ def _refuse_namesakes(name: str, folders: list[str]) -> None:
 def _answer_why(asked: _Asked) -> int:
     result, target, every = asked.result, asked.target, asked.every
     chains = explain(result, target)
-    state = None if target.rule is None else find_state(result, result.graph.rules[target.rule])
+    state = find_state(result, target)
     if asked.output is Format.JSON:
         from kdeps.report.query_json import why_json
 

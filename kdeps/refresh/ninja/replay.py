@@ -86,7 +86,7 @@ def plan_replay(result: CheckResult, *, everything: bool = False) -> Replay:
     The verdict may come from Kbuild itself, and should where commands may have changed.
     """
     graph, verdict = result.graph, result.verdict
-    states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}
+    states = verdict.states
     changed = _has_changed_command(verdict.stale)
     checks: dict[int, str] = {}
     for at, rule in enumerate(graph.rules):

@@ -64,7 +64,7 @@ def _direct(result: CheckResult | None, *, seen: bool) -> list[str]:
         return []
     return [
         state.rule.name
-        for state in (*result.verdict.stale, *result.verdict.pending)
+        for state in result.verdict.states.values()
         if state.direct
         and seen == any(r.kbuild and r.kind is not ReasonKind.STALE_PREREQUISITE for r in state.reasons)
     ]

@@ -21,10 +21,9 @@ from kdeps.kbuild.rule import Action, Rule
 from kdeps.refresh.plan import plan_refresh
 from kdeps.report.graph.group import HighlightedPath, NodeKind, Picture, group_build, shorten
 from kdeps.report.refresh_commands import refresh_commands
-from kdeps.report.sentences import ResultText, Style, cause_sentence, finding_sentence, module_name
+from kdeps.report.sentences import ResultText, Style, cause_sentence, finding_sentence
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Reason, ReasonKind, Stale, Status
-from kdeps.staleness.snapshot import BEFORE_EPOCH
 from kdeps.system.text import duration, printable
 
 FOLDER = Path(__file__).parent / "page"
@@ -84,11 +83,11 @@ def page_data(result: CheckResult, picture: Picture, *, cwd: str, now_ns: int) -
     """Everything the page shows."""
     tree, verdict, plan = result.tree, result.verdict, plan_refresh(result)
     writer = _Dated(result, cwd, Style.PLAIN, True, now_ns)
-    states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}
+    states = verdict.states
     silent = sum(state.silent for state in verdict.stale)
     return {
         "kdeps": __version__,
-        "title": module_name(tree) or "the kernel's Rust part",
+        "title": tree.given_module or "the kernel's Rust part",
         "verdict": verdict.status.value,
         "release": tree.release,
         "objtree": tree.objtree,
@@ -128,15 +127,12 @@ def page_data(result: CheckResult, picture: Picture, *, cwd: str, now_ns: int) -
 class _Dated(ResultText):
     """Says when: a page is read later, perhaps elsewhere."""
 
-    def ago(self, mtime_ns: int | None) -> str:
-        said = super().ago(mtime_ns)
-        if mtime_ns is None or mtime_ns == BEFORE_EPOCH:
-            return said
+    def when(self, mtime_ns: int) -> str:
         lag = self.now_ns - mtime_ns
         try:
             return f"{_iso(mtime_ns)} ({duration(abs(lag))} {'before' if lag >= 0 else 'after'} this page)"
         except (OverflowError, ValueError, OSError):
-            return said
+            return super().when(mtime_ns)
 
 
 def _iso(time_ns: int) -> str:

@@ -91,7 +91,7 @@ def build_network(graph: Graph, verdict: Verdict | None = None, *, symbols: bool
     states: dict[str, Stale] = {}
     pending: set[str] = set()
     if verdict is not None:
-        states = {state.rule.target: state for state in (*verdict.stale, *verdict.pending)}
+        states = verdict.states
         pending = {state.rule.target for state in verdict.pending}
     for at, rule in enumerate(graph.rules):
         network.add_node(
