@@ -21,6 +21,7 @@ from kdeps.kbuild.configuration import find_dot_config, read_configuration
 from kdeps.kbuild.makefile_rules import sees_command
 from kdeps.kbuild.rule import Action, Rule
 from kdeps.kbuild.tree import Tree
+from kdeps.system.stat import status_of
 
 if TYPE_CHECKING:
     from kdeps.contents.digest import Hasher
@@ -137,10 +138,8 @@ def built_ns(rule: Rule, mtime_ns: dict[str, int]) -> int | None:
     """When the step last ran: the mtime of its record, which settling never changes."""
     if rule.record is None:
         return mtime_ns.get(rule.target)
-    try:
-        return os.stat(rule.record).st_mtime_ns
-    except OSError:
-        return None
+    found = status_of(rule.record)
+    return None if found is None else found.st_mtime_ns
 
 
 def is_remembered(rule: Rule) -> bool:

@@ -15,7 +15,7 @@ import stat
 from kdeps.kbuild.configuration import find_flags, make_variables
 from kdeps.kbuild.toolchain import linked_compilers, version_text
 from kdeps.kbuild.tree import Tree
-from kdeps.system.files import open_to_read, read_bytes, read_text
+from kdeps.system.files import list_names, open_to_read, read_bytes, read_text
 from kdeps.system.stat import status_of
 
 _NAMES = (
@@ -126,7 +126,7 @@ class Tools:
             words = set(_WORD.findall(text))
             folder = os.path.dirname(script)
             self.listed.add(folder)
-            beside = _list_folder(folder).intersection(map(os.path.basename, words))
+            beside = set(map(os.path.basename, words)).intersection(list_names(folder))
             named = [word for word in words if word[0] == "/"]
             named += [f"{folder}/{name}" for name in beside]
             named += [place for name in _EXEC.findall(text) for place in self._places(name)]
@@ -151,13 +151,6 @@ def _is_file(real: str) -> bool:
         return stat.S_ISREG(os.lstat(real).st_mode)
     except OSError:
         return False
-
-
-def _list_folder(folder: str) -> frozenset[str]:
-    try:
-        return frozenset(os.listdir(folder))
-    except OSError:
-        return frozenset()
 
 
 def _hash_file(path: str) -> str:

@@ -16,7 +16,7 @@ import re
 
 from kdeps.kbuild.tree import Tree
 from kdeps.system.cache import Store, fingerprint
-from kdeps.system.files import open_to_read, read_text
+from kdeps.system.files import list_names, open_to_read, read_text
 from kdeps.system.stat import find_stamp
 
 _TIMEOUT_S = 20
@@ -89,11 +89,8 @@ def chooses_by_folder(command: str, environ: dict[str, str], directory: str) -> 
 
 def toolchain_files(home: str) -> list[str]:
     """List the files that show when one of rustup's toolchains is another one; a linked one is built again."""
-    try:
-        names = sorted(os.listdir(os.path.join(home, "toolchains")))
-    except OSError:
-        return []
-    return [os.path.join(home, "toolchains", name, part) for name in names for part in ("bin/rustc", "lib")]
+    folder = os.path.join(home, "toolchains")
+    return [os.path.join(folder, name, part) for name in list_names(folder) for part in ("bin/rustc", "lib")]
 
 
 def linked_compilers(path: str, environ: dict[str, str]) -> list[str]:

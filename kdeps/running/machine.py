@@ -15,6 +15,8 @@ from kdeps.running.initramfs import Built, read_initramfs
 from kdeps.running.module_file import module_name, read_module
 from kdeps.running.unpacking import open_plain
 from kdeps.system.errors import Unreadable, UsageError
+from kdeps.system.files import list_names
+from kdeps.system.stat import status_of
 
 _MAX_TEXT = 16 << 20
 _IMAGES = ("initrd.img-{0}", "initramfs-{0}.img", "initrd-{0}", "initramfs-{0}")
@@ -47,7 +49,7 @@ def collect_facts(sysroot: str, built: Built, release: str, environ: dict[str, s
         livepatched=_find_livepatches(root),
         installed_release=release,
         has_modules_folder=bool(release) and os.path.isdir(folder),
-        dep_mtime=_mtime(dep),
+        dep_mtime=_modified_s(dep),
         installed=_find_installed(folder, built) if release else {},
         initramfs=_find_initramfs(root, built, release, environ) if release else (),
         looked_for=wanted,
@@ -85,7 +87,7 @@ def parse_state(text: str) -> LoadState:
 
 def _find_livepatches(root: str) -> tuple[str, ...]:
     folder = f"{root}/sys/kernel/livepatch"
-    return tuple(name for name in _list(folder) if _read_line(f"{folder}/{name}/enabled") == "1")
+    return tuple(name for name in list_names(folder) if _read_line(f"{folder}/{name}/enabled") == "1")
 
 
 def _find_installed(folder: str, built: Built) -> dict[str, Installed]:
@@ -129,7 +131,7 @@ def _read_copy(path: str, built_id: str | None) -> FileCopy:
         return FileCopy(path, None, "is missing")
     except Unreadable as error:
         return FileCopy(path, None, str(error).partition(": ")[2])
-    return FileCopy(path, module.build_id, "", _mtime(path), module.code)
+    return FileCopy(path, module.build_id, "", _modified_s(path), module.code)
 
 
 def _find_initramfs(root: str, built: Built, release: str, environ: dict[str, str]) -> tuple[Initramfs, ...]:
@@ -142,18 +144,9 @@ def _find_initramfs(root: str, built: Built, release: str, environ: dict[str, st
     return tuple(found)
 
 
-def _mtime(path: str) -> int | None:
-    try:
-        return int(os.stat(path).st_mtime)
-    except OSError:
-        return None
-
-
-def _list(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
+def _modified_s(path: str) -> int | None:
+    found = status_of(path)
+    return None if found is None else int(found.st_mtime)
 
 
 def _read_bytes(path: str, limit: int = 1 << 20) -> bytes:

@@ -39,6 +39,14 @@ def write_file(path: str, data: bytes) -> None:
         raise KdepsError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def list_names(folder: str) -> list[str]:
+    """List the names in a folder, sorted; none if it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
 def _own_output(path: str) -> int | None:
     """Which of our own outputs a path leads to."""
     for descriptor in (1, 2):
