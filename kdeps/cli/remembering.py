@@ -70,7 +70,7 @@ def remember_modules(result: CheckResult, memory: Memory | None, environ: dict[s
     roots = tuple(sorted({tree.srctree, tree.objtree, tree.module}, key=len, reverse=True))
     places = tuple(f"{root}/" for root in roots)
     owned = (rule for rule in result.graph.rules if rule.owner is Owner.MODULE)
-    old = set(verdict.states)
+    old = verdict.states
     modules = [rule.target for rule in owned if rule.target.endswith(".ko") and rule.target not in old]
     remember_origins({path: find_sources(path) for path in modules}, tree.module, environ)
 

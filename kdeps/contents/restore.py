@@ -278,7 +278,7 @@ class _Restorer:
         outputs = self._index.contents(step.entry.outputs)
         record, recorded = step.record
         new = [
-            path for path, digest in outputs if self._content_there(path) != digest or has_other_name(path)
+            path for path, digest in outputs if self._hasher.look(path)[1] != digest or has_other_name(path)
         ]
         wanted = {digest for path, digest in outputs if path in new} | ({recorded} if record else set())
         mtime_ns = self._time_for(step, new)
@@ -317,10 +317,6 @@ class _Restorer:
             os.replace(temporary[record], record)
         self._note(step)
         return True
-
-    def _content_there(self, path: str) -> bytes | None:
-        """What is on disk, also where make decides what comes there."""
-        return self._hasher.look(path)[1]
 
     def _time_for(self, step: Step, new: list[str]) -> int:
         """The time at which make takes the outputs for up to date."""

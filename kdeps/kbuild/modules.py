@@ -50,7 +50,8 @@ def read_whole(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> Ker
     if not trees:
         trees = [find_tree(rest, cwd, environ)]
         found = [trees[0].module] if trees[0].module else []
-        trees += [_with_module(trees[0], folder) for folder in find_modules(trees[0]) if folder not in found]
+        more = [folder for folder in find_modules(trees[0]) if folder not in found]
+        trees += [trees[0]._replace(module=folder, module_output=folder) for folder in more]
     for tree in trees[1:]:
         if tree.objtree != trees[0].objtree:
             raise UsageError(f"{tree.module}: is built against {tree.objtree}, not {trees[0].objtree}")
@@ -97,10 +98,6 @@ def split_modules(words: tuple[str, ...]) -> tuple[tuple[str, ...], list[tuple[s
         else:
             rest.append(word)
     return tuple(rest), named
-
-
-def _with_module(tree: Tree, folder: str) -> Tree:
-    return tree._replace(module=folder, module_output=folder)
 
 
 def list_modules(objtree: str) -> list[str]:

@@ -40,7 +40,9 @@ def changed_since(
     if revision.startswith("-"):
         raise UsageError(f"--since {revision}: not a revision")
     top = _top_level(cwd, environ)
-    if top is None or not any(_is_below(one, other) for one, other in _pairs(top, (tree.srctree, *folders))):
+    # One of the folders has to be in the work tree, or the other way round.
+    places = [f"{folder}/" for folder in (tree.srctree, *folders)]
+    if top is None or not any(p.startswith(f"{top}/") or f"{top}/".startswith(p) for p in places):
         top = _top_level(tree.srctree, environ)
     if top is None:
         raise UsageError(f"{tree.srctree}: not a git work tree, so --since cannot tell what changed there")
@@ -53,15 +55,6 @@ def changed_since(
         raise UsageError(f"--since {revision}: {_said(done)}{hint}")
     names = os.fsdecode(done.stdout).split("\0")
     return [os.path.join(top, name) for name in names if name]
-
-
-def _pairs(top: str, folders: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Each folder with the work tree, both ways: one may be inside the other."""
-    return [pair for folder in folders for pair in ((folder, top), (top, folder))]
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return f"{path}/".startswith(f"{folder}/")
 
 
 def _top_level(folder: str, environ: dict[str, str]) -> str | None:

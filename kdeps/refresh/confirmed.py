@@ -115,7 +115,9 @@ def _key(tree: Tree, environ: dict[str, str]) -> str:
         "",
         *settings(environ),
     ]
-    return fingerprint_environment([*parts, *_tools(tree, environ)])
+    # Every program that an option may be probed with, and which file it is now.
+    tools = [f"{path} {stamp}" for path, stamp in _find_tools(tree, environ) if stamp]
+    return fingerprint_environment([*parts, *tools])
 
 
 def find_inputs(result: CheckResult, environ: dict[str, str]) -> list[str]:
@@ -126,11 +128,6 @@ def find_inputs(result: CheckResult, environ: dict[str, str]) -> list[str]:
 def _find_makefiles(result: CheckResult, environ: dict[str, str]) -> list[str]:
     others = (path for source, _ in result.rules.others for path in find_module_files(source))
     return [*find_command_files(result.tree, environ), *others]
-
-
-def _tools(tree: Tree, environ: dict[str, str]) -> Iterator[str]:
-    """Every program that an option may be probed with, and which file it is now."""
-    return (f"{path} {stamp}" for path, stamp in _find_tools(tree, environ) if stamp)
 
 
 def _find_tools(tree: Tree, environ: dict[str, str]) -> Iterator[tuple[str, str]]:

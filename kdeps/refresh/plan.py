@@ -159,7 +159,7 @@ def kernel_command(tree: Tree, cwd: str, goal: str, *, in_job_server: bool = Fal
     """A make command for the kernel itself, to be run or typed in ``cwd``; a job server sets ``-j`` by itself."""
     words = kernel_words(tree)
     if in_job_server:
-        words = _without_jobs(words)
+        words = tuple(word for word in words if not word.startswith(("-j", "--jobs")))
     if not stands_there(tree, cwd):
         words = ("-C", tree.make_directory, *without_place(words))
     return ["make", *words, *goal.split()]
@@ -174,10 +174,6 @@ def shown_command(tree: Tree, cwd: str, goal: str) -> list[str]:
 def stands_there(tree: Tree, cwd: str) -> bool:
     """Whether make, called in ``cwd`` as the user called it, reads the kernel's own Makefile."""
     return os.path.realpath(working_directory(tree.args, cwd)) == os.path.realpath(tree.make_directory)
-
-
-def _without_jobs(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word for word in words if not word.startswith(("-j", "--jobs")))
 
 
 def find_new_flags(result: CheckResult, environ: dict[str, str]) -> tuple[NewFlags, ...]:

@@ -102,7 +102,7 @@ def make_report(inspection: ScopeResults, *, cwd: str, built: bool = False) -> R
     statuses: list[Status] = []
     for part in inspection.parts:
         own = list(_issues(part, cwd, built=built))
-        statuses.append(_status(part, own))
+        statuses.append(worst((part.status, *(issue.status for issue in own))))
         for issue in own:
             key = (issue.kind, issue.paths, "" if issue.kind in _BY_FILE else issue.message)
             known = found.get(key)
@@ -132,10 +132,6 @@ _BY_FILE = frozenset(
         ReasonKind.CONTENT_CHANGED,
     )
 )
-
-
-def _status(part: ScopedResult, issues: list[Issue]) -> Status:
-    return worst((part.status, *(issue.status for issue in issues)))
 
 
 def _roots(inspection: ScopeResults) -> dict[str, str]:

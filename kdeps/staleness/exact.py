@@ -96,7 +96,7 @@ def _list_questions(result: CheckResult) -> list[_Question]:
             *tree.args.kept,
             *(w for w in tree.args.words if w not in tree.args.kept and w not in tree.args.goals),
         ]
-        extra = [] if _names_module(tree) else [f"M={tree.module}"]
+        extra = [] if {"M", "KBUILD_EXTMOD"} & tree.args.variables.keys() else [f"M={tree.module}"]
         output = tree.module_output or tree.objtree
         own = [*_make_words(tree, tuple(words)), *extra, "modules"]
         questions.append(_Question(Owner.MODULE, own, output))
@@ -176,10 +176,6 @@ def _make_words(tree: Tree, words: tuple[str, ...]) -> list[str]:
     if tree.args.variables.get("MO") and not os.path.isabs(tree.args.variables["MO"]):
         kept = [f"MO={tree.module_output}" if w.startswith("MO=") else w for w in kept]
     return kept
-
-
-def _names_module(tree: Tree) -> bool:
-    return any(name in tree.args.variables for name in ("M", "KBUILD_EXTMOD"))
 
 
 def _would_be_made(error: str, made: set[str], folders: tuple[str, ...]) -> bool:

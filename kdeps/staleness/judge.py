@@ -103,7 +103,9 @@ def conclude(
         # What Kbuild sees decides how sure it is to run the rule; without any of that,
         # what only we see decides whether it is stale.
         seen = {
-            reason.kbuild for reason in reasons if rule.action is not Action.FILECHK or _is_missing(reason)
+            reason.kbuild
+            for reason in reasons
+            if rule.action is not Action.FILECHK or reason.kind is ReasonKind.MISSING_TARGET
         }
         unsure = False
         moved = surely_moved = True in seen
@@ -161,10 +163,6 @@ def add_problems(verdict: Verdict, problems: tuple[Problem, ...]) -> Verdict:
     """Add what could not be read to a verdict."""
     problems = (*verdict.problems, *problems)
     return verdict._replace(status=_status(verdict.stale, verdict.findings, problems), problems=problems)
-
-
-def _is_missing(reason: Reason) -> bool:
-    return reason.kind is ReasonKind.MISSING_TARGET
 
 
 def _status(stale: tuple[Stale, ...], findings: tuple[Finding, ...], problems: tuple[Problem, ...]) -> Status:
