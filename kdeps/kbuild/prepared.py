@@ -171,18 +171,20 @@ def add_unrecorded(reader: RecordReader) -> None:
 def add_wrappers(reader: RecordReader, read: Iterable[str]) -> None:
     """Add the headers that only include one of ``asm-generic``, and that make writes again when that is newer.
 
-    Source: linux ``scripts/Makefile.asm-headers``, ``cmd_wrap``.
+    ``scripts/Makefile.asm-generic`` of older kernels names no prerequisite: there make only writes what is missing.
+    Source: linux ``scripts/Makefile.asm-headers``, ``cmd_wrap`` (6.1, 6.12, 7.2).
     """
     tree = reader.tree
     if tree.prebuilt:
         return
+    is_compared = not os.path.exists(f"{tree.srctree}/scripts/Makefile.asm-generic")
     inside = f"{tree.objtree}/arch/{tree.srcarch}/include/generated/"
     for path in read:
         if path.startswith(inside) and path not in reader.rules:
             kind, _, name = path[len(inside) :].rpartition("asm/")
             source = f"{tree.srctree}/include/{kind}asm-generic/{name}"
             if kind in ("", "uapi/") and os.path.exists(source):
-                reader.add_unrecorded_rule(path, Action.PLAIN, (source,))
+                reader.add_unrecorded_rule(path, Action.PLAIN, (source,) if is_compared else ())
 
 
 def drop_uncompared_tools(reader: RecordReader) -> None:

@@ -107,6 +107,8 @@ def test_a_header_that_only_includes_another_is_made_again_when_that_is_newer(tr
     assert [rule.prerequisites for rule in wrappers] == [(str(source),) for source in sources]
     assert {rule.action for rule in wrappers} == {Action.PLAIN}
     assert f"arch/x86/include/generated/{names[2]}" not in rules
+    tree.edit(tree.srctree / "scripts/Makefile.asm-generic", "$(obj)/%.h:\n\t$(call cmd,wrap)\n")
+    assert [rules_of(tree)[rule.name].prerequisites for rule in wrappers] == [(), ()]
 
 
 BASIC = """
