@@ -201,7 +201,7 @@ class RecordReader:
             )
             (prerequisites if is_named else optional).append(source)
         state, where, depfile = record.state, record.record_problem, find_depfile(record.command)
-        files = _NO_FILES
+        files = CommandFiles((), (), (), (), ())
         # The list names all that a compiler reads, except rustc's files of flags.
         names_more = scope is Owner.MODULE and ("--emit=" in record.command or is_compound(record.command))
         if state is RecordState.COMMAND_ONLY or names_more:
@@ -333,8 +333,8 @@ class RecordReader:
         known = self.rules.get(target)
         if known is not None:
             return known
-        output = self.tree.module_output
-        if output is None or not (target.startswith(f"{output}/") or target.endswith((".o", ".mod", ".ko"))):
+        inside = f"{self.tree.module_output or ''}/"
+        if inside == "/" or not (target.startswith(inside) or target.endswith(_LISTED)):
             return None
         folder, _, name = target.rpartition("/")
         path = f"{folder}/.{name}.cmd"
@@ -370,6 +370,9 @@ _NAMES_TARGET = (RecordState.COMPLETE, RecordState.COMMAND_ONLY, RecordState.CUT
 """States in which the line of the command is whole."""
 
 
+_LISTED = (".o", ".mod", ".ko", "/modules.order")  # wherever it lies
+
+
 class _Names(dict[str, str]):
     """Recorded name → canonical path, for names that are relative to one folder."""
 
@@ -380,9 +383,6 @@ class _Names(dict[str, str]):
     def __missing__(self, name: str) -> str:
         path = self[name] = self._reader.path(name, self._base)
         return path
-
-
-_NO_FILES = CommandFiles((), (), (), (), ())
 
 
 def _names_source(name: str, scope: Owner) -> bool:

@@ -29,6 +29,7 @@ _NUMBER = re.compile(r"(-j\d*)(\D.*)", re.DOTALL)
 _SYNCED = ("none", "line", "target", "recurse")
 """What ``--output-sync`` takes."""
 _SOURCES = (".rs", ".c", ".h", ".S")
+_QUOTES = "\"'\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}")
 
 
@@ -81,6 +82,8 @@ def find_variable_slip(args: MakeArgs) -> str | None:
     for word in args.words:
         if word.startswith(_DASHES):
             return f"{word}: this is no hyphen but a dash; did you mean `--{word.lstrip(''.join(_DASHES))}`?"
+        if word[:1] in _QUOTES and word.strip(_QUOTES).partition("=")[0] in VARIABLES:
+            return f"{word}: its quotes are part of the word; did you mean `{word.strip(_QUOTES)}`?"
     for at, goal in enumerate(args.goals):
         name, _, value = " ".join(args.goals[at : at + 3]).partition(" = ")
         if value and " " not in name + value:
@@ -162,6 +165,8 @@ def _find_folder_slip(args: MakeArgs, folder: str) -> str | None:
         return "M=: it names no folder; name the module's, or leave it out for the kernel's own crates"
     if read_kernel_makefile(folder) is None:
         return None  # a module's own Makefile may read any variable
+    if "MO" in args.variables:
+        return f"MO={args.variables['MO']}: this is where a module's objects go, and no `M=FOLDER` names the module"
     for name, value in args.variables.items():
         path = os.path.join(folder, value)
         if name not in VARIABLES and builds_objects(path) and read_kernel_makefile(path) is None:

@@ -36,7 +36,9 @@ def spread(tree: Miniature) -> Path:
     """A module, built, with a member and a second module whose sources lie outside of its folder."""
     folder = tree.root / "spread/mod"
     for name, text in {
-        "mod/Kbuild": "obj-m := foo.o ../src/bar.o\nfoo-y := main.o ../common/util.o\n",
+        "mod/Kbuild": "obj-m := foo.o ../src/bar.o ../other/\nfoo-y := main.o ../common/util.o\n",
+        "other/Kbuild": "obj-m := baz.o\n",
+        "other/baz.rs": RUST,
         "mod/main.c": C,
         "common/util.rs": RUST,
         "src/bar.rs": RUST,
@@ -60,7 +62,7 @@ def test_objects_outside_of_the_module_s_folder_are_its_own(
     assert tree.rebuilds(f"M={spread}") == set()
 
 
-@pytest.mark.parametrize("lost", ["common/.util.o.cmd", "src/.bar.o.cmd"])
+@pytest.mark.parametrize("lost", ["common/.util.o.cmd", "src/.bar.o.cmd", "other/.baz.o.cmd"])
 def test_such_an_object_whose_record_is_lost(
     lost: str, spread: Path, tree: Miniature, kdeps: RunKdeps
 ) -> None:

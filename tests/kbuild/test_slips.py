@@ -69,6 +69,9 @@ TYPO = MODULE[:-1]
         (("KCFLAG=-g", M), "did you mean `KCFLAGS=-g`?"),
         ((M, "--", "--format=json"), "behind `--` every word is make's"),
         (("\N{EN DASH}format=json", M), "did you mean `--format=json`?"),
+        ((f'"{M}"',), f"its quotes are part of the word; did you mean `{M}`?"),
+        ((f"\N{LEFT DOUBLE QUOTATION MARK}{M}\N{RIGHT DOUBLE QUOTATION MARK}",), f"did you mean `{M}`?"),
+        (("MO=../objects",), "no `M=FOLDER` names the module"),
     ],
 )
 def test_a_slip_gets_one_line_and_status_2(
