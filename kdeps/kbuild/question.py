@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Ask Kbuild itself what is stale, and let it execute nothing.
+"""Ask Kbuild itself what is stale, and let it change nothing.
 
 ``make -n`` cannot be asked: the Rust rules are ``+``-prefixed and really run
 rustc. But make reads the files that ``MAKEFILES`` names before any other, in
@@ -21,6 +21,9 @@ What else is replaced, and why:
 * ``ln`` is a no-op in front of ``PATH``: the O= build renews its ``source`` link every time. So is
   ``mkdir``, except below that folder of the probes.
 
+A recipe of a module that uses none of these macros would run all the same: so make may not
+write into the trees (``system.landlock``).
+
 Assignments on make's command line do nearly the same and were tried first. They
 lost: make exports them to every recipe and ``$(shell)`` and expands them there, and
 their letters become part of MAKEFLAGS, in which ``scripts/Makefile.modpost``
@@ -38,7 +41,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
@@ -47,6 +50,7 @@ from kdeps.formats.makeflags import kernel_environment
 from kdeps.kbuild.rule import Owner
 from kdeps.system.errors import KbuildError
 from kdeps.system.files import write_file
+from kdeps.system.landlock import kept_from_writing
 
 TIMEOUT_S = 600
 _MARK = "@kdeps@"
@@ -96,8 +100,12 @@ class KbuildAnswer(NamedTuple):
     """What make stopped at, so that the answer may not be whole."""
 
 
-def run_question(scope: Owner, arguments: list[str], directory: str, environ: dict[str, str]) -> KbuildAnswer:
+def run_question(
+    scope: Owner, arguments: list[str], directory: str, environ: dict[str, str], trees: tuple[str, ...]
+) -> KbuildAnswer:
     """Run make with its deciding macros replaced, about the kernel or a module; a job server is not joined.
+
+    It may not write into the ``trees``.
 
     Raises KbuildError if make could not be started, or did not come back in time.
     """
@@ -111,7 +119,8 @@ def run_question(scope: Owner, arguments: list[str], directory: str, environ: di
         text = "".join(f"override {name} = {value}\n" for name, value in replaced.items())
         write_file(os.path.join(folder, "ask.mk"), os.fsencode(text))
         command = ["make", "-k", "-s", *arguments]
-        return _parse_answer(*_run(command, directory, _environment(environ, folder, scope)))
+        with kept_from_writing(trees, folder) as restrict:
+            return _parse_answer(*_run(command, directory, _environment(environ, folder, scope), restrict))
     except _Terminated as signalled:
         number = signalled.number
     finally:
@@ -132,12 +141,14 @@ def _write_mkdir(folder: str) -> None:
     os.chmod(path, 0o755)
 
 
-def _run(command: list[str], directory: str, environ: dict[str, str]) -> tuple[str, str]:
+def _run(
+    command: list[str], directory: str, environ: dict[str, str], restrict: Callable[[], None] | None
+) -> tuple[str, str]:
     """Run make in a session of its own, so that nothing it started outlives the question."""
     try:
         process = subprocess.Popen(
             command, cwd=directory, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True,
+            stderr=subprocess.PIPE, start_new_session=True, preexec_fn=restrict,
         )  # fmt: skip
     except OSError as error:
         raise KbuildError(f"make: {error.strerror}; --exact needs it in PATH") from error
@@ -181,6 +192,7 @@ def _polite_signals() -> Iterator[None]:
 def _environment(environ: dict[str, str], folder: str, scope: Owner) -> dict[str, str]:
     changed = dict(environ) if scope is Owner.MODULE else kernel_environment(environ)
     changed["PATH"] = f"{folder}:{environ.get('PATH', os.defpath)}"
+    changed["TMPDIR"] = folder
     letters, *flags = changed.get("MAKEFLAGS", "").split(" ")
     if letters.isalpha():
         letters = letters.translate(_CHANGES_THE_ANSWER)

@@ -14,7 +14,7 @@ from kdeps.kbuild.command_files import find_command_files, find_module_files
 from kdeps.kbuild.graph import Graph, build_graph
 from kdeps.kbuild.question import Answer, KbuildAnswer, absolute, run_question
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule, Rules
-from kdeps.kbuild.tree import Tree
+from kdeps.kbuild.tree import Tree, roots_of
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.judge import add_problems, conclude, direct_reasons
 from kdeps.staleness.reasons import Reason, ReasonKind, Source
@@ -113,8 +113,9 @@ def _ask_all(
     answers: dict[str, tuple[Owner, Answer]] = {}
     errors: list[tuple[str, str]] = []
     made: set[str] = set()
+    trees = (*roots_of((tree,)), *(path for pair in result.rules.others for path in pair))
     for question in _list_questions(result):
-        given = run_question(question.scope, question.arguments, tree.make_directory, environ)
+        given = run_question(question.scope, question.arguments, tree.make_directory, environ, trees)
         made.update(answer.target for answer in given.answers)
         if question.scope is Owner.OTHER:
             given = _leave_out_choices(given, records, makefiles)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from kdeps.system.landlock import kept_from_writing
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.miniature import MODULE, Miniature
 from tests.support.verdict import M, direct, judged, kinds
@@ -60,15 +61,16 @@ def test_exact_asks_about_the_kernel_whatever_make_inherits(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_exact_told_to_end_leaves_nothing_behind(number: int, tree: Miniature, tmp_path: Path) -> None:
     """The make that was asked stands in a session of its own: nobody else would end it."""
-    with (tree.srctree / "Makefile").open("a") as makefile:
-        makefile.write(f"$(shell touch {tree.srctree}/asked; sleep 60)\n")
-    temporary = tmp_path / "temporary"
+    temporary, seen = tmp_path / "temporary", tmp_path / "seen"
     temporary.mkdir()
+    seen.mkdir()
+    with (tree.srctree / "Makefile").open("a") as makefile:
+        makefile.write(f"$(shell touch {seen}/asked; sleep 60)\n")
     asking = subprocess.Popen(
         [sys.executable, "-m", "kdeps", "check", "--exact", *tree.tree_args, M],
         cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT), "TMPDIR": str(temporary)}),
     )  # fmt: skip
-    while not (tree.srctree / "asked").exists():
+    while not (seen / "asked").exists():
         assert asking.poll() is None
         time.sleep(0.02)
     asking.send_signal(number)
@@ -172,8 +174,7 @@ def test_what_looks_closer_at_the_module_is_not_asked_of_the_kernel(
     tree: Miniature, kdeps: RunKdeps, tmp_path: Path
 ) -> None:
     """kdeps make leaves W=1 and CLIPPY=1 off the kernel's build; with them its commands would always differ."""
-    log = tmp_path / "log"
-    make = tmp_path / "bin/make"
+    log, make = tmp_path / "bin/log", tmp_path / "bin/make"
     make.parent.mkdir()
     make.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {shutil.which("make")} "$@"\n')
     make.chmod(0o755)
@@ -185,3 +186,25 @@ def test_what_looks_closer_at_the_module_is_not_asked_of_the_kernel(
     assert of_kernel
     assert not any({"W=1", "CLIPPY=1"} & {*words} for words in of_kernel)
     assert any({"W=1", "CLIPPY=1"} <= {*words} for words in of_module)
+
+
+def test_recipes_of_the_module_write_nothing(tree: Miniature, kdeps: RunKdeps) -> None:
+    """A rule for a generated source, one that always runs: make runs such recipes, and they cannot reach the trees."""
+    with kept_from_writing([str(tree.root)], str(tree.root)) as restrict:
+        if restrict is None:
+            pytest.skip("this kernel has no Landlock")
+    folder = tree.root / "driver"
+    tree.edit(folder / "x.c", "#include <linux/types.h>\nint f(void) {\n")
+    tree.edit(folder / "gen.in", tree.path(f"{MODULE}/gpu.rs").read_text())
+    tree.edit(folder / "precious", "kept\n")
+    kbuild = "obj-m := x.o gen.o\nalways-y += stamp\n$(obj)/gen.rs: $(src)/gen.in\n\tcp $< $@\n"
+    tree.edit(folder / "Kbuild", f"{kbuild}$(obj)/stamp: FORCE\n\trm -f $(obj)/precious; date > $@\n")
+    before = tree.listing()
+    done = kdeps(tree, "check", "--exact", f"M={folder}")
+    assert (done.returncode, tree.listing()) == (0, before)
+    tree.touch("rust/kernel/io.rs")
+    before = tree.listing()
+    done = kdeps(tree, "check", "--exact", f"M={folder}")
+    assert (done.returncode, tree.listing()) == (1, before)
+    tree.make("modules_prepare")
+    assert "gen.o" in {name.rpartition("/")[2] for name in tree.rebuilds(f"M={folder}")}
