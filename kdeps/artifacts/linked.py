@@ -123,6 +123,6 @@ def _judge_versions(result: CheckResult, path: str, fence: AllowedRoots) -> list
         f"{os.path.basename(path)} was linked for other versions of {list_some(others)} than Module.symvers has: "
         "it will not load (disagrees about version of symbol)"
     )
-    # Without the module's own list modpost writes the versions anew, into its .mod.c.
+    # modpost writes .mod.c, which has the versions, only if the module's own list is missing or old.
     remove = (path, f"{tree.module_output}/Module.symvers")
     return [Finding(ReasonKind.MIXED_BUILDS, path, message, "", Status.STALE, remove)]

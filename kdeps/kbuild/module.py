@@ -28,7 +28,7 @@ _READ_BY = {".rs": ".rmeta", ".c": ".h", ".S": ".h"}
 """What of the kernel's outputs a source may read, by its suffix."""
 
 ANYTHING = frozenset((".rmeta", ".h"))
-"""What a module reads of which nothing is recorded: any crate, any header."""
+"""Any crate and any header: what a module without records may read."""
 
 _EVERYONES_CRATES = ("/rust/libcore.rmeta", "/rust/libkernel.rmeta")
 """What every Rust module reads."""

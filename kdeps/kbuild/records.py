@@ -328,7 +328,7 @@ class RecordReader:
     def read_module_record(self, target: str) -> Rule | None:
         """Read the record of one target of the module, if there is one.
 
-        Its objects may lie outside its folder: ``foo-y := main.o ../common/util.o``.
+        Its objects may be outside its folder: ``foo-y := main.o ../common/util.o``.
         """
         known = self.rules.get(target)
         if known is not None:

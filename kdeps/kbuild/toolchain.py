@@ -128,7 +128,7 @@ def notices_deleted(srctree: str, environ: dict[str, str], directory: str) -> bo
 
 
 def pahole_version(command: str, environ: dict[str, str], directory: str) -> str:
-    """The version of pahole as Kconfig has it: 130 for v1.30, and 0 where there is none.
+    """The version of pahole as Kconfig writes it: 130 for v1.30, 0 for none.
 
     Source: linux ``scripts/pahole-version.sh``.
     """

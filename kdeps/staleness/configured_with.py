@@ -41,7 +41,7 @@ def check_variables(tree: Tree, configuration: Configuration, environ: dict[str,
 def _list_values(
     tree: Tree, configuration: Configuration, environ: dict[str, str]
 ) -> list[tuple[str, str, str]]:
-    """Name, recorded and present value of each variable whose value can be told."""
+    """Name, recorded and present value of each variable that kdeps can compute."""
     actual = make_variables(tree, environ)
     given = {**environ, **tree.args.variables}
     found: list[tuple[str, str, str]] = []

@@ -161,7 +161,7 @@ def _gone_folders(findings: list[Finding], causes: list[RootCause], tree: Tree) 
             if folder:
                 groups.setdefault(folder, []).append(cause)
     for cause in causes:
-        # rustc was told where the object tree was.
+        # The commands of rustc name the object tree.
         place = next((w[8:] for w in cause.reason.removed if w.startswith("OBJTREE=")), "")
         for folder, group in groups.items() if place else ():
             if f"{place}/".startswith(f"{folder}/"):

@@ -286,7 +286,7 @@ def _judge_symvers(rule: Rule, symvers: str, stamps: dict[str, int], target: int
 
 
 def _judge_place(rule: Rule, objtree: str, target: int) -> list[Reason]:
-    """rustc is told where the object tree lies, so a tree that was copied or moved changes the command.
+    """The commands of rustc name the object tree, so they change where a tree is copied or moved.
 
     Source: linux ``rust/Makefile`` and ``scripts/Makefile.build``, ``OBJTREE=$(abspath $(objtree))``.
     """

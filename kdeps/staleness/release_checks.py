@@ -25,7 +25,7 @@ from kdeps.system.files import read_text
 _BY_GIT = re.compile(r"\+|(?P<count>-\d{5,})?(?:-g(?P<commit>[0-9a-f]{12}))?(?:-dirty)?")
 _MAX_REFS = 1 << 24
 _PATIENCE_S = 60
-"""git looks at each source where ``-dirty`` is asked for."""
+"""For ``-dirty`` git compares every source."""
 
 
 def check_release_name(tree: Tree, configuration: Configuration, environ: dict[str, str]) -> list[Finding]:
@@ -71,7 +71,7 @@ def check_release_name(tree: Tree, configuration: Configuration, environ: dict[s
 def _is_surely_so(
     rest: re.Match[str], tree: Tree, version: str, configuration: Configuration, environ: dict[str, str]
 ) -> bool:
-    """Whether git's part of the name is what it has to be, as far as that can be told without walking its history."""
+    """Whether git's part of the name is what it has to be, as far as its files show without its history."""
     head = find_commit(tree.srctree)
     if not head:
         return True

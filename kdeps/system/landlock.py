@@ -69,7 +69,7 @@ def kept_from_writing(folders: Iterable[str], but_in: str) -> Iterator[Callable[
 
 
 def _list_beside(folders: Iterable[str]) -> Iterator[str]:
-    """List what lies beside folders and beside each folder above them; a link counts where it leads to."""
+    """List what is beside folders and beside each folder above them. A link counts at its target."""
     real = {os.path.realpath(folder) for folder in folders}
     kept = {path for path in real if not any(path.startswith(f"{other}/") for other in real)}
     above: set[str] = set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What ``make M=…`` builds and reads, also where no record says so."""
+"""What ``make M=…`` builds and reads, also where no record shows it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ $(bounds-file): kernel/bounds.s FORCE
 
 @pytest.fixture
 def spread(tree: Miniature) -> Path:
-    """A module, built, with a member and a second module whose sources lie outside of its folder."""
+    """A module, built, with a member and a second module with sources outside its folder."""
     folder = tree.root / "spread/mod"
     for name, text in {
         "mod/Kbuild": "obj-m := foo.o ../src/bar.o ../other/\nfoo-y := main.o ../common/util.o\n",
@@ -200,7 +200,7 @@ def test_type_information_counts_on_from_that_of_vmlinux(
     "way", ["a link to a folder", "a subfolder that is a link", "elsewhere", "generated", "none"]
 )
 def test_the_first_build_of_rust_that_lies_elsewhere(way: str, tree: Miniature, kdeps: RunKdeps) -> None:
-    """Its sources are not below the module's folder: what its Makefiles say decides."""
+    """Its sources are not below the module's folder, so its Makefiles decide."""
     folder, shared = tree.root / "driver", tree.root / "shared"
     tree.edit(folder / "main.c", C)
     tree.edit(shared / "util.rs", RUST)

@@ -118,7 +118,7 @@ def git(tree: Miniature, *words: str) -> None:
 
 @pytest.fixture
 def versioned(tmp_path: Path) -> Miniature:
-    """An in-source tree in git, whose release is asked of a script as in the kernel; not built."""
+    """An in-source tree in git, whose release comes from a script as in the kernel; not built."""
     tree = create(tmp_path / "tree")
     makefile = tree.srctree / "Makefile"
     text = makefile.read_text()
