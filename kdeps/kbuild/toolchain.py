@@ -21,7 +21,7 @@ from kdeps.system.stat import find_stamp
 
 _TIMEOUT_S = 20
 _KEPT = 64
-_COMPILER = re.compile(r"(?:[\w.+]+-)*(?:gcc|cc|clang|rustc|bindgen|make|gmake)(?:-?[\d.]+)?(?:-\w+)?")
+_COMPILER = re.compile(r"(?:[\w.+]+-)*(?:gcc|cc|clang|rustc|bindgen|make|gmake|pahole)(?:-?[\d.]+)?(?:-\w+)?")
 """The name of a program that is what it is called. Any other behind such a name (ccache, snap, mise) is a
 switch: it finds the compiler by rules of its own, so it is asked every time. rustup's rules are known."""
 

@@ -91,7 +91,8 @@ def _list_questions(result: CheckResult) -> list[_Question]:
     for source, output in result.rules.others:
         place = [f"M={source}"] if source == output else [f"M={source}", f"MO={output}"]
         questions.append(_Question(Owner.OTHER, [*arguments, *place, "modules"], output))
-    if tree.module is not None:
+    # make would make the folder of MO= first; what is not there was never built.
+    if tree.module is not None and os.path.isdir(tree.module_output or tree.objtree):
         words = [
             *tree.args.kept,
             *(w for w in tree.args.words if w not in tree.args.kept and w not in tree.args.goals),

@@ -188,6 +188,15 @@ def test_what_looks_closer_at_the_module_is_not_asked_of_the_kernel(
     assert any({"W=1", "CLIPPY=1"} <= {*words} for words in of_module)
 
 
+def test_a_folder_for_objects_that_is_not_there_yet(tree: Miniature, kdeps: RunKdeps) -> None:
+    """make makes it; to ask must not."""
+    words = (f"M={tree.external}", f"MO={tree.root}/new")
+    assert judged(kdeps, tree, "--exact", *words)["verdict"] == "fresh"
+    tree.touch("rust/kernel/io.rs")
+    assert judged(kdeps, tree, "--exact", *words)["verdict"] == "stale"
+    assert not (tree.root / "new").exists()
+
+
 def test_recipes_of_the_module_write_nothing(tree: Miniature, kdeps: RunKdeps) -> None:
     """A rule for a generated source, one that always runs: make runs such recipes, and they cannot reach the trees."""
     with kept_from_writing([str(tree.root)], str(tree.root)) as restrict:
