@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.kbuild.toolchain import chooses_by_folder, describe_silence, version_text
+from kdeps.kbuild.toolchain import chooses_by_folder, describe_silence, shows_changes, version_text
 
 SWITCH = r"""
 #include <stdio.h>
