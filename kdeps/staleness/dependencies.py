@@ -42,6 +42,7 @@ _SOURCES = (
     *CORE_SOURCES,
     *makefile_rules.MODULE_MAKEFILES,
     "scripts",
+    "scripts/Makefile.asm-generic",
     "rust/Makefile",
     "Kconfig",
 )
