@@ -90,7 +90,7 @@ def may_hold_rust(folder: str) -> bool:
     if list_rust(folder):
         return True
     for where, _, links in walk(folder):
-        text = "".join(_read_makefiles(where))
+        text = "".join(read_makefiles(where))
         elsewhere = "|".join([r"\.\.", *map(re.escape, links)])
         if re.search(rf"\.rs\b|(?<![\w.-])(?:{elsewhere})/", text):
             return True
@@ -106,7 +106,7 @@ def may_be_built(source: str, top: str, objtree: str, variables: dict[str, str])
     name = os.path.splitext(os.path.basename(source))[0]
     stem = re.escape(name)
     while True:
-        own, included = _read_makefiles(folder)
+        own, included = read_makefiles(folder)
         if re.search(rf"(?<![\w.-]){stem}\.o\b", own):
             return f"{name}.o" in read_object_names(folder, objtree, variables)
         if re.search(rf"(?<![\w.-]){stem}\b(?!\.rs)", own + included):
@@ -116,8 +116,8 @@ def may_be_built(source: str, top: str, objtree: str, variables: dict[str, str])
         folder = os.path.dirname(folder)
 
 
-def _read_makefiles(folder: str) -> tuple[str, str]:
-    """The text of the Kbuild or Makefile of a folder, and that of what it may include, without comments."""
+def read_makefiles(folder: str) -> tuple[str, str]:
+    """Read the Kbuild or Makefile of a folder, and what it may include, each without comments."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:

@@ -15,7 +15,7 @@ from enum import Enum
 from kdeps.formats.makeargs import MakeArgs, find_unknown_option, parse_make_args, working_directory
 from kdeps.kbuild.kernel_makefile import read_kernel_makefile
 from kdeps.kbuild.makefile_words import VARIABLES, find_goal_meant, find_variable_meant
-from kdeps.kbuild.module_folder import builds_objects
+from kdeps.kbuild.module_folder import builds_objects, read_makefiles
 from kdeps.kbuild.suggest import suggest_folder
 
 _SHORT_OPTIONS = frozenset("bBCdeEfhiIjklLmnoOpqrRsStvwW")
@@ -29,6 +29,8 @@ _NUMBER = re.compile(r"(-j\d*)(\D.*)", re.DOTALL)
 _SYNCED = ("none", "line", "target", "recurse")
 """What ``--output-sync`` takes."""
 _SOURCES = (".rs", ".c", ".h", ".S")
+_OBJECTS = (".o", ".ko", ".mod", ".i", ".s", ".ll", ".rsi", ".lst", ".symtypes")
+"""What ``make M=…`` makes of one source, asked for it by name."""
 _QUOTES = "\"'\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}")
 
@@ -130,6 +132,8 @@ def _find_option_slip(args: MakeArgs, folder: str) -> str | None:
     for name in args.files:
         if name in _REPORT_FORMATS and not os.path.exists(os.path.join(folder, name)):
             return f"-f {name}: make reads this as a Makefile; did you mean `--format={name}`?"
+        if name != "-" and not os.path.exists(os.path.join(folder, name)):
+            return f"-f {name}: there is no such Makefile"
     unknown = next((letter for letter in args.letters if letter not in _SHORT_OPTIONS), None)
     return None if unknown is None else f"-{unknown}: neither make nor kdeps has this option"
 
@@ -144,6 +148,8 @@ def _find_goal_slip(args: MakeArgs, folder: str) -> str | None:
             if meant is not None:
                 did_you = f"; did you mean `{meant}`?" if meant else ""
                 return f"{goal}: neither the kernel's Makefile nor kdeps knows such a goal{did_you}"
+            if goal.endswith(_OBJECTS) and not _may_make(goal, args, folder):
+                return f"{goal}: make cannot make it: nothing in the module's folder is compiled to it"
         elif os.path.isdir(path):
             return _no_module(goal, goal.rstrip("/"))
         elif "/" in goal:
@@ -151,6 +157,20 @@ def _find_goal_slip(args: MakeArgs, folder: str) -> str | None:
         elif _find_goal_meant(goal, folder) is not None:
             return _no_module(goal, "")
     return slip
+
+
+def _may_make(goal: str, args: MakeArgs, folder: str) -> bool:
+    """Whether an object has a source of its name, or a Makefile or a variable names it."""
+    module = os.path.join(folder, args.variables.get("M") or args.variables.get("KBUILD_EXTMOD", ""))
+    where, stem = os.path.split(os.path.splitext(os.path.join(module, goal))[0])
+    names = [f"{stem}{end}" for end in (*_SOURCES, ".o_shipped")]
+    word = re.compile(rf"(?<![\w-]){re.escape(stem)}(?![\w-])")
+    texts = (*args.variables.values(), *read_makefiles(where), *read_makefiles(module))
+    return (
+        not os.path.isdir(module)
+        or any(os.path.exists(os.path.join(where, name)) for name in names)
+        or any(map(word.search, texts))
+    )
 
 
 def _find_folder_slip(args: MakeArgs, folder: str) -> str | None:
