@@ -6,10 +6,20 @@ from __future__ import annotations
 import os
 import re
 
-from kdeps import NamedTuple
-from kdeps.formats.kconfig import ConfigInputs, is_whole_config_inputs, parse_config_inputs, parse_symbols
+from kdeps import TYPE_CHECKING, NamedTuple
+from kdeps.formats.kconfig import (
+    ConfigInputs,
+    is_whole_config_inputs,
+    parse_config_inputs,
+    parse_symbols,
+    parse_value,
+)
+from kdeps.kbuild.makefile_rules import MODULE_TOOLS
 from kdeps.kbuild.tree import Tree, machine_arch
 from kdeps.system.files import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 COMPARED_BY_ANSWER = ("CC", "RUSTC", "BINDGEN", "LD", "AR", "NM", "OBJCOPY")
 """Variables of tools that are the same if they say so: ``clang`` and ``ccache clang``."""
@@ -42,6 +52,29 @@ def read_configuration(tree: Tree) -> Configuration:
     return Configuration(
         read_text(f"{base}/auto.conf"), parse_config_inputs(inputs), is_whole_config_inputs(inputs)
     )
+
+
+def list_module_tools(objtree: str) -> list[str]:
+    """List the files of the object tree, by name, that every module build of its configuration uses."""
+    auto_conf = read_text(f"{objtree}/include/config/auto.conf")
+    return [
+        name
+        for name, symbols in MODULE_TOOLS.items()
+        if all(parse_value(auto_conf, s) == "y" for s in symbols)
+    ]
+
+
+def list_tools_behind(source: str | None, is_set: Callable[[str], bool], *, versioned: bool) -> Iterator[str]:
+    """List the programs that Kbuild runs on a module's object behind the command that it records."""
+    if versioned:
+        name = "gendwarfksyms" if is_set("GENDWARFKSYMS") else "genksyms"
+        yield f"scripts/{name}/{name}"
+    tool = "scripts/recordmcount"
+    is_code = (
+        source is not None and source.endswith(".c") and not source.endswith((".mod.c", "module-common.c"))
+    )
+    if is_code and all(map(is_set, MODULE_TOOLS[tool])):
+        yield tool
 
 
 def find_dot_config(tree: Tree, environ: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from kdeps import NamedTuple
-from kdeps.kbuild import makefile_rules
+from kdeps.kbuild.configuration import list_module_tools
 from kdeps.kbuild.rule import Owner, Rule, Rules
 
 
@@ -124,7 +124,7 @@ def _find_used(
             if rule.owner is Owner.KERNEL
             and not reads_any.isdisjoint(map(_kind_read_by_modules, rule.outputs))
         ]
-    for name in makefile_rules.MODULE_TOOLS:
+    for name in list_module_tools(objtree):
         at_tool = producers.get(f"{objtree}/{name}")
         if at_tool is not None:
             starts.append(at_tool)

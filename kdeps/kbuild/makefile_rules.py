@@ -353,13 +353,15 @@ SKIPPED_FOLDERS = frozenset(
 )
 """Built by goals that ``modules_prepare`` never visits: configuration, documentation, tests."""
 
-MODULE_TOOLS: tuple[str, ...] = (
-    "scripts/basic/fixdep",
-    "scripts/mod/modpost",
-    "scripts/module.lds",
-    "tools/objtool/objtool",
-)
-"""What every module build uses besides what its records name."""
+MODULE_TOOLS: dict[str, tuple[str, ...]] = {
+    "scripts/basic/fixdep": (),
+    "scripts/mod/modpost": (),
+    "scripts/module.lds": (),
+    "scripts/recordmcount": ("FTRACE_MCOUNT_USE_RECORDMCOUNT", "HAVE_C_RECORDMCOUNT"),
+    "tools/bpf/resolve_btfids/resolve_btfids": ("DEBUG_INFO_BTF_MODULES",),
+    "tools/objtool/objtool": ("OBJTOOL",),
+}
+"""What every module build uses besides what its records name, and the symbols that ask for it."""
 
 MODULE_MAKEFILES: tuple[str, ...] = tuple(
     f"scripts/{name}"

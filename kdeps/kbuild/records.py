@@ -19,6 +19,7 @@ from kdeps.formats.command import (
 )
 from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild import makefile_rules
+from kdeps.kbuild.configuration import list_tools_behind
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule
 from kdeps.system.errors import Unreadable
 from kdeps.system.files import is_folder, open_to_read, read_text
@@ -49,6 +50,7 @@ class RecordReader:
         self.aliases: list[tuple[str, str]] = []
         self.strays: dict[str, str] = {}
         self._names: dict[str, _Names] = {}
+        self._symbols: dict[str, bool] = {}
         self._misplaced: dict[str, dict[str, str]] = {}
         self._entries = Entries()
 
@@ -222,7 +224,8 @@ class RecordReader:
                 optional.append(source)
             if scope is Owner.MODULE and name.endswith(".ko") and self.is_set("DEBUG_INFO_BTF_MODULES"):
                 # The type information counts on from vmlinux's; a kernel refuses it with another one's.
-                uncompared += filter(os.path.exists, [f"{self.tree.objtree}/vmlinux"])
+                names = ("vmlinux", "tools/bpf/resolve_btfids/resolve_btfids")
+                uncompared += filter(os.path.exists, [f"{self.tree.objtree}/{name}" for name in names])
             if scope is Owner.MODULE and name == "Module.symvers":
                 optional.append(f"{self.tree.objtree}/Module.symvers")
         outputs = [target]
@@ -241,8 +244,8 @@ class RecordReader:
             # Kbuild knows what the compiler has listed. Of the other steps it knows nothing: the bitcode
             # of the helpers that llvm-link adds, the tools that are run on the object.
             uncompared += [path for path in self.paths(files.unlisted, base) if path not in listed]
-            if record.versioned:
-                uncompared.append(f"{self.tree.objtree}/{self._versions_tool()}")
+            tools = list_tools_behind(record.source, self.is_set, versioned=record.versioned)
+            uncompared += [f"{self.tree.objtree}/{tool}" for tool in tools]
             listed.update(uncompared)
             needed = [path for path in self.paths(files.inputs, base) if path not in listed]
         rule = self.rules[target] = Rule(
@@ -266,15 +269,12 @@ class RecordReader:
         )
         return rule
 
-    def _versions_tool(self) -> str:
-        """The program that makes symbol versions; Kbuild runs it behind the command that it records."""
-        name = "gendwarfksyms" if self.is_set("GENDWARFKSYMS") else "genksyms"
-        return f"scripts/{name}/{name}"
-
     def is_set(self, symbol: str, *, unknown: bool = False) -> bool:
         """Whether a configuration symbol is ``y``; ``unknown`` where nothing is configured."""
-        auto_conf = read_text(f"{self.tree.objtree}/include/config/auto.conf")
-        return parse_value(auto_conf, symbol) == "y" if auto_conf else unknown
+        if symbol not in self._symbols:
+            auto_conf = read_text(f"{self.tree.objtree}/include/config/auto.conf")
+            self._symbols[symbol] = parse_value(auto_conf, symbol) == "y" if auto_conf else unknown
+        return self._symbols[symbol]
 
     def add_named_inputs(
         self, files: CommandFiles, target: str, name: str, scope: Owner, base: str,

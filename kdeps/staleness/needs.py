@@ -12,10 +12,9 @@ import os
 import re
 
 from kdeps import NamedTuple
-from kdeps.formats.kconfig import parse_value
-from kdeps.kbuild.configuration import read_configuration
+from kdeps.kbuild.configuration import list_module_tools
 from kdeps.kbuild.graph import Graph
-from kdeps.kbuild.makefile_rules import MODULE_MAKEFILES, MODULE_TOOLS, UNRECORDED_RULES
+from kdeps.kbuild.makefile_rules import MODULE_MAKEFILES, UNRECORDED_RULES
 from kdeps.kbuild.module_folder import list_rust
 from kdeps.kbuild.rule import Action, Owner, Rule, Rules
 from kdeps.kbuild.tree import Tree, find_moved
@@ -151,9 +150,7 @@ def _find_damaged(tree: Tree, graph: Graph, read: set[str]) -> list[str]:
 
 def _find_needed_of_any(tree: Tree) -> list[str]:
     """What every module build runs or reads in the object tree, whatever the module is."""
-    names = list(MODULE_TOOLS)
-    if parse_value(read_configuration(tree).auto_conf, "OBJTOOL") != "y":
-        names.remove("tools/objtool/objtool")
+    names = list_module_tools(tree.objtree)
     if os.path.exists(f"{tree.objtree}/arch/{tree.srcarch}/module.lds"):
         names.remove("scripts/module.lds")  # Makefile.modfinal takes either
     return [f"{tree.objtree}/{name}" for name in (*names, "include/generated/autoconf.h")]

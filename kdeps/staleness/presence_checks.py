@@ -7,8 +7,7 @@ import os
 import stat
 
 from kdeps.formats.kconfig import parse_value
-from kdeps.kbuild.configuration import Configuration
-from kdeps.kbuild.makefile_rules import MODULE_TOOLS
+from kdeps.kbuild.configuration import Configuration, list_module_tools
 from kdeps.kbuild.module_folder import list_rust
 from kdeps.kbuild.rule import Owner, Rules
 from kdeps.kbuild.tree import Tree
@@ -65,12 +64,11 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
         if not tree.prebuilt
     ]
     known = {rule.name for rule in rules.rules}
-    wanted = [name for name in MODULE_TOOLS if name not in known and _is_gone(f"{objtree}/{name}")]
-    if parse_value(configuration.auto_conf, "OBJTOOL") != "y":
-        wanted = [name for name in wanted if name != "tools/objtool/objtool"]
+    tools = list_module_tools(objtree)
+    wanted = [name for name in tools if name not in known and _is_gone(f"{objtree}/{name}")]
     found += [
         _cannot_be_run(tree, name)
-        for name in MODULE_TOOLS
+        for name in tools
         if name not in wanted and not _is_usable(f"{objtree}/{name}")
     ]
     if wanted and not tree.prebuilt:

@@ -251,6 +251,44 @@ def test_the_tool_of_symbol_versions_is_an_input(tree: Miniature, kdeps: RunKdep
     assert (status, "genksyms" in said) == ("stale", True), said
 
 
+@pytest.mark.parametrize(
+    ("name", "symbols", "with_vmlinux"),
+    [
+        ("scripts/recordmcount", ("FTRACE_MCOUNT_USE_RECORDMCOUNT", "HAVE_C_RECORDMCOUNT"), False),
+        ("tools/bpf/resolve_btfids/resolve_btfids", ("DEBUG_INFO_BTF_MODULES",), True),
+    ],
+)
+def test_a_tool_that_no_record_names_is_an_input(
+    name: str, symbols: tuple[str, ...], with_vmlinux: bool, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """The configuration says that Kbuild runs it on each module."""
+    tree.edit(f"{MODULE}/Kbuild", "obj-m := nova_core.o driver.o\n")
+    tree.edit(f"{MODULE}/driver.c", "int driver;\n")
+    tool = tree.objtree / name
+    tool.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(tree.objtree / "scripts/mod/modpost", tool)
+    command = f"savedcmd_{name} := gcc -o {name} {tree.objtree}/scripts/mod/modpost.o\n\n"
+    (tool.parent / f".{tool.name}.cmd").write_text(command)
+    if with_vmlinux:
+        shutil.copy2(tool, tree.objtree / "vmlinux")
+    tree.append("Kconfig", "".join(f"\nconfig {symbol}\n\tbool\n\tdefault y\n" for symbol in symbols))
+    tree.make("modules_prepare")
+    tree.make(f"M={MODULE}")
+    status, said = answer(kdeps, tree)
+    assert status == "fresh", said
+    tree.touch(tool)
+    status, said = answer(kdeps, tree)
+    assert (status, tool.name in said) == ("stale", True), said
+    tool.unlink()
+    status, said = answer(kdeps, tree)
+    assert (status, tool.name in said) == ("stale", True), said
+    tree.set_config(**{symbols[-1]: "n"})
+    tree.make("modules_prepare")
+    tree.make(f"M={MODULE}")
+    status, said = answer(kdeps, tree)
+    assert status == "fresh", said
+
+
 def test_json_names_the_file(headers: Miniature, kdeps: RunKdeps) -> None:
     """A pipeline finds the path in the findings."""
     (headers.objtree / "rust/libkernel.rmeta").unlink()
