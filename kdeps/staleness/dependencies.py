@@ -29,6 +29,7 @@ from kdeps.kbuild.toolchain import rustc_folders, rustup_home, toolchain_files
 from kdeps.kbuild.tree import CORE_SOURCES, Tree
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.release_checks import find_localversions, list_git_files, list_tag_files
+from kdeps.system.executable import interpreter_of
 from kdeps.system.files import is_folder
 
 _FINDINGS = (
@@ -86,7 +87,9 @@ def list_dependencies(
     files.add(f"{tree.objtree}/arch/{tree.srcarch}/module.lds")
     files.update(_tool_sources(result))
     files.update(_edge_paths(tree))
-    files.update(os.path.join(tree.objtree, name) for name in (*_FINDINGS, *makefile_rules.MODULE_TOOLS))
+    tools = [os.path.join(tree.objtree, name) for name in makefile_rules.MODULE_TOOLS]
+    files.update((*tools, *filter(None, map(interpreter_of, tools))))
+    files.update(os.path.join(tree.objtree, name) for name in _FINDINGS)
     files.update(os.path.join(tree.srctree, name) for name in _SOURCES)
     inputs = read_configuration(tree).inputs
     files.update(os.path.join(tree.srctree, name) for name in inputs.files)

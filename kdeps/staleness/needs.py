@@ -85,7 +85,9 @@ def find_lacking(tree: Tree, graph: Graph, snapshot: Snapshot) -> Lacking:
     if told:
         found.append(_say(tree, told, ReasonKind.MISSING_PREREQUISITE, ""))
     if damaged:
-        found.append(_say(tree, damaged, ReasonKind.INTERRUPTED, "is damaged or cut off; "))
+        found.append(
+            _say(tree, damaged, ReasonKind.INTERRUPTED, "is damaged, cut off or for another machine; ")
+        )
     return Lacking(frozenset((*gone, *damaged)), tuple(found))
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from kdeps.formats.kconfig import parse_value
 from kdeps.kbuild.configuration import Configuration, list_module_tools
@@ -12,6 +11,7 @@ from kdeps.kbuild.module_folder import list_rust
 from kdeps.kbuild.rule import Owner, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
+from kdeps.system.executable import why_not_started
 from kdeps.system.files import read_bytes
 
 
@@ -67,9 +67,9 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
     tools = list_module_tools(objtree)
     wanted = [name for name in tools if name not in known and _is_gone(f"{objtree}/{name}")]
     found += [
-        _cannot_be_run(tree, name)
+        _cannot_be_run(tree, name, fault)
         for name in tools
-        if name not in wanted and not _is_usable(f"{objtree}/{name}")
+        if name not in wanted and (fault := _find_fault(f"{objtree}/{name}"))
     ]
     if wanted and not tree.prebuilt:
         message = "module builds need it, but modules_prepare never made it, or it was deleted"
@@ -77,20 +77,17 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
     return found
 
 
-def _is_usable(path: str) -> bool:
-    """Whether a tool could be run, or a script for the linker read; what is gone is found otherwise."""
-    try:
-        st = os.stat(path)
-    except OSError:
-        return True
-    is_program = not path.endswith(".lds")
-    runs = stat.S_ISREG(st.st_mode) and (not is_program or st.st_mode & 0o111 != 0)
-    return runs and (st.st_size > 0 or not is_program) and read_bytes(path, 1) != b"\0"
+def _find_fault(path: str) -> str:
+    """Say why a tool cannot be run, or a script for the linker not be read; what is gone is found otherwise."""
+    if not path.endswith(".lds"):
+        return why_not_started(path)
+    is_read = not os.path.exists(path) or (os.path.isfile(path) and read_bytes(path, 1) != b"\0")
+    return "" if is_read else "is damaged"
 
 
-def _cannot_be_run(tree: Tree, name: str) -> Finding:
+def _cannot_be_run(tree: Tree, name: str, fault: str) -> Finding:
     path = f"{tree.objtree}/{name}"
-    message = "is damaged, or nobody may run it: a module build stops there, or links with rubbish"
+    message = f"{fault}: a module build stops there, or links with rubbish"
     if os.path.isdir(path):
         message, help_text = (
             "is a folder: module builds stop there",
@@ -98,9 +95,8 @@ def _cannot_be_run(tree: Tree, name: str) -> Finding:
         )
         return Finding(ReasonKind.INTERRUPTED, path, message, help_text, Status.UNKNOWN)
     if tree.prebuilt:
-        return Finding(
-            ReasonKind.MISSING_TARGET, path, message, "install these headers again", Status.UNKNOWN
-        )
+        help_text = "install the headers for this machine and this system again"
+        return Finding(ReasonKind.INTERRUPTED, path, message, help_text, Status.UNKNOWN)
     return Finding(ReasonKind.INTERRUPTED, path, message, "", Status.STALE, remove=(path,))
 
 

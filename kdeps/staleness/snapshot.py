@@ -13,11 +13,12 @@ from stat import S_ISDIR
 
 from kdeps import NamedTuple
 from kdeps.kbuild.rule import Action, Owner, Problem, Rules
+from kdeps.system.executable import is_foreign
 from kdeps.system.files import read_ends
 from kdeps.system.stat import status_of
 
-SOLID = (".o", ".so", ".rlib", ".rmeta", ".ko", ".a", ".bc", ".lds", ".json")
-"""Outputs that are never empty; an empty header or list may be right."""
+SOLID = (".o", ".so", ".rlib", ".rmeta", ".ko", ".a", ".bc", ".lds", ".json", ".mod")
+"""Outputs that are never empty; an empty header may be right, and a list of nothing."""
 
 CRATES = (".rmeta", ".so", ".rlib")
 """What rustc takes crates from."""
@@ -77,6 +78,7 @@ def take_snapshot(rules: Rules, config_dirs: tuple[str, ...] = ()) -> Snapshot:
     """
     paths: set[str] = set()
     outputs: list[str] = []
+    listing: set[str] = set()
     symbols: dict[str, set[str]] = {}
     for rule in rules.rules:
         paths.update(rule.prerequisites)
@@ -84,6 +86,8 @@ def take_snapshot(rules: Rules, config_dirs: tuple[str, ...] = ()) -> Snapshot:
         paths.update(rule.uncompared_inputs)
         paths.update(rule.needed)
         outputs += rule.outputs
+        if rule.owner is Owner.MODULE and rule.target.endswith("/modules.order") and rule.prerequisites:
+            listing.add(rule.target)
         if rule.config:
             symbols.setdefault(rule.config_dir, set()).update(rule.config)
             if rule.owner is not Owner.KERNEL:
@@ -127,7 +131,7 @@ def take_snapshot(rules: Rules, config_dirs: tuple[str, ...] = ()) -> Snapshot:
             continue
         stats[path] = found
         mtime_ns[path] = found.st_mtime_ns
-        if found.st_size == 0 and path.endswith(SOLID):
+        if found.st_size == 0 and (path.endswith(SOLID) or path in listing):
             empty.add(path)
         elif path.endswith(CRATES) and not os.access(path, os.R_OK):
             problems.append(Problem(path, "Permission denied: rustc cannot read it, nor can kdeps"))
@@ -172,7 +176,8 @@ def _look_into_crate(path: str) -> tuple[bool, str]:
     if path.endswith(".rlib"):
         return head.startswith(_ARCHIVE), ""
     if path.endswith(".so"):
-        return head.startswith(_ELF) and not (head.startswith(_ELF64) and _is_cut(path, head)), ""
+        is_cut = head.startswith(_ELF64) and _is_cut(path, head)
+        return head.startswith(_ELF) and not is_cut and not is_foreign(head), ""
     version = _RUSTC.search(head) if head.startswith(_MAGIC) else None
     if version is None:
         # rustc writes who it is right behind the magic, since before there was Rust in Linux.

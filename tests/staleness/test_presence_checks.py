@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunKdeps
+from tests.support.elf_objects import foreign_program
 from tests.support.miniature import Miniature
 from tests.support.verdict import M, judged, kinds
 
@@ -98,6 +99,19 @@ UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
     "a tool that may not be run": (lambda tree: (tree.objtree / "scripts/basic/fixdep").chmod(0o644), 1, "nobody may run it"),
     "a tool of zeros": (
         lambda tree: _keep_time(tree.objtree / "scripts/mod/modpost", bytes(500)), 1, "is damaged",
+    ),
+    "a tool for another machine": (
+        lambda tree: _keep_time(tree.objtree / "scripts/mod/modpost", foreign_program()), 1, "was built for another machine",
+    ),
+    "a tool without its loader": (
+        lambda tree: _keep_time(tree.objtree / "scripts/basic/fixdep", b"#!/nonexistent/sh\n"), 1,
+        "fixdep wants /nonexistent/sh, which is not there",
+    ),
+    "an empty list of objects": (
+        lambda tree: _keep_time(tree.module / "nova-core.mod", b""), 1, "nova-core.mod, cannot be used: it is empty",
+    ),
+    "an empty list of modules": (
+        lambda tree: _keep_time(tree.module / "modules.order", b""), 1, "modules.order, cannot be used: it is empty",
     ),
 }  # fmt: skip
 
