@@ -72,6 +72,11 @@ class MakeArgs(NamedTuple):
     evaluated: tuple[str, ...] = ()
     """Values of ``--eval``: text of a Makefile, read before all others."""
 
+    @property
+    def prefers_environment(self) -> bool:
+        """Whether the environment's variables win over those of Makefiles (``-e``)."""
+        return "e" in self.letters
+
 
 def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
     """Take a make command line apart. Never raises: make itself must refuse what it does not take."""
@@ -111,6 +116,8 @@ def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
         elif word.startswith("--"):
             kept.append(word)
             given, equals, value = word.partition("=")
+            if _whole_option(given) == "--environment-overrides":
+                values["letters"].append("e")
             name = _LONG_WITH_VALUE.get(_whole_option(given), "")
             if not equals:
                 waiting = name

@@ -26,7 +26,7 @@ COMPARED_BY_ANSWER = ("CC", "RUSTC", "BINDGEN", "LD", "AR", "NM", "OBJCOPY")
 
 _FLAGS = (
     "KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "CFLAGS_MODULE", "AFLAGS_MODULE", "RUSTFLAGS_MODULE", "LDFLAGS_MODULE",
-    "CFLAGS_KERNEL", "AFLAGS_KERNEL", "RUSTFLAGS_KERNEL", "KBUILD_EXTRA_WARN",
+    "CFLAGS_KERNEL", "AFLAGS_KERNEL", "RUSTFLAGS_KERNEL", "KBUILD_EXTRA_WARN", "MAKEFILES",
 )  # fmt: skip
 
 
@@ -89,6 +89,8 @@ def make_variables(tree: Tree, environ: dict[str, str]) -> dict[str, str]:
     A variable that depends on more than this knows is left out, never guessed.
     """
     given = tree.args.variables
+    if tree.args.prefers_environment:
+        given = {**environ, **given}
     llvm = given.get("LLVM", environ.get("LLVM", ""))
     prefix = suffix = ""
     if llvm.endswith("/"):

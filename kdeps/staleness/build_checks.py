@@ -96,6 +96,7 @@ def _check_flags(
         given[_LIBRARY] = library
     words = [f"{name}={value}" for name, value in given.items() if value]
     words += [f"--eval={text}" for text in tree.args.evaluated]
+    words += ["-e"] if tree.args.prefers_environment else []
     if not words:
         return []
     message = f"{list_some(words)} may change commands, which the records alone cannot tell"

@@ -133,7 +133,7 @@ def test_a_page_that_is_not_there_is_said(word: str, tree: Miniature) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["KRUSTFLAGS=-Cdebuginfo=1", "KCFLAGS=-g", "RUSTFLAGS_nova_core.o=-g", "ccflags-y=-g", "W=1", "C=2", "CLIPPY=1", "CONFIG_X=m"]
+    "word", ["KRUSTFLAGS=-Cdebuginfo=1", "KCFLAGS=-g", "RUSTFLAGS_nova_core.o=-g", "ccflags-y=-g", "W=1", "C=2", "CLIPPY=1", "CONFIG_X=m", "-e"]
 )  # fmt: skip
 def test_a_word_that_changes_commands_gets_a_note(word: str, tree: Miniature) -> None:
     """Records tell nothing of it; Kbuild, once asked, does."""

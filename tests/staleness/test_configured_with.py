@@ -90,3 +90,30 @@ def test_a_value_that_the_configuration_was_made_from(
     assert kinds(verdict) == (["config-not-synced"] if says else [])
     assert verdict["verdict"] == ("stale" if says else "fresh")
     assert says in "".join(finding["message"] for finding in verdict["findings"])
+
+
+@pytest.mark.parametrize("option", ["-e", "--environment-overrides", "-ke"])
+def test_the_environment_wins_where_make_is_told_so(option: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """``make -e`` takes CC from the environment; otherwise Kbuild's Makefile sets it."""
+
+    def check(*words: str) -> tuple[int, str]:
+        done = kdeps(tree, "check", *tree.tree_args, M, *words, cwd=tree.srctree, env={"CC": "clang"})
+        return done.returncode, done.stdout
+
+    assert check()[0] == 0
+    status, said = check(option)
+    assert (status, "configured with CC=gcc, but this make would use CC=clang" in said) == (1, True), said
+    for more in ((), (option,)):
+        told = tree.make(M, *more, env={"CC": "clang"}, check=False).stderr
+        assert ("You are using:           clang" in told) == bool(more)
+
+
+def test_a_makefile_that_the_environment_names_may_change_commands(tree: Miniature, kdeps: RunKdeps) -> None:
+    """make reads those of MAKEFILES before all others, and no record tells."""
+    named = tree.root / "flags.mk"
+    named.write_text("KRUSTFLAGS := -Cdebuginfo=1\n")
+    environment = {"MAKEFILES": str(named)}
+    assert "nova_core.o" in tree.make(M, env=environment).stdout
+    done = kdeps(tree, "check", M, env=environment)
+    assert f"note[command-changed]: MAKEFILES={named} may change commands" in done.stdout
+    assert kdeps(tree, "check", "--exact", M, env=environment).returncode == 1
