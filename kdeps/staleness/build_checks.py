@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from stat import S_ISDIR
 
 from kdeps.formats.kconfig import parse_symbols, parse_value
 from kdeps.kbuild.configuration import (
@@ -208,8 +209,9 @@ def _check_config_synced(
                 ReasonKind.CONFIG_NOT_SYNCED, ahead[0], message, help_text, Status.STALE, remedy=Remedy.MANUAL
             )
         ]
-    if status is None:
-        message = "is gone, so Kbuild cannot bring this tree up to date; M= builds do not notice"
+    if status is None or S_ISDIR(status.st_mode):
+        what = "a folder" if status else "gone"
+        message = f"is {what}, so Kbuild cannot bring this tree up to date; M= builds do not notice"
         help_text = "restore it; .config.old is the one before the last change"
         found.append(Finding(ReasonKind.CONFIG_NOT_SYNCED, dot_config, message, help_text, Status.UNKNOWN))
     elif edited > synced:

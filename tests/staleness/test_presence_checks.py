@@ -51,6 +51,12 @@ def _put_back(tree: Miniature) -> None:
     _keep_time(path, text.replace(b"CONFIG_64BIT=y\n", b"# CONFIG_64BIT is not set\n"))
 
 
+def _mount_nothing(tree: Miniature) -> None:
+    """As ``docker -v`` makes a folder of a file that is not there."""
+    (tree.objtree / ".config").unlink()
+    (tree.objtree / ".config").mkdir()
+
+
 UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
     "an emptied Makefile": (lambda tree: (tree.module / "Makefile").write_text(""), 2, "has no obj-m"),
     "a Kbuild of comments before it": (lambda tree: (tree.module / "Kbuild").write_text("# none\n"), 2, "Kbuild has no obj-m"),
@@ -96,6 +102,7 @@ UNUSABLE: dict[str, tuple[Callable[[Miniature], object], int, str]] = {
     "an empty target": (
         lambda tree: _keep_time(tree.objtree / "scripts/target.json", b""), 1, "it is empty",
     ),
+    "a folder in place of .config": (_mount_nothing, 2, "is a folder, so Kbuild cannot bring this tree up to date"),
     "a tool that may not be run": (lambda tree: (tree.objtree / "scripts/basic/fixdep").chmod(0o644), 1, "nobody may run it"),
     "a tool of zeros": (
         lambda tree: _keep_time(tree.objtree / "scripts/mod/modpost", bytes(500)), 1, "is damaged",
