@@ -223,6 +223,8 @@ def named_module(args: MakeArgs, environ: dict[str, str]) -> str | None:
     module = module.strip(BLANKS)
     if len(split_words(module)) > 1:
         raise UsageError(f"M={module}: make builds one external module folder at a time")
+    if refused := next((character for character in ":%" if character in module), ""):
+        raise UsageError(f"M={module}: Kbuild builds in no folder whose path has a `{refused}`; rename it")
     if len({os.path.normpath(folder.strip(BLANKS)) for folder in args.modules}) > 1:
         raise UsageError(
             f"{' '.join(f'M={folder}' for folder in args.modules)}: make takes the last one only; name one, or use `kdeps ci`"

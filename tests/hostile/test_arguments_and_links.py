@@ -28,6 +28,8 @@ from tests.support.miniature import MODULE, Miniature, create
         (("M=Makefile",), "Makefile: M= names no folder"),
         (("M=a b",), "make builds one external module folder at a time"),
         (("M=a\x1b[31m\nb",), r"M=a\x1b[31m\nb: make builds one external module folder at a time"),
+        (("M=a:b",), "M=a:b: Kbuild builds in no folder whose path has a `:`"),
+        (("M=a%b",), "M=a%b: Kbuild builds in no folder whose path has a `%`"),
         (("M=drivers",), "there is no Kbuild and no Makefile"),
         (("O=/nonexistent", M), "/nonexistent: no such object tree"),
         (("O=Makefile", M), "Makefile: no such object tree"),
