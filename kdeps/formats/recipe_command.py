@@ -120,7 +120,30 @@ def _follow_builtin(run: list[str], state: State, environ: dict[str, str]) -> It
         return any_status((state._replace(variables=(), sourced=True),))
     if name == "eval":  # the names of what it assigns can be seen, their values cannot
         return any_status((state.assign(dict.fromkeys(_NAMES.findall(text), UNKNOWN)),))
+    if name in ("[", "test"):
+        operands = arguments[:-1] if name == "[" else arguments
+        holds = _decide_test(operands)
+        return None if holds is None else (state._replace(status="ok" if holds else "failed"),)
     return (state._replace(status="failed"),) if name == "false" else None
+
+
+def _decide_test(operands: list[str]) -> bool | None:
+    """Decide a test of texts; None if it asks about files or numbers, or about what only the shell knows."""
+    if UNKNOWN in "".join(operands):
+        return None
+    match operands:
+        case ["!", *others]:
+            holds = _decide_test(others)
+            return None if holds is None else not holds
+        case ["-z", text]:
+            return not text
+        case ["-n", text] | [text]:
+            return bool(text)
+        case [a, "=" | "==", b]:
+            return a == b
+        case [a, "!=", b]:
+            return a != b
+    return None
 
 
 def _read_make(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from kdeps.formats.recipe_words import Piece, Word
+from kdeps.formats.recipe_words import Piece, Word, read_tokens
 
 UNKNOWN = "\x01"
 """Stands in a text for what only a shell that runs can know."""
@@ -21,7 +21,8 @@ _MAX_PATH = 4096
 """Nobody can stand in a folder with a longer name (``PATH_MAX``)."""
 _MAX_VALUE = 1 << 17
 """No program is given a longer word (``MAX_ARG_STRLEN``)."""
-_PARAMETER = re.compile(r"(\w+)(?:(:?)([-=])([\w./+-]*))?", re.ASCII)
+_MAX_NESTING = 40
+_PARAMETER = re.compile(r"(\w+)(?:(:?)([-=])(.*))?", re.ASCII | re.DOTALL)
 _KNOWN_COMMANDS = {"uname -r": "release", "uname -m": "machine"}
 
 Status = Literal["ok", "failed", "lost"]
@@ -74,17 +75,28 @@ def expand_joined(word: Word, state: State, environ: dict[str, str], unknown: li
 
     ``environ`` is without what the shell's text assigns; ``unknown`` gets what cannot be known, as it is written.
     """
+    word = _expand_tilde(word, r"\w+=", state, environ)
     return "".join(_expand_piece(piece, state, environ, unknown) for piece in word)
 
 
 def expand(word: Word, state: State, environ: dict[str, str], unknown: list[str]) -> list[str]:
     """Expand a word: to several where a value without quotes has blanks, to none where it is empty."""
     joined = ""
-    for piece in word:
+    for piece in _expand_tilde(word, "", state, environ):
         value = _expand_piece(piece, state, environ, unknown)
         is_kept = piece.quoted or not piece.opening
         joined += _KEPT + value if is_kept else re.sub(r"\s+", _SPLIT, value)
     return [found.replace(_KEPT, "") for found in joined.split(_SPLIT) if found]
+
+
+def _expand_tilde(word: Word, before: str, state: State, environ: dict[str, str]) -> Word:
+    """Put the user's folder in the place of a tilde that stands behind a pattern, alone or with a slash."""
+    first, *rest = word
+    tilde = re.match(f"({before})~(?=/|$)", first.text, re.ASCII)
+    if tilde is None or first.quoted or first.opening or (rest and tilde.end() == len(first.text)):
+        return word
+    home = _find_value("HOME", state, environ) or UNKNOWN
+    return (first._replace(text=tilde[1] + home + first.text[tilde.end() :]), *rest)
 
 
 def _expand_piece(piece: Piece, state: State, environ: dict[str, str], unknown: list[str]) -> str:
@@ -100,11 +112,23 @@ def _expand_piece(piece: Piece, state: State, environ: dict[str, str], unknown: 
     elif piece.opening == "{" and (match := _PARAMETER.fullmatch(piece.text)):
         value = _find_value(match[1], state, environ)
         if match[3] and (value is None or (match[2] and not value)):
-            return UNKNOWN if state.sourced and value is None else match[4]
+            return (
+                UNKNOWN
+                if state.sourced and value is None
+                else _expand_default(match[4], state, environ, unknown)
+            )
         if value is not None and (UNKNOWN not in value or unknown):
             return value if len(value) < _MAX_VALUE else UNKNOWN
     unknown.append(piece.written)
     return UNKNOWN
+
+
+def _expand_default(text: str, state: State, environ: dict[str, str], unknown: list[str]) -> str:
+    """Return what stands for a variable that has no value."""
+    words = read_tokens(text) if text.count("$") < _MAX_NESTING else [""]
+    return " ".join(
+        UNKNOWN if isinstance(word, str) else expand_joined(word, state, environ, unknown) for word in words
+    )
 
 
 def _find_value(name: str, state: State, environ: dict[str, str]) -> str | None:

@@ -64,10 +64,33 @@ def find_places(command: Command) -> set[str]:
         ("test -d x && q=-s; make $q -C /a M=/m", "/a"),
         ("test -d x && cd /b; make -C /a M=/m", "/a"),
         ('[ -n "$q" ] || q=-s; make -C /a M=/m "$q"', "/a"),
+        # -- a test of texts ------------------------------------------------------------------
+        (f"if test -z x; then k=/a; else k=/b; fi; {BUILD}", "/b"),
+        (f"k=; [ -n \"$k\" ] || k=/a; {BUILD}", "/a"),
+        (f"k=/a; [ -n $k ] || k=/b; {BUILD}", "/a"),
+        (f"k=/a; [ $k ] || k=/b; {BUILD}", "/a"),
+        (f"if [ \"\" = \"\" ]; then k=/a; else k=/b; fi; {BUILD}", "/a"),
+        (f"if [ ! x$KD = x ]; then k=/a; else k=/b; fi; {BUILD}", "/a"),
+        (f"[ a != b ] && k=/a || k=/b; {BUILD}", "/a"),
+        (f"[ \"$(x)\" = a ] && k=/a || k=/b; {BUILD}", "/a /b"),
+        (f"[ 1 -lt 2 ] && k=/a || k=/b; {BUILD}", "/a /b"),
+        (f"[ a = a -a -d x ] && k=/a || k=/b; {BUILD}", "/a /b"),
+        # -- what stands for a variable, and for a tilde ------------------------------------------
+        ("make -C ${k:-$(pwd)/b} M=/m", "/here/b"),
+        ("make -C ${k:-${KD}/b} M=/m", "/env/b"),
+        ("make -C \"${k:-\"$KD\"}\" M=/m", "/env"),
+        ("make -C ~/b M=/m", "/home/b"),
+        ("make -C ~ M=/m", "/home"),
+        ("HOME=/a; make -C ~/b M=/m", "/a/b"),
+        ("make -C \"~/b\" M=/m", "/here/~/b"),
+        ("make -C \\~/b M=/m", "/here/~/b"),
+        (f"k=~/b; {BUILD}", "/home/b"),
+        (f"k='~/b'; {BUILD}", "/here/~/b"),
+        ("cd ~/b && make M=/m", "/home/b"),
         # -- several ways ---------------------------------------------------------------------
         (f"k=/a; test -d x && k=/b; {BUILD}", "/a /b"),
         (f"k=/a; test -d x || k=/b; {BUILD}", "/a /b"),
-        (f"if test -z x; then k=/a; else k=/b; fi; {BUILD}", "/a /b"),
+        (f"if test -d x; then k=/a; else k=/b; fi; {BUILD}", "/a /b"),
         (f"k=/a; if x; then k=/b; elif y; then k=/c; fi; {BUILD}", "/a /b /c"),
         (f"k=/a; case x in y) k=/b;; esac; {BUILD}", "/a /b"),
         (f"case x in y) k=/a;; *) k=/b;; esac; {BUILD}", "/a /b"),
@@ -152,7 +175,7 @@ def test_a_program_gets_what_is_exported() -> None:
     "recipe",
     [
         "while x; do i=1$i; done;" + BUILD,
-        "".join(f"test {n} && a{n}=1;" for n in range(30)) + BUILD,
+        "".join(f"test -d {n} && a{n}=1;" for n in range(30)) + BUILD,
         "for a in x y;do " * 30 + ":;" + "done;" * 30 + BUILD,
         "{ " * 60 + BUILD + ";}" * 60,
         "f() { f; f; }; f;" + BUILD,
@@ -163,3 +186,8 @@ def test_too_many_ways_are_not_followed(recipe: str) -> None:
     """They end, and are said to be not understood."""
     (found,) = find_makes("k=/a;" + recipe)
     assert "not understood" in found.unclear
+
+
+def test_defaults_that_are_nested_too_deep_are_not_followed() -> None:
+    (found,) = find_makes(f"make -C {'${x:-' * 5000}{'}' * 5000} M=/m")
+    assert "only the shell knows" in found.unclear
