@@ -27,8 +27,8 @@ GUESSED = "is of the running kernel: it is judged because neither the arguments 
 """What to say of a kernel that nothing names."""
 
 
-def find_named_kernel(variables: Mapping[str, str], environ: Mapping[str, str], start: str) -> str | None:
-    """Find the folder of the kernel that is named; None if none is. Names are relative to ``start``.
+def find_named_folder(variables: Mapping[str, str], environ: Mapping[str, str], start: str) -> str | None:
+    """Find the folder of a kernel that is named as such; None if none is. Names are relative to ``start``.
 
     Raises NoTree if a word that can mean nothing else names no kernel.
     """
@@ -42,6 +42,16 @@ def find_named_kernel(variables: Mapping[str, str], environ: Mapping[str, str], 
             return folder
         if re.fullmatch(_FOLDER_NAME, name):
             raise NoTree(f"{folder}: not a kernel tree ({name}= names it); it has no kernel Makefile")
+    return None
+
+
+def find_named_kernel(variables: Mapping[str, str], environ: Mapping[str, str], start: str) -> str | None:
+    """Find the folder of the kernel that is named, by its folder or by its release; None if none is.
+
+    Raises NoTree as ``find_named_folder`` does.
+    """
+    if folder := find_named_folder(variables, environ, start):
+        return folder
     for name, value in variables.items():
         if not re.fullmatch(RELEASE, value):
             continue

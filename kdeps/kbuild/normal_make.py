@@ -21,7 +21,7 @@ from kdeps.formats.words import BLANKS, split_words
 from kdeps.kbuild.kernel_makefile import KernelMakefile, read_kernel_makefile, read_text
 from kdeps.kbuild.make_command import NotUnderstood, find_read_makefiles, understand_makefile
 from kdeps.kbuild.module_folder import builds_objects, is_module_folder
-from kdeps.kbuild.named_kernel import MODULES, find_named_kernel
+from kdeps.kbuild.named_kernel import MODULES, find_named_folder, find_named_kernel
 from kdeps.system.errors import NoTree, UsageError
 
 _MODULE_FOLDERS = frozenset(("M", "KBUILD_EXTMOD", "MO", "KBUILD_EXTMOD_OUTPUT"))
@@ -97,7 +97,8 @@ def _find_own_make(
         outer = understand_makefile(words, cwd, environ)
     except NotUnderstood as error:
         folder = os.path.dirname(makefile)
-        if find_named_kernel(args.variables, {}, folder) is not None or not builds_objects(folder):
+        # A release is not enough: only a Makefile that is understood says what it does with one.
+        if find_named_folder(args.variables, {}, folder) is not None or not builds_objects(folder):
             return None, (), False
         raise UsageError(
             f"{error}; name the kernel with KDIR=DIR, or the module with -C KERNEL M=DIR"

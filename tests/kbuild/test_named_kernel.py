@@ -178,3 +178,21 @@ def test_a_script_may_name_another_kernel(command: str, recipe: str, module: Pat
     (module / "Makefile").write_text(f"obj-m := hello.o\nall:\n\t{recipe}\n")
     done = run(module, tree, command)
     assert (done.returncode, "may call make itself" in done.stdout + done.stderr) == (2, True), done
+
+
+@pytest.mark.parametrize("command", ["check", "ci"])
+def test_a_release_says_nothing_of_a_makefile_that_is_not_understood(
+    command: str, module: Path, tree: Miniature
+) -> None:
+    """The script may take another kernel. A folder that the user names is the way out."""
+    (module / "Makefile").write_text("obj-m := hello.o\nall:\n\t./build.sh\n")
+    done = run(module, tree, command, "KERNELRELEASE=1.2.0-x")
+    assert (done.returncode, "may call make itself" in done.stdout + done.stderr) == (2, True), done
+    assert run(module, tree, command, f"KDIR={tree.objtree}").returncode == 0
+
+
+def test_a_goal_that_builds_nothing_names_the_kernel(module: Path, tree: Miniature) -> None:
+    (module / "Makefile").write_text(
+        f"obj-m := hello.o\nclean:\n\tmake -C {tree.objtree} M=$(CURDIR) clean\n"
+    )
+    assert named(run(module, tree, "check", "--format=json", "clean").stdout) == str(tree.objtree)
