@@ -97,7 +97,7 @@ def read_requests(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> 
             ),
         )
     outer = understand_makefile(words, cwd, environ)
-    makes = [(*inherited, *make) for make in outer.kernel_makes]
+    makes = [(*inherited, *make) for make in outer.kernel_makes if builds_something(parse_make_args(make))]
     known = (*candidates, *outer.makefiles)
     return tuple(
         Request(
@@ -149,9 +149,9 @@ def read_install(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> I
 
 
 def understand_makefile(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> OuterMake:
-    """Ask make for the makes of a kernel that compile something; each module once.
+    """Ask make for the makes of a kernel that build a module, each once; if none does, for those that install or clean one.
 
-    Raises NotUnderstood: the Makefile there does not say it.
+    Raises NotUnderstood: the Makefile there does not say it, or names several kernels for a module.
     """
     from kdeps.kbuild.outer_make import (
         ask_make,
@@ -159,17 +159,23 @@ def understand_makefile(words: tuple[str, ...], cwd: str, environ: dict[str, str
 
     outer = ask_make(words, cwd, environ)
     if outer.unclear:
-        raise NotUnderstood(f"{outer.makefiles[-1] if outer.makefiles else cwd}: {outer.unclear}")
-    makes: dict[tuple[str, ...], tuple[str, ...]] = {}
+        raise NotUnderstood(f"{outer.makefiles[0] if outer.makefiles else cwd}: {outer.unclear}")
+    named = []
     for make in outer.kernel_makes:
         args = parse_make_args(make)
-        if builds_something(args):
-            place = (
-                working_directory(args, cwd),
-                *args.files,
-                *(args.variables.get(n, "") for n in ("M", "O")),
-            )
-            makes.setdefault(place, make)
+        if _names_module(args, _find_kernel_makefile(args, cwd) or "", environ):
+            named.append((make, args))
+    makes: dict[str, tuple[str, ...]] = {}
+    kernels: dict[str, tuple[str, ...]] = {}
+    for make, args in [each for each in named if builds_something(each[1])] or named:
+        stand, variables = working_directory(args, cwd), args.variables
+        module = os.path.join(stand, variables.get("M") or variables.get("KBUILD_EXTMOD") or "")
+        output = variables.get("KBUILD_OUTPUT") or variables.get("O") or ""
+        kernel = tuple(os.path.realpath(os.path.join(stand, name)) for name in (output, *args.files))
+        if kernels.setdefault(module, kernel) != kernel:
+            several = " and ".join((kernels[module][0], kernel[0]))
+            raise NotUnderstood(f"{outer.makefiles[0]}: it builds {module} for several kernels, {several}")
+        makes.setdefault(module, make)
     return outer._replace(kernel_makes=tuple(makes.values()))
 
 

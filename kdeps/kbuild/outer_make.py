@@ -38,10 +38,12 @@ _MAX_OUTPUT = 1 << 24
 _MAX_BYTES = 1 << 18
 _KERNEL_VARIABLES = (
     "ARCH", "CROSS_COMPILE", "LLVM", "LLVM_IAS", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KBUILD_EXTMOD_OUTPUT",
-    "KBUILD_EXTRA_SYMBOLS", "KBUILD_MODPOST_WARN", "KCFLAGS", "KCPPFLAGS", "KAFLAGS", "KRUSTFLAGS",
+    "KBUILD_EXTRA_SYMBOLS", "KBUILD_MODPOST_WARN", "KCFLAGS", "KCPPFLAGS", "KAFLAGS", "KRUSTFLAGS", "RUST_LIB_SRC",
 )  # fmt: skip
 """What a Makefile may export, and the kernel's make reads from its environment. Its Makefile assigns CC, LD and
 RUSTC itself, and wants O and MO among its arguments."""
+_CHOOSE_TOOLS = ("PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN")
+"""With another value of these, the kernel's make finds other compilers than a user's make does."""
 _RUNNERS = frozenset(("python", "python3", "perl", "cmake", "ninja", "meson", "dkms", ".", "source", "eval"))
 """Programs that run what a file says."""
 _SH = re.compile(r"(?:ba|da|k|z|a|mk|pdk|ya)?sh|busybox")
@@ -69,7 +71,7 @@ class OuterMake(NamedTuple):
 
 def ask_make(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> OuterMake:
     """Ask make what the Makefile where it would stand makes of its goals."""
-    return _Asker(time.monotonic() + _TIMEOUT_S).ask(words, cwd, {**environ, "LC_ALL": "C"}, 0)
+    return _Asker(time.monotonic() + _TIMEOUT_S, environ).ask(words, cwd, {**environ, "LC_ALL": "C"}, 0)
 
 
 class _NotClear(Exception):
@@ -79,8 +81,9 @@ class _NotClear(Exception):
 class _Asker:
     """One question, and all that follow from it, within one time limit."""
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, environ: dict[str, str]) -> None:
         self.deadline = deadline
+        self.given = environ
 
     def ask(self, words: tuple[str, ...], cwd: str, environ: dict[str, str], depth: int) -> OuterMake:
         """Ask about one make; of those that it calls in turn, too."""
@@ -178,23 +181,23 @@ class _Asker:
         found = OuterMake()
         scripts: list[str] = []
         if rules.shell and not _SH.fullmatch(os.path.basename(rules.shell)):
-            scripts.append(f"its recipes by {rules.shell}")
+            scripts.append(f"its recipes by {rules.shell}, which may call make itself")
             answer = answer._replace(recipes=[])
         for text in answer.recipes:
             for command in read_commands(text, folder, environ, one_shell=rules.one_shell):
-                if command.is_make:
-                    found = _join(found, self._follow(command, (*exported, *inherited), environ, depth))
-                elif command.loads_module:
+                if command.loads_module:
                     found = found._replace(loads=True)
                 elif script := _find_script(command):
                     scripts.append(script)
+                elif command.is_make:
+                    found = _join(found, self._follow(command, (*exported, *inherited), environ, depth))
         if (
             not found.kernel_makes
             and not found.unclear
             and scripts
             and _concerns_kernel(answer.recipes, folder)
         ):
-            return found._replace(unclear=f"it runs {scripts[0]}, which may call make itself")
+            return found._replace(unclear=f"it runs {scripts[0]}")
         return found
 
     def _follow(
@@ -227,10 +230,10 @@ class _Asker:
         is_missing = not any(os.path.exists(os.path.join(makefile, name)) for name in MAKEFILES)
         names_module = bool({"M", "KBUILD_EXTMOD", "SUBDIRS"} & args.variables.keys())
         if read_kernel_makefile(makefile) is not None or (names_module and is_missing):
-            if "SUBDIRS" in args.variables and not {"M", "KBUILD_EXTMOD"} & given.keys():
-                return OuterMake(
-                    unclear="it gives the kernel SUBDIRS=, which Kbuild ignores since 5.3, and no M="
-                )
+            if names_module and not (given.get("M") or given.get("KBUILD_EXTMOD")):
+                return OuterMake(unclear="it names no module in M= (Kbuild ignores SUBDIRS= since 5.3)")
+            if tool := self._find_other_tools({**environ, **dict(command.assignments)}):
+                return OuterMake(unclear=f"it gives the kernel's make another {tool}, so other compilers")
             place = ("-C", command.folder if args.files else folder)
             # A word of its own wins over one that it inherits.
             inherited = tuple(word for word in inherited if word.partition("=")[0] not in args.variables)
@@ -242,6 +245,17 @@ class _Asker:
         inner["MAKELEVEL"] = str(int(level) + 1) if level.isdigit() else "1"
         return self.ask((*inherited, *own, *words), command.folder, inner, depth + 1)
 
+    def _find_other_tools(self, environ: dict[str, str]) -> str:
+        """Return the variable with which make finds other tools than by the user's own; empty if there is none.
+
+        What stands behind the user's own folders in PATH matters only for tools that the user does not have.
+        """
+        for name in _CHOOSE_TOOLS:
+            own, other = self.given.get(name), environ.get(name)
+            if own != other and not (name == "PATH" and own and f"{other}:".startswith(f"{own}:")):
+                return name
+        return ""
+
 
 def _join(a: OuterMake, b: OuterMake) -> OuterMake:
     return OuterMake(
@@ -251,12 +265,22 @@ def _join(a: OuterMake, b: OuterMake) -> OuterMake:
 
 
 def _find_script(command: Command) -> str:
-    """Return the program of a command if it may be, or may read, a script that calls make; else empty."""
+    """Say what a command runs if it may be, or may read, a script that calls make, or a Makefile that is not there yet."""
     name = command.words[0]
+    if command.is_make:
+        args = parse_make_args(command.words[1:])
+        place = working_directory(args, command.folder)
+        is_there = (
+            command.unclear
+            or os.path.isdir(place)
+            or {"M", "KBUILD_EXTMOD", "SUBDIRS"} & args.variables.keys()
+        )
+        return "" if is_there else f"make in {place}, which is not there"
     is_runner = os.path.basename(name) in _RUNNERS or _SH.fullmatch(os.path.basename(name))
+    script = next(filter(_SCRIPT.fullmatch, command.words), "") if name[:1].isdigit() else ""
     if is_runner or _SCRIPT.fullmatch(name):
-        return name if name not in (".", "source") else " ".join(command.words[:2])
-    return next(filter(_SCRIPT.fullmatch, command.words), "") if name[:1].isdigit() else ""
+        script = name if name not in (".", "source") else " ".join(command.words[:2])
+    return f"{script}, which may call make itself" if script else ""
 
 
 def _concerns_kernel(recipes: list[str], folder: str) -> bool:
