@@ -104,8 +104,8 @@ def _expand_piece(piece: Piece, state: State, environ: dict[str, str], unknown: 
     if not piece.opening:
         return piece.text
     if piece.opening == "(":
-        command = " ".join(piece.text.split())
-        if command == "pwd":
+        command = " ".join(piece.text.split()).removeprefix("/usr").removeprefix("/bin/")
+        if command in ("pwd", "pwd -L", "pwd -P"):
             return state.folder
         if command in _KNOWN_COMMANDS:
             return str(getattr(os.uname(), _KNOWN_COMMANDS[command]))

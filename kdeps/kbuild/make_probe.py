@@ -25,7 +25,10 @@ class Answer(NamedTuple):
     """What the probe lets make print."""
 
     variables: dict[str, str]
-    """What a recipe gets and the environment of make itself does not have, or has with another value."""
+    """What a recipe gets and the environment of make itself does not have, or has with another value.
+
+    MAKEFLAGS is among them if a Makefile adds to it.
+    """
     missing: frozenset[str]
     """What make takes out of its environment."""
     recipes: list[str]
@@ -61,12 +64,20 @@ def write_probe(
         f"$(foreach kdeps-name,{overridden},$(if $(filter override,{origin}),$(info {_MARK}!$(kdeps-name))))"
     )
     lines += [f"$(info {_MARK}!{name})" for name in sorted(hidden)]
+    lines += [f"$(info {_MARK}MAKEFLAGS=$(MAKEFLAGS))"] if "MAKEFLAGS" in assigned else []
     for recipe in recipes:
         written = (recipe.target, recipe.stem, *recipe.needed[:1], "")
         target, stem, first, *_ = (name.replace("$", "$$").replace("#", "\\#") for name in written)
         lines += [f"override @ := {target}", f"override * := {stem}"]
         lines += [f"override < := {first}", "override ^ := $<"]
-        lines += ["define kdeps-recipe", recipe.text, "endef", f"$(info {_MARK})", "$(info $(kdeps-recipe))"]
+        lines += [
+            "define kdeps-recipe",
+            recipe.text,
+            "",
+            "endef",
+            f"$(info {_MARK})",
+            "$(info $(kdeps-recipe))",
+        ]
     return "\n".join([*lines, "$(error kdeps)", ""])
 
 

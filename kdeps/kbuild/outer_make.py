@@ -23,6 +23,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from kdeps.formats.makeargs import MAKEFILES, MakeArgs, parse_make_args, without_place, working_directory
+from kdeps.formats.makeflags import inherited_words
 from kdeps.formats.recipe import read_commands
 from kdeps.formats.recipe_command import Command
 from kdeps.formats.recipe_state import UNKNOWN
@@ -138,9 +139,10 @@ class _Asker:
             command = ["make", *options, *words, *place, "-f", file.name]
             output, errors, status = self._communicate(command, cwd, environ, max(left, 0.1))
         text = output[:_MAX_OUTPUT].decode("utf-8", "surrogateescape")
-        if status != 2 or f"{file.name}:" not in errors.decode("utf-8", "surrogateescape"):
-            lines = errors.decode("utf-8", "replace").strip().splitlines()
-            raise _NotClear(f"make stops while it reads the Makefile: {lines[-1] if lines else 'no message'}")
+        if status != 2 or not re.search(rf"{re.escape(file.name)}:\d+: \*\*\* kdeps\.".encode(), errors):
+            last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2] or "no message"
+            last = re.sub(rf"{re.escape(file.name)}:\d+: ", "", last)
+            raise _NotClear(f"make stops while it reads the Makefile: {last}")
         return text.replace(f" {file.name}", "")
 
     def _communicate(
@@ -170,7 +172,8 @@ class _Asker:
         self, answer: Answer, args: MakeArgs, folder: str, environ: dict[str, str], depth: int, rules: Rules
     ) -> OuterMake:
         """Find the makes that the recipes call, down to those of a kernel."""
-        inherited = tuple(f"{name}={value}" for name, value in args.variables.items())
+        inherited = inherited_words((), answer.variables)
+        inherited += tuple(f"{name}={value}" for name, value in args.variables.items())
         environ = {**environ, **args.variables, **answer.variables, "PWD": folder}
         environ = {name: value for name, value in environ.items() if name not in answer.missing}
         exported = tuple(

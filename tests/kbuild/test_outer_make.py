@@ -184,6 +184,9 @@ CASES = (
     Case("one of two kernels, by a text", "obj-m := a.o\nall:\n\tif [ \"$(KDIR)\" = \"\" ]; then make -C /nowhere M=$(CURDIR); else make -C $(KDIR) M=$(CURDIR); fi\n", ("KDIR=KERNEL",), kernel="KERNEL"),
     Case("a default in the recipe", "obj-m := a.o\nall:\n\tmake -C $${KDIR:-/lib/modules/$$(uname -r)/build} M=$$PWD\n"),
     Case("more programs", "export PATH := $(PATH):/opt/bin\nobj-m := a.o\nall: ; $(MAKE) -C KERNEL M=$(CURDIR)\n", kernel="KERNEL"),
+    Case("a recipe that ends in a backslash", "obj-m := a.o\nall:\n\t$(MAKE) -C KERNEL \\\n\t\tM=$(CURDIR) \\\n\n", kernel="KERNEL"),
+    Case("an assignment in MAKEFLAGS", "MAKEFLAGS += ARCH=arm64 --no-print-directory\nobj-m := a.o\nall: ; $(MAKE) -C KERNEL M=$(CURDIR)\n", kernel="KERNEL", has=("ARCH=arm64",)),
+    Case("programs with their folders", "obj-m := a.o\nall:\n\tmake -C /lib/modules/`/bin/uname -r`/build M=$$(/bin/pwd -P)\n"),
     Case("sources of the library", "export RUST_LIB_SRC := /src\nobj-m := a.o\nall: ; $(MAKE) -C KERNEL M=$(CURDIR)\n", kernel="KERNEL", has=("RUST_LIB_SRC=/src",)),
     # -- not understood, and said ----------------------------------------------------
     Case("a script", "obj-m := a.o\nall:\n\t./build.sh\n", unclear="./build.sh", modules=()),
@@ -197,6 +200,8 @@ CASES = (
     Case("no kernel before M=", "obj-m := a.o\nall: ; $(MAKE) -C $(KERNEL_SRC) M=$(CURDIR) modules\n", unclear="which is not there", modules=()),
     Case("nothing behind M=", "obj-m := a.o\nall: ; $(MAKE) -C KERNEL M=$(M) modules\n", unclear="names no module", modules=()),
     Case("it stops by itself", "$(error set KDIR)\nobj-m := a.o\nall: ; true\n", unclear="set KDIR", modules=()),
+    Case("it stops in a recipe", "obj-m := a.o\nall:\n\t$(if $(KDIR),,$(error KDIR is missing))\n\t$(MAKE) -C KERNEL M=$(CURDIR)\n", unclear="*** KDIR is missing", modules=()),
+    Case("define in a recipe", "obj-m := a.o\nall:\n\tdefine x\n\t$(MAKE) -C KERNEL M=$(CURDIR)\n", unclear="endef", modules=()),
     Case("a syntax error", "obj-m := a.o\nall\n", unclear="missing separator", modules=()),
 )  # fmt: skip
 
