@@ -24,7 +24,7 @@ from kdeps.staleness.inspection import Inspection
 from kdeps.staleness.module_checks import compare_vermagic, report_compiler
 from kdeps.staleness.racy_edits import find_racy_edits, report_edits
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
-from kdeps.system.demangle import readable_names
+from kdeps.system.demangle import Demangler
 from kdeps.system.files import AllowedRoots
 from kdeps.system.text import list_some
 
@@ -169,7 +169,7 @@ def _judge_symbols(path: str, elf: Elf, exported: frozenset[str], symvers: str) 
         )
         help_text = "build the whole kernel once, or copy the Module.symvers of the kernel that will run to this place"
         return [Finding(ReasonKind.MISSING_SYMVERS, symvers, message, help_text, Status.FRESH)]
-    readable = readable_names(wanted[:3])
+    readable = Demangler().readable(wanted[:3])
     names = list_some(wanted, 3, readable.__getitem__)
     message = f"{os.path.basename(path)} needs {names}, which no Module.symvers has: it will not load"
     help_text = "build the kernel, or the module that exports it, then this module again"

@@ -11,6 +11,7 @@ from kdeps import __version__
 from kdeps.cli.make_messages import say
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Status
+from kdeps.system.demangle import Demangler
 from kdeps.system.errors import KdepsError, NotConfigured, describe_bug
 from kdeps.system.text import counted
 
@@ -107,19 +108,17 @@ def write_explanation(
     """Write the causes that the records show, then those that the objects show."""
     from kdeps.report import verdict_text as text
     from kdeps.report.explain_text import write_failure
-    from kdeps.system.demangle import Demangler
 
     told = is_stale_unseen(result) or (result.tree.module and result.verdict.status is Status.UNKNOWN)
     if told:
         verdict = text.render(result, cwd=pen.cwd, style=pen.style, unicode=pen.arrow == "→")
         pen.lines += [*verdict.splitlines(), ""]
     mangled = [u.name for u in failure.undefined] + [f for a in failure.assertions for f in a.functions]
-    with Demangler() as demangler:
-        names = demangler.readable(mangled)
-        problem = demangler.problem
+    demangler = Demangler()
+    names = demangler.readable(mangled)
     write_failure(pen, failure, names, allowed=allowed, every=every)
-    if problem and any(name.startswith("_R") for name in mangled):
-        pen.lines += [f"{pen.mark('note', 'note')}: {problem}", ""]
+    if demangler.problem and any(name.startswith("_R") for name in mangled):
+        pen.lines += [f"{pen.mark('note', 'note')}: {demangler.problem}", ""]
     name = result.tree.given_module if result.tree.module else "the kernel"
     pen.lines.append(f"explain: {name}: {_summary(failure, result if told else None)}")
 
@@ -139,9 +138,7 @@ def _summary(failure: Failure, told: CheckResult | None) -> str:
 
 def failure_document(result: CheckResult, failure: Failure, *, allowed: bool) -> dict[str, Any]:
     """Write an explanation as a JSON object."""
-    from kdeps.system.demangle import readable_names
-
-    names = readable_names([u.name for u in failure.undefined])
+    names = Demangler().readable([u.name for u in failure.undefined])
     return {
         "schema": "kdeps.explain/1",
         "kdeps": __version__,
@@ -179,14 +176,13 @@ MAX_FRAMES = 20
 
 def write_frames(pen: TextOutput, result: CheckResult, measured: Measured, *, every: bool) -> None:
     """Write the frames above the limit, and all of them with ``--all``."""
-    from kdeps.system.demangle import readable_names
     from kdeps.system.text import printable
 
     for problem in measured.problems:
         pen.lines.append(f"{pen.mark('error', 'unknown')}: {printable(problem)}")
     large = measured.too_large
     shown = measured.frames if every else large[:MAX_FRAMES]
-    names = readable_names([frame.function for frame in shown])
+    names = Demangler().readable([frame.function for frame in shown])
     for frame in shown:
         label = pen.mark("error", "warning") if frame in large else pen.mark("note", "frame")
         pen.lines.append(
@@ -204,9 +200,7 @@ def write_frames(pen: TextOutput, result: CheckResult, measured: Measured, *, ev
 
 def frames_document(measured: Measured) -> dict[str, Any]:
     """Write stack frames as a JSON object."""
-    from kdeps.system.demangle import readable_names
-
-    names = readable_names([frame.function for frame in measured.frames])
+    names = Demangler().readable([frame.function for frame in measured.frames])
     return {
         "schema": "kdeps.frames/1",
         "kdeps": __version__,
@@ -231,8 +225,7 @@ def print_frames_sarif(result: CheckResult, measured: Measured, cwd: str, enviro
     from kdeps.contents.roots import Roots
     from kdeps.report.formats.sarif import Place, frames_sarif
     from kdeps.report.issues import find_repository
-    from kdeps.system.demangle import readable_names
 
     roots = dict(Roots((result.tree,)).paths)
-    names = readable_names([frame.function for frame in measured.too_large])
+    names = Demangler().readable([frame.function for frame in measured.too_large])
     sys.stdout.write(frames_sarif(measured, names, Place(find_repository(cwd, environ, roots), roots)) + "\n")

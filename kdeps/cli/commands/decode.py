@@ -183,7 +183,7 @@ def decode(no_replay: bool, ledgers: tuple[str, ...], words: tuple[str, ...]) ->
         examiner = None
         if make_words:
             examiner = stack.enter_context(_Examiner(make_words, ledgers, run_again=not no_replay))
-        demangler = stack.enter_context(Demangler())
+        demangler = Demangler()
         stream = LogStream(demangler, find_oopses=examiner is not None)
         noted = False
         for item in _read(stream, source, log or "standard input"):
