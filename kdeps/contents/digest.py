@@ -8,6 +8,7 @@ hash counts for this run only (git's rule for racily clean files).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -18,7 +19,7 @@ from kdeps.system.files import open_unbuffered
 from kdeps.system.stat import COARSE_NS, Stamp, is_racy, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MAX_BYTES = 4 << 30
 """The largest file that is hashed; a vmlinux.o with debug information has some hundred MB."""
@@ -49,6 +50,34 @@ def is_copied(record: str) -> bool:
     return times is not None and times.birth_ns > times.mtime_ns
 
 
+def why_not_hashed(st: os.stat_result) -> str:
+    """Say why no file like this is read; empty: it is."""
+    if not stat.S_ISREG(st.st_mode):
+        return "not a plain file"
+    return f"too large to hash ({st.st_size >> 20} MB)" if st.st_size > MAX_BYTES else ""
+
+
+def read_unchanged(path: str, take: Callable[[memoryview], object]) -> os.stat_result:
+    """Read a whole file, piece by piece; return what stat says of it.
+
+    Raises OSError: it cannot be read, or not as it was a moment before.
+    """
+    buffer = bytearray(_CHUNK)
+    view = memoryview(buffer)
+    with open_unbuffered(path) as file:
+        before = os.fstat(file.fileno())
+        if why := why_not_hashed(before):
+            raise OSError(errno.EINVAL, why, path)
+        size_bytes = 0
+        while (count := file.readinto(buffer)) and size_bytes <= MAX_BYTES:
+            take(view[:count])
+            size_bytes += count
+        after = os.fstat(file.fileno())
+    if stamp_of(before) != stamp_of(after) or size_bytes != after.st_size:
+        raise OSError(errno.EIO, "it changed while it was read", path)
+    return after
+
+
 class Hasher:
     """Hashes files. One per run."""
 
@@ -57,7 +86,6 @@ class Hasher:
         self._seen: dict[str, tuple[Stamp | None, bytes | None]] = {}
         self.racy: set[str] = set()
         """Paths whose hash must not be remembered."""
-        self.bytes_read = 0
 
     def look(self, path: str, st: os.stat_result | None = None) -> tuple[Stamp | None, bytes | None]:
         """Return stamp and hash of a file; ``st`` is what stat said of it a moment ago, if the caller has it.
@@ -76,7 +104,7 @@ class Hasher:
             return None, GONE
         except (OSError, ValueError):
             return None, None
-        if not stat.S_ISREG(st.st_mode) or st.st_size > MAX_BYTES:
+        if why_not_hashed(st):
             return None, None
         stamp = stamp_of(st)
         known = self._known.get(path)
@@ -88,19 +116,13 @@ class Hasher:
         import hashlib
 
         digest = hashlib.sha256()
-        buffer = bytearray(_CHUNK)
-        view = memoryview(buffer)
         started_ns = time.time_ns()
         try:
-            with open_unbuffered(path) as file:
-                while count := file.readinto(buffer):
-                    digest.update(view[:count])
-                    self.bytes_read += count
-                after = os.fstat(file.fileno())
+            after = stamp_of(read_unchanged(path, digest.update))
         except OSError:
             return None, None
-        if stamp_of(after) != stamp:
-            return None, None  # it changed while it was read, or since it was judged
+        if after != stamp:
+            return None, None  # it changed since it was judged
         if is_racy(stamp, started_ns):
             self.racy.add(path)
         return stamp, digest.digest()

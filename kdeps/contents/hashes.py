@@ -17,18 +17,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from kdeps.contents.digest import read_unchanged, why_not_hashed
 from kdeps.system.cache import Store
-from kdeps.system.files import AllowedRoots, open_unbuffered
+from kdeps.system.files import AllowedRoots
 from kdeps.system.stat import is_racy, stamp_of
 
-MAX_BYTES = 2 << 30
-"""The largest file that is hashed. libcore.rmeta has 63 MB, a vmlinux.o with debug information some hundred."""
-_CHUNK = 1 << 20
 _MAX_REMEMBERED = 100_000
 _KEPT = 16
 """Of how many object trees the hashes are remembered; the one not used for longest goes first."""
@@ -66,7 +63,6 @@ class FileHasher:
         self._known: dict[str, FileHash] = {}
         self._progress = progress
         self.bytes_read = 0
-        self.files_read = 0
         self._key = key
         self._store = Store("hashes", environ, keep=_KEPT)
         saved = self._store.load(key)
@@ -89,45 +85,28 @@ class FileHasher:
             return FileHash("", 0, _why(error))
         if not self._fence.contains(path):
             return OUTSIDE
-        if not stat.S_ISREG(found.st_mode):
-            return FileHash("", 0, "not a plain file")
-        if found.st_size > MAX_BYTES:
-            return FileHash("", found.st_size, f"too large to hash ({found.st_size >> 20} MB)")
+        if why := why_not_hashed(found):
+            return FileHash("", found.st_size, why)
         remembered = self._remembered.get(path)
         if remembered is not None and remembered[1:] == list(stamp_of(found)):
             self._new[path] = remembered
             return FileHash(str(remembered[0]), found.st_size)
-        return self._hash(path)
-
-    def _hash(self, path: str) -> FileHash:
         started = time.time_ns()
         digest = hashlib.blake2b(digest_size=20)
-        buffer = bytearray(_CHUNK)
-        view = memoryview(buffer)
+
+        def take(piece: memoryview) -> None:
+            digest.update(piece)
+            self.bytes_read += len(piece)
+            if self._progress is not None:
+                self._progress(self.bytes_read)
+
         try:
-            with open_unbuffered(path) as file:
-                before = os.fstat(file.fileno())
-                if not stat.S_ISREG(before.st_mode):
-                    return FileHash("", 0, "not a plain file")
-                size = 0
-                while count := file.readinto(buffer):
-                    digest.update(view[:count])
-                    size += count
-                    self.bytes_read += count
-                    if size > MAX_BYTES:
-                        return FileHash("", size, "too large to hash")
-                    if self._progress is not None:
-                        self._progress(self.bytes_read)
-                after = os.fstat(file.fileno())
+            after = read_unchanged(path, take)
         except OSError as error:
             return FileHash("", 0, _why(error))
-        self.files_read += 1
-        if stamp_of(before) != stamp_of(after) or size != after.st_size:
-            return FileHash("", size, "it changed while it was read")
-        text = digest.hexdigest()
         if not is_racy(stamp_of(after), started):
-            self._new[path] = [text, *stamp_of(after)]
-        return FileHash(text, size)
+            self._new[path] = [digest.hexdigest(), *stamp_of(after)]
+        return FileHash(digest.hexdigest(), after.st_size)
 
     def store(self) -> None:
         """Remember what was read, in one rename; not being able to costs time, never correctness."""

@@ -20,18 +20,17 @@ from kdeps.system.cache import Store, cache_directory, name_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from kdeps.system.stat import Stamp
+
 _KIND = "builds"
 KEPT = 32
 """How many trees are remembered; the one that was written longest ago goes first."""
 GONE = b""
+"""The hash of a file that is not there."""
 DOUBT = b"?"
 """In place of the hash of an input that was changed while its step ran: no file has it."""
-"""The hash of a file that is not there."""
 CONFIGURATION = "include/config/auto.conf"
 """The name of the step that syncs the configuration, which leaves no record."""
-
-Stamp = tuple[int, int, int, int, int]
-"""Device, inode, size, mtime and ctime of a file. The ctime cannot be set by hand."""
 
 
 class Entry(NamedTuple):

@@ -154,13 +154,10 @@ def _is_file(real: str) -> bool:
 
 
 def _hash_file(path: str) -> str:
-    import hashlib
+    from kdeps.system.stream import hash_all
 
-    digest = hashlib.sha256()
     with open_to_read(path) as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()
+        return hash_all(file.read).hex()
 
 
 def _list_libraries(program: str) -> list[str]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kdeps.system.cache import LIMITS, open_folder
 from kdeps.system.files import open_unbuffered
+from kdeps.system.stream import hash_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +28,6 @@ SPARE_BYTES = 1 << 30
 """How much of the disk is left to others."""
 _FICLONE = 0x40049409
 """Source: Linux ``include/uapi/linux/fs.h``."""
-_CHUNK = 1 << 20
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -138,19 +138,11 @@ class Blobs:
 
 def _copy(source: int, target: int) -> bytes:
     """Copy what one descriptor has to another, sharing blocks where the file system can; return the hash."""
-    with contextlib.suppress(OSError):
+    try:
         fcntl.ioctl(target, _FICLONE, source)
-        source = target
-    digest = hashlib.sha256()
-    at = 0
-    while data := os.pread(source, _CHUNK, at):
-        digest.update(data)
-        if source != target:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(target, view) :]
-        at += len(data)
-    return digest.digest()
+    except OSError:
+        return hash_all(partial(os.read, source), target)
+    return hash_all(partial(os.read, target))
 
 
 def _remove(name: str, folder: int) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import stat
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from kdeps.system.errors import KdepsError, UsageError
 from kdeps.system.files import open_unbuffered
+from kdeps.system.stream import hash_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,60 +37,11 @@ _CHUNK = 1 << 20
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class SharedPlace:
-    """A place with descriptions and contents. After its first failure the caller must not use it again."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def read(self, kind: str, key: str, limit: int) -> bytes | None:
-        """Return what lies under a key; None if nothing does.
-
-        Raises KdepsError: the place cannot be read, or the file is larger than the limit.
-        """
-        raise NotImplementedError
-
-    def fetch(self, digest: bytes, target: int) -> bool:
-        """Write a content into an open file; tell whether it is there, and is what its name says.
-
-        Raises KdepsError: the place cannot be read.
-        """
-        raise NotImplementedError
-
-    def has(self, digest: bytes) -> bool:
-        """Whether there is such a content. Raises KdepsError: the place cannot be read."""
-        raise NotImplementedError
-
-    def put(self, digest: bytes, source: IO[bytes]) -> None:
-        """Add a content. Raises KdepsError: it cannot be written."""
-        raise NotImplementedError
-
-    def update(self, key: str, change: Callable[[bytes | None], bytes | None]) -> None:
-        """Replace a description by one made from it; None keeps it.
-
-        Raises KdepsError: it cannot be read or written.
-        """
-        raise NotImplementedError
-
-
-def open_place(name: str, environ: dict[str, str], *, writing: bool = False) -> SharedPlace:
-    """Open a server by its URL, or a folder, which is created when writing.
-
-    ``environ`` may allow plain HTTP. Raises UsageError where the name can be no place, or is plain HTTP to another
-    machine; KdepsError where the folder is not there, or all users can write to it.
-    """
-    if "://" in name:
-        return _Server(name, environ)
-    if not name:
-        raise UsageError("an empty name of a store; is a variable in the command empty?")
-    return _Folder(os.path.abspath(name), writing=writing)
-
-
-class _Folder(SharedPlace):
+class _Folder:
     """A folder. Each file gets its name when it is complete; descriptions are changed under a lock."""
 
     def __init__(self, name: str, *, writing: bool) -> None:
-        super().__init__(name)
+        self.name = name
         try:
             if writing:
                 for kind in ("ac", "cas"):
@@ -109,6 +60,7 @@ class _Folder(SharedPlace):
         return os.path.join(self.name, kind, key)
 
     def read(self, kind: str, key: str, limit: int) -> bytes | None:
+        """Return what lies under a key; None if nothing does. A file that is larger than the limit cannot be read."""
         try:
             with open_unbuffered(self._path(kind, key)) as file:
                 if os.fstat(file.fileno()).st_size > limit:
@@ -120,21 +72,25 @@ class _Folder(SharedPlace):
             raise self._failure(error) from error
 
     def fetch(self, digest: bytes, target: int) -> bool:
+        """Write a content into an open file; tell whether it is there, and is what its name says."""
         try:
             with open_unbuffered(self._path("cas", digest.hex())) as file:
-                return _copy(file.read, target) == digest
+                return hash_all(file.read, target) == digest
         except FileNotFoundError:
             return False
         except OSError as error:
             raise self._failure(error) from error
 
     def has(self, digest: bytes) -> bool:
+        """Whether there is such a content."""
         return os.path.isfile(self._path("cas", digest.hex()))
 
     def put(self, digest: bytes, source: IO[bytes]) -> None:
-        self._write("cas", digest.hex(), lambda target: _copy(source.read, target))
+        """Add a content."""
+        self._write("cas", digest.hex(), lambda target: hash_all(source.read, target))
 
     def update(self, key: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Replace a description by one made from it; None keeps it."""
         folder = os.open(os.path.join(self.name, "ac"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with contextlib.suppress(
@@ -168,8 +124,8 @@ class _Folder(SharedPlace):
         return KdepsError(f"{error.filename or self.name}: {error.strerror or error}")
 
 
-class _Server(SharedPlace):
-    """A server."""
+class _Server:
+    """A server, with the same methods."""
 
     def __init__(self, name: str, environ: dict[str, str]) -> None:
         from urllib.parse import urlsplit
@@ -179,7 +135,7 @@ class _Server(SharedPlace):
             host = parts.hostname or ""
         except ValueError as error:
             raise UsageError(f"{name}: no URL: {error}") from error
-        super().__init__(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+        self.name = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
             raise UsageError(f"{self.name}: a store is a folder or https://HOST[:PORT]/PATH")
         if parts.scheme == "http" and host not in _LOOPBACK and not environ.get(INSECURE):
@@ -209,7 +165,7 @@ class _Server(SharedPlace):
 
     def fetch(self, digest: bytes, target: int) -> bool:
         with self._ask("GET", "cas", digest.hex()) as answer:
-            return answer is not None and _copy(lambda size: self._next(answer, size), target) == digest
+            return answer is not None and hash_all(lambda size: self._next(answer, size), target) == digest
 
     def has(self, digest: bytes) -> bool:
         with self._ask("HEAD", "cas", digest.hex()) as answer:
@@ -277,12 +233,18 @@ def _make_opener() -> OpenerDirector:
     return build_opener(Refuse)
 
 
-def _copy(read: Callable[[int], bytes | None], target: int) -> bytes:
-    """Copy all there is; return its SHA-256."""
-    digest = hashlib.sha256()
-    while data := read(_CHUNK):
-        digest.update(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(target, view) :]
-    return digest.digest()
+SharedPlace = _Folder | _Server
+"""A place with descriptions and contents. Its methods raise KdepsError; after the first one the caller must not use it again."""
+
+
+def open_place(name: str, environ: dict[str, str], *, writing: bool = False) -> SharedPlace:
+    """Open a server by its URL, or a folder, which is created when writing.
+
+    ``environ`` may allow plain HTTP. Raises UsageError where the name can be no place, or is plain HTTP to another
+    machine; KdepsError where the folder is not there, or all users can write to it.
+    """
+    if "://" in name:
+        return _Server(name, environ)
+    if not name:
+        raise UsageError("an empty name of a store; is a variable in the command empty?")
+    return _Folder(os.path.abspath(name), writing=writing)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Read one stream and write another, as a filter in a pipe does: at once, and never longer than its reader lives."""
+"""Read one stream and write another: as a filter in a pipe does, never longer than its reader lives; or with its hash."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _PIECE = 1 << 16
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
@@ -49,6 +50,16 @@ def write_all(sink: int, data: bytes) -> None:
             poller = select.poll()
             poller.register(sink, select.POLLOUT)
             poller.poll()
+
+
+def hash_all(read: Callable[[int], bytes | None], sink: int | None = None) -> bytes:
+    """Return the SHA-256 of all there is to read, which is written to ``sink`` on the way."""
+    digest = hashlib.sha256()
+    while data := read(1 << 20):
+        digest.update(data)
+        if sink is not None:
+            write_all(sink, data)
+    return digest.digest()
 
 
 def _read(source: int) -> bytes | None:
