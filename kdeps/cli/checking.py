@@ -17,6 +17,7 @@ from kdeps.kbuild.slips import find_slip
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.reasons import Status
 from kdeps.system.errors import UsageError
+from kdeps.system.text import encodable
 
 if TYPE_CHECKING:
     from kdeps.staleness.answers import Question
@@ -94,7 +95,7 @@ def render(question: Question, answer: Answer, time_mark: str = "") -> str:
         time_mark=time_mark,
         every=bool(every),
     )
-    return text if unicode else text.encode(encoding, "replace").decode(encoding)
+    return text if unicode else encodable(text, encoding)
 
 
 def keep(question: Question, answer: Answer, started_ns: int) -> None:

@@ -8,10 +8,16 @@ import re
 import sys
 
 from kdeps.cli.choices import CiFormat, Colour, Format
-from kdeps.cli.commands.affected import run_affected
+from kdeps.cli.commands.affected import run_affected, warn
 from kdeps.cli.exits import Exit
-from kdeps.cli.output import print_lines
+from kdeps.cli.output import make_text_output, print_lines
 from kdeps.cli.terminal import current_folder
+from kdeps.kbuild.modules import read_whole
+from kdeps.kbuild.tree import module_argument
+from kdeps.query.affected import affected_modules, find_affected
+from kdeps.query.change import ChangeKind, NameSource, is_makefile, resolve_change
+from kdeps.query.git import changed_since
+from kdeps.query.names import Names
 from kdeps.system.errors import UsageError
 from kdeps.system.text import printable
 
@@ -41,15 +47,6 @@ def run_ci_affected(
 
 def _print_shard(words: tuple[str, ...], revision: str, shard: str, colour: Colour) -> int:
     """Every N-th module, beginning with the I-th: all parts together are all modules, each once."""
-    from kdeps.cli.commands.affected import warn
-    from kdeps.cli.output import make_text_output
-    from kdeps.kbuild.modules import read_whole
-    from kdeps.kbuild.tree import module_argument
-    from kdeps.query.affected import affected_modules, find_affected
-    from kdeps.query.change import ChangeKind, NameSource, is_makefile, resolve_change
-    from kdeps.query.git import changed_since
-    from kdeps.query.names import Names
-
     numbers = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", shard)
     if numbers is None or int(numbers[1]) > int(numbers[2]):
         raise UsageError(f"--shard {shard}: wants I/N, as in 1/4 to 4/4")

@@ -8,10 +8,13 @@ from collections.abc import Callable
 
 from kdeps.cli.exits import Exit
 from kdeps.cli.progress import progress_line
+from kdeps.cli.remembering import remember_modules
+from kdeps.contents.compare import compare_ledgers
 from kdeps.contents.hashes import FileHasher
 from kdeps.contents.judge import judge_by_content
 from kdeps.contents.ledger import Build, Ledger, LedgerError, take_ledger, unsynced_inputs
 from kdeps.contents.ledger_file import read_ledger, write_ledger
+from kdeps.contents.remember import remember
 from kdeps.contents.roots import Roots
 from kdeps.kbuild.rule import Owner, Problem
 from kdeps.kbuild.tree import roots_of
@@ -22,6 +25,7 @@ from kdeps.staleness.reasons import Status
 from kdeps.staleness.scope import ScopeResults, with_problems
 from kdeps.staleness.snapshot import find_mtime_ns
 from kdeps.system.errors import KdepsError
+from kdeps.system.text import printable
 
 
 def use_ledgers(
@@ -122,9 +126,6 @@ def _read_builds(
 
 def _remember(inspection: ScopeResults, environ: dict[str, str], but: frozenset[str]) -> None:
     """What is written into a ledger is remembered here as well."""
-    from kdeps.cli.remembering import remember_modules
-    from kdeps.contents.remember import remember
-
     for result in inspection.results:
         if not result.tree.prebuilt:
             remember_modules(result, remember(result, environ, time.time_ns(), but), environ)
@@ -132,11 +133,7 @@ def _remember(inspection: ScopeResults, environ: dict[str, str], but: frozenset[
 
 def run_compare(old: str, new: str) -> int:
     """Say in words how two ledgers differ; 0 where they do not, 1 where they do."""
-    from kdeps.contents.compare import compare_ledgers
-
     lines = compare_ledgers(read_ledger(old), read_ledger(new))
-    from kdeps.system.text import printable
-
     for line in lines:
         print(printable(line))
     if not lines:

@@ -6,7 +6,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from kdeps.cli.make_messages import say
+from kdeps.contents.shared import publish_steps
+from kdeps.contents.steps import remember_build
+from kdeps.system.cache import find_problem
 from kdeps.system.errors import KdepsError
+from kdeps.system.remote import open_place
 from kdeps.system.text import printable
 
 if TYPE_CHECKING:
@@ -18,12 +23,6 @@ def add_to_store(inspection: ScopeResults, name: str, environ: dict[str, str]) -
 
     Raises UsageError where the name can be no store, another KdepsError where it cannot be used.
     """
-    from kdeps.cli.make_messages import say
-    from kdeps.contents.shared import publish_steps
-    from kdeps.contents.steps import remember_build
-    from kdeps.system.cache import find_problem
-    from kdeps.system.remote import open_place
-
     place = open_place(name, environ, writing=True)
     steps = new_bytes = 0
     problem = find_problem(environ)

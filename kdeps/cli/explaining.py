@@ -8,12 +8,26 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from kdeps import __version__
+from kdeps.cli.choices import Colour
 from kdeps.cli.make_messages import say
-from kdeps.staleness.check import CheckResult
+from kdeps.cli.output import make_text_output
+from kdeps.cli.terminal import find_width
+from kdeps.contents.recall import judge_contents
+from kdeps.contents.roots import Roots
+from kdeps.kbuild.configuration import read_configuration
+from kdeps.kbuild.make_command import read_kernel_make, read_request
+from kdeps.kbuild.rule import Problem
+from kdeps.report import verdict_text as text
+from kdeps.report.formats.sarif import Place, frames_sarif
+from kdeps.report.issues import find_repository
+from kdeps.report.sentences import sanitise_line
+from kdeps.staleness.check import CheckResult, check_build
+from kdeps.staleness.inspection import Inspection
 from kdeps.staleness.reasons import Status
+from kdeps.staleness.whole_tree import check_tree
 from kdeps.system.demangle import Demangler
 from kdeps.system.errors import KdepsError, NotConfigured, describe_bug
-from kdeps.system.text import counted
+from kdeps.system.text import break_line, counted, printable
 
 if TYPE_CHECKING:
     from kdeps.artifacts.failure import Failure, Measured
@@ -35,19 +49,12 @@ def explain_failed_make(words: tuple[str, ...], environ: dict[str, str]) -> None
 
 
 def _explain(words: tuple[str, ...], environ: dict[str, str]) -> None:
-    from kdeps.kbuild.make_command import read_kernel_make, read_request
-
     cwd = os.getcwd()
     request = read_request(words, cwd, environ)
     asked = request.words if request is not None else read_kernel_make(words, cwd, environ)
     if asked is None:
         return
     from kdeps.artifacts.failure import examine_failure
-    from kdeps.cli.choices import Colour
-    from kdeps.cli.output import make_text_output
-    from kdeps.cli.terminal import find_width
-    from kdeps.report.sentences import sanitise_line
-    from kdeps.system.text import break_line
 
     result = check_to_explain(asked, cwd, environ)
     allowed = has_runtime_assertions(result)
@@ -68,16 +75,9 @@ def _explain(words: tuple[str, ...], environ: dict[str, str]) -> None:
 
 def check_to_explain(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> CheckResult:
     """Judge a module, or without one the whole kernel that was built: a driver may be built into vmlinux."""
-    from kdeps.contents.recall import judge_contents
-    from kdeps.staleness.check import check_build
-
     result = check_build(words, cwd, environ)
     if result.tree.module is not None or not os.path.exists(f"{result.tree.objtree}/vmlinux.a"):
         return judge_contents(result, environ).result
-    from kdeps.kbuild.rule import Problem
-    from kdeps.staleness.inspection import Inspection
-    from kdeps.staleness.whole_tree import check_tree
-
     # What was not inspected must not be kept as "nothing found", hence the problem.
     not_inspected = Inspection((), (Problem(result.tree.objtree, "its artifacts were not inspected"),), {})
     result = check_tree(words, cwd, environ, lambda _: not_inspected, rules_needed=True).result
@@ -97,8 +97,6 @@ def is_stale_unseen(result: CheckResult) -> bool:
 
 def has_runtime_assertions(result: CheckResult) -> bool:
     """Whether the configuration lets a ``build_assert!`` panic at run time instead of failing the build."""
-    from kdeps.kbuild.configuration import read_configuration
-
     return "CONFIG_RUST_BUILD_ASSERT_ALLOW" in read_configuration(result.tree).symbols
 
 
@@ -106,7 +104,6 @@ def write_explanation(
     pen: TextOutput, result: CheckResult, failure: Failure, *, allowed: bool, every: bool
 ) -> None:
     """Write the causes that the records show, then those that the objects show."""
-    from kdeps.report import verdict_text as text
     from kdeps.report.explain_text import write_failure
 
     told = is_stale_unseen(result) or (result.tree.module and result.verdict.status is Status.UNKNOWN)
@@ -176,8 +173,6 @@ MAX_FRAMES = 20
 
 def write_frames(pen: TextOutput, result: CheckResult, measured: Measured, *, every: bool) -> None:
     """Write the frames above the limit, and all of them with ``--all``."""
-    from kdeps.system.text import printable
-
     for problem in measured.problems:
         pen.lines.append(f"{pen.mark('error', 'unknown')}: {printable(problem)}")
     large = measured.too_large
@@ -222,10 +217,6 @@ def frames_document(measured: Measured) -> dict[str, Any]:
 
 def print_frames_sarif(result: CheckResult, measured: Measured, cwd: str, environ: dict[str, str]) -> None:
     """Print the stack frames above the limit as SARIF, with files relative to the repository."""
-    from kdeps.contents.roots import Roots
-    from kdeps.report.formats.sarif import Place, frames_sarif
-    from kdeps.report.issues import find_repository
-
     roots = dict(Roots((result.tree,)).paths)
     names = Demangler().readable([frame.function for frame in measured.too_large])
     sys.stdout.write(frames_sarif(measured, names, Place(find_repository(cwd, environ, roots), roots)) + "\n")

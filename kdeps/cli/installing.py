@@ -13,6 +13,11 @@ import os
 from kdeps.cli.choices import OnStale
 from kdeps.cli.exits import ExitInstead
 from kdeps.cli.make_messages import find_headlines, refuse, say
+from kdeps.contents.recall import judge_contents
+from kdeps.kbuild.rule import Owner
+from kdeps.running.build_id import find_other_loaded
+from kdeps.staleness.check import check_build
+from kdeps.staleness.reasons import Status
 from kdeps.system.text import shell_joined
 
 TYPE_CHECKING = False  # typing itself is not imported on the way of a fresh build
@@ -28,10 +33,6 @@ def judge_install(install: Install, cwd: str, environ: dict[str, str], on_stale:
 
     Raises ExitInstead: the user wants make not to run then.
     """
-    from kdeps.contents.recall import judge_contents
-    from kdeps.staleness.check import check_build
-    from kdeps.staleness.reasons import Status
-
     result = judge_contents(check_build(install.words, cwd, environ), environ).result
     status = result.verdict.status
     if status is Status.FRESH and not _find_pending(result):
@@ -68,10 +69,6 @@ def _why_pending(result: CheckResult, cwd: str) -> str:
 
 def say_still_loaded(words: tuple[str, ...], cwd: str, environ: dict[str, str]) -> None:
     """Say which module is still loaded in another build than the one that was just installed."""
-    from kdeps.kbuild.rule import Owner
-    from kdeps.running.build_id import find_other_loaded
-    from kdeps.staleness.check import check_build
-
     if any("INSTALL_MOD_PATH" in word for word in words) or environ.get("INSTALL_MOD_PATH"):
         return  # for another machine, or a package
     result = check_build(words, cwd, environ)

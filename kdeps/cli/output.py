@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from kdeps.cli.choices import Colour
 from kdeps.cli.terminal import find_width, wants_colour
 from kdeps.formats.makeargs import split_goals
+from kdeps.report.sentences import ResultText, Style, TextOutput, sanitise_line
 from kdeps.system.errors import UsageError
+from kdeps.system.text import break_line, encodable
 
 if TYPE_CHECKING:
-    from kdeps.report.sentences import ResultText, Style, TextOutput
     from kdeps.staleness.check import CheckResult
 
 
@@ -30,23 +31,17 @@ def split_names(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
 
 def make_result_text(result: CheckResult, cwd: str, colour: Colour) -> ResultText:
     """A writer about a result, for standard output as it is."""
-    from kdeps.report.sentences import ResultText
-
     return ResultText(result, cwd, _style(colour), is_unicode(), time.time_ns())
 
 
 def make_text_output(cwd: str, colour: Colour) -> TextOutput:
     """A pen for standard output as it is."""
-    from kdeps.report.sentences import TextOutput
-
     pen = TextOutput(cwd, _style(colour), is_unicode(), time.time_ns())
     pen.width = find_width(sys.stdout) or pen.width
     return pen
 
 
 def _style(colour: Colour) -> Style:
-    from kdeps.report.sentences import Style
-
     return Style.COLOUR if wants_colour(colour) else Style.PLAIN
 
 
@@ -57,15 +52,9 @@ def is_unicode() -> bool:
 
 def print_lines(lines: list[str], colour: Colour, *, folded: bool = True) -> None:
     """Write lines to standard output, with nothing in them that a terminal would obey; fold what is wider than it."""
-    from kdeps.report.sentences import sanitise_line
-    from kdeps.system.text import break_line
-
     width = find_width(sys.stdout) if folded else 0
     text = "".join(break_line(sanitise_line(line, _style(colour)), width) + "\n" for line in lines)
-    if not is_unicode():
-        encoding = sys.stdout.encoding or "ascii"
-        text = text.encode(encoding, "replace").decode(encoding)
-    sys.stdout.write(text)
+    sys.stdout.write(encodable(text, sys.stdout.encoding))
 
 
 def print_json(document: dict[str, Any]) -> None:

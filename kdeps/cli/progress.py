@@ -8,16 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from kdeps.refresh.make_run import ProgressCallbacks
+from kdeps.refresh.make_run import ProgressCallbacks, Step
+from kdeps.system.text import printable
 
 
 def terminal_watch() -> ProgressCallbacks | None:
     """Show progress on a terminal; elsewhere leave make's own lines, which a log should have."""
-    from kdeps.refresh.make_run import ProgressCallbacks, Step
-
     if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)) or os.environ.get("TERM") == "dumb":
         return None
 
@@ -56,8 +54,6 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def write_progress(text: str) -> None:
     """Draw one line and go back to its start; ``clear_progress`` comes before anything else is written."""
-    from kdeps.system.text import printable
-
     try:
         columns = os.get_terminal_size(2).columns or 80
     except OSError:

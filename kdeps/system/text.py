@@ -47,6 +47,12 @@ def shell_joined(words: Iterable[str]) -> str:
     return " ".join(map(shell_quoted, words))
 
 
+def encodable(text: str, encoding: str | None) -> str:
+    """Replace what an output of this encoding cannot hold."""
+    encoding = encoding or "ascii"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
 def short_path(path: str, cwd: str) -> str:
     """Write a path as the user would type it from where they stand."""
     relative = os.path.relpath(path, cwd)

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from kdeps.system.files import discard_output
-from kdeps.system.text import printable
+from kdeps.system.text import encodable, printable
 from kdeps.watch.debounce import Activity
 from kdeps.watch.module import ModuleStatus
 
@@ -51,7 +51,7 @@ class Stream:
             return
         self._waits = True
         try:
-            self._file.write(_encodable(text, self._file))
+            self._file.write(encodable(text, self._file.encoding))
             self._file.flush()
         finally:
             self._waits = False
@@ -252,7 +252,7 @@ class Terminal(Show):
         return [self._line(status, width) for status in self._modules]
 
     def _line(self, status: ModuleStatus, width: int) -> str:
-        name = _encodable(_cut_left(status.name, width), self.out)
+        name = encodable(_cut_left(status.name, width), self.out.encoding)
         name += " " * (width - _width(name)) + "  "
         active = _ACTIVE.get(status.state, "")
         if active and status.detail:
@@ -264,7 +264,7 @@ class Terminal(Show):
         if not status.headline and status.change:
             rest += f"  last change: {status.change}, {_clock(status.changed_at)}"
         room = max(self._columns - 1 - _width(name) - len(status.status), 0)
-        return name + self._mark(status.status) + _encodable(_cut(printable(rest), room), self.out)
+        return name + self._mark(status.status) + encodable(_cut(printable(rest), room), self.out.encoding)
 
     def _mark(self, status: str) -> str:
         return f"\x1b[{_COLOURS.get(status, '1')}m{status}\x1b[0m" if self.colour else status
@@ -272,7 +272,7 @@ class Terminal(Show):
     def _write_log(self, text: str) -> None:
         with self._undisturbed():
             self._erase()
-            self._write(f"{time.strftime('%H:%M:%S')}  {_encodable(text, self.out)}\n")
+            self._write(f"{time.strftime('%H:%M:%S')}  {encodable(text, self.out.encoding)}\n")
             self._put(self._lines())
 
     def _erase(self) -> None:
@@ -296,11 +296,6 @@ class Terminal(Show):
             if not self._closed:
                 self._closed = True
                 os.kill(os.getpid(), signal.SIGHUP)
-
-
-def _encodable(text: str, out: TextIO) -> str:
-    encoding = out.encoding or "ascii"
-    return text.encode(encoding, "replace").decode(encoding)
 
 
 def _width(text: str) -> int:

@@ -19,7 +19,11 @@ from kdeps.kbuild.rule import Problem
 from kdeps.kbuild.slips import Goals
 from kdeps.query.affected import Affected, Estimate, affected_modules, estimate, find_affected
 from kdeps.query.change import NameSource, resolve_change
+from kdeps.query.git import changed_since, unquoted
 from kdeps.query.names import NOT_BUILT, Names, is_built
+from kdeps.refresh.make_run import load_durations
+from kdeps.report.affected_text import write_affected
+from kdeps.report.query_json import affected_json
 from kdeps.report.sentences import TextOutput
 from kdeps.staleness.reasons import Reason
 from kdeps.system.errors import UnknownTarget, UsageError
@@ -51,15 +55,11 @@ def run_affected(
     changes = [resolve_change(names, name, cwd) for name in given]
     listed: list[str] = []
     if since is not None:
-        from kdeps.query.git import changed_since
-
         listed += changed_since(since, whole.tree, cwd, environ, whole.folders)
     if stdin:
         listed += _read_names()
     changes += [resolve_change(names, name, cwd, NameSource.LIST) for name in dict.fromkeys(listed)]
     answer = find_affected(whole, tuple(changes))
-    from kdeps.refresh.make_run import load_durations
-
     cost = estimate(answer, load_durations(whole.tree.objtree, environ))
     # Of the longer answers the steps whose reading is not known are a part.
     warn(
@@ -78,8 +78,6 @@ def warn(whole: KernelWithModules, pen: TextOutput, unread: tuple[Reason, ...]) 
 
 def _read_names() -> list[str]:
     """Read names from standard input: ended by NUL if there is one, else one a line and as git quotes them."""
-    from kdeps.query.git import unquoted
-
     text = os.fsdecode(sys.stdin.buffer.read())
     if "\0" in text:
         return [name for name in text.split("\0") if name]
@@ -99,12 +97,8 @@ def _print(
     every: bool,
 ) -> None:
     if output is Format.JSON:
-        from kdeps.report.query_json import affected_json
-
         print_json(affected_json(whole, answer, cost, modules_only=modules_only))
         return
-    from kdeps.report.affected_text import write_affected
-
     pen = make_text_output(cwd, colour)
     if modules_only:
         folders = [pen.path(tree.module or "") for tree in affected_modules(answer)]

@@ -15,15 +15,22 @@ from kdeps.artifacts.inspect import inspect_artifacts
 from kdeps.cli.choices import CiFormat, Colour
 from kdeps.cli.completers import complete_revision
 from kdeps.cli.exits import exit_of
-from kdeps.cli.options import colour_option, make_args_command, refuse_slips, words_argument
+from kdeps.cli.options import colour_option, format_option, make_args_command, refuse_slips, words_argument
 from kdeps.cli.output import is_unicode, make_text_output
 from kdeps.cli.terminal import current_folder, find_width
 from kdeps.contents.scope import check_for_contents, judge_scope_contents
+from kdeps.report.formats.github import github
+from kdeps.report.formats.gitlab import gitlab
+from kdeps.report.formats.json import ci_json
+from kdeps.report.formats.junit import junit
+from kdeps.report.formats.sarif import sarif
+from kdeps.report.formats.text import ci_text
 from kdeps.report.issues import Report, find_repository, make_report
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.scope import Scope, ScopeResults, check_scope, with_problems
 from kdeps.system.errors import KdepsError, UsageError
-from kdeps.system.text import printable
+from kdeps.system.files import write_file
+from kdeps.system.text import encodable, printable
 
 
 class Request(NamedTuple):
@@ -149,8 +156,6 @@ def _inspect_parts(inspection: ScopeResults) -> ScopeResults:
 
 def _write(report: Report, request: Request, cwd: str) -> list[str]:
     """Write every report; returns why some of them were not."""
-    from kdeps.system.files import write_file
-
     failures = []
     for chosen, path in request.files:
         text = render(report, chosen, cwd, Colour.NEVER, unicode=True)
@@ -158,14 +163,10 @@ def _write(report: Report, request: Request, cwd: str) -> list[str]:
             write_file(path, text.encode("utf-8", "replace"))
         except KdepsError as error:
             failures.append(str(error))
-    unicode = is_unicode()
-    text = render(report, request.output, cwd, request.colour, unicode=unicode, width=find_width(sys.stdout))
-    encoding = sys.stdout.encoding or "ascii"
-    if not unicode:
-        text = text.encode(encoding, "replace").decode(encoding)
-    else:
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    sys.stdout.write(text)
+    text = render(
+        report, request.output, cwd, request.colour, unicode=is_unicode(), width=find_width(sys.stdout)
+    )
+    sys.stdout.write(encodable(text, sys.stdout.encoding))
     return failures
 
 
@@ -174,32 +175,14 @@ def render(
 ) -> str:
     """Render a report in one format; always ends in a newline."""
     if chosen is CiFormat.TEXT:
-        from kdeps.report.formats.text import ci_text
-
         return ci_text(report, make_text_output(cwd, colour), unicode=unicode, width=width)
-    return _renderer(chosen)(report) + "\n"
+    return _RENDERERS[chosen](report) + "\n"
 
 
-def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
-    if chosen is CiFormat.JSON:
-        from kdeps.report.formats.json import ci_json
-
-        return ci_json
-    if chosen is CiFormat.SARIF:
-        from kdeps.report.formats.sarif import sarif
-
-        return sarif
-    if chosen is CiFormat.JUNIT:
-        from kdeps.report.formats.junit import junit
-
-        return junit
-    if chosen is CiFormat.GITHUB:
-        from kdeps.report.formats.github import github
-
-        return github
-    from kdeps.report.formats.gitlab import gitlab
-
-    return gitlab
+_RENDERERS: dict[CiFormat, Callable[[Report], str]] = {
+    CiFormat.JSON: ci_json, CiFormat.SARIF: sarif, CiFormat.JUNIT: junit, CiFormat.GITHUB: github,
+    CiFormat.GITLAB: gitlab,
+}  # fmt: skip
 
 
 @make_args_command
@@ -207,10 +190,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
     "--scope", type=click.Choice([e.value for e in Scope]), default="module", show_default=True,
     help="Judge what the make arguments name; also every module below the source tree that was built with M=; or the whole object tree: vmlinux and every module of its configuration.",
 )  # fmt: skip
-@click.option(
-    "--format", "output", type=click.Choice([f.value for f in CiFormat]), default="text", show_default=True,
-    help="How to print the report.",
-)  # fmt: skip
+@format_option("How to print the report.", CiFormat.SARIF, CiFormat.JUNIT, CiFormat.GITHUB, CiFormat.GITLAB)
 @click.option(
     "--output", "outputs", multiple=True, metavar="FORMAT=FILE",
     help="Write the report to a file as well; may be given several times.",
@@ -262,7 +242,7 @@ def _renderer(chosen: CiFormat) -> Callable[[Report], str]:
 @colour_option
 @words_argument("make_args")
 def ci(
-    scope: str, output: str, outputs: tuple[str, ...], built: bool, exact: bool, record: str | None, against: str | None,
+    scope: str, output: CiFormat, outputs: tuple[str, ...], built: bool, exact: bool, record: str | None, against: str | None,
     restore: str | None, store: str | None, outside: bool, compare: tuple[str, str] | None, since: str | None, shard: str | None, built_id: str | None, bisect: bool, root: str | None, colour: Colour, make_args: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Is this tree, with these modules, consistent? For pipelines.
@@ -319,11 +299,11 @@ def ci(
         _refuse_beside("--since", ("since", "shard", "output", "bisect", "colour", "make_args", *modules))
         from kdeps.cli.ci_affected import run_ci_affected
 
-        return run_ci_affected(make_args, since=since, shard=shard, output=CiFormat(output), colour=colour)
+        return run_ci_affected(make_args, since=since, shard=shard, output=output, colour=colour)
     del bisect  # kdeps.cli.main turns the exit status, even that of a mistake in these words
     return run_ci(
         Request(
-            make_args, extent, CiFormat(output), tuple(map(parse_output, outputs)), colour, root,
+            make_args, extent, output, tuple(map(parse_output, outputs)), colour, root,
             record, against, outside, exact, built, store,
         )
     )  # fmt: skip

@@ -26,6 +26,7 @@ from kdeps.cli.options import colour_option, format_option, make_args_command, r
 from kdeps.cli.output import make_text_output, print_json, print_lines
 from kdeps.cli.terminal import current_folder
 from kdeps.kbuild.slips import find_slip
+from kdeps.report.explain_page import page_names, read_page
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Status
 from kdeps.system.errors import UnknownTarget, UsageError
@@ -48,8 +49,6 @@ def _exit_of(result: CheckResult, failure: Failure, *, allowed: bool) -> int:
 
 def run_page(name: str) -> int:
     """Print the page about one reason or error. Raises UnknownTarget: there is no such page."""
-    from kdeps.report.explain_page import page_names, read_page
-
     page = read_page(name)
     if page is None:
         near = difflib.get_close_matches(name, page_names(), 3)
@@ -83,8 +82,6 @@ def run_frames(words: tuple[str, ...], *, output: CiFormat, colour: Colour, ever
 
 def _is_page_name(words: tuple[str, ...]) -> bool:
     """Whether the words name a page, or could name nothing else. A goal of make has the same form."""
-    from kdeps.report.explain_page import read_page
-
     if len(words) != 1:
         return False
     if _NAME.fullmatch(words[0]) and find_slip(words, current_folder()) is not None:

@@ -14,10 +14,15 @@ from kdeps.cli.options import colour_option, format_option, make_args_command, r
 from kdeps.cli.output import make_result_text, print_json, print_lines, split_names
 from kdeps.cli.terminal import current_folder
 from kdeps.contents.recall import judge_contents
+from kdeps.kbuild.modules import find_modules, is_built_against, read_whole
+from kdeps.kbuild.rule import Owner
 from kdeps.kbuild.slips import Goals
+from kdeps.kbuild.tree import module_argument
 from kdeps.query.names import Named, Names
 from kdeps.query.why import Chain, User, choose, explain, find_chain, find_state, find_users, judge_target
-from kdeps.staleness.check import CheckResult, check_build
+from kdeps.report.query_json import users_json, why_json
+from kdeps.report.why_text import write_chain, write_users, write_why
+from kdeps.staleness.check import CheckResult, check_build, check_modules
 from kdeps.staleness.reasons import ReasonKind
 from kdeps.system.errors import AmbiguousName, UnknownTarget, UsageError
 from kdeps.system.text import list_some
@@ -73,10 +78,6 @@ def _find_build(
     if not used_by:
         if known.find(name, cwd) is not None:
             return result, known
-        from kdeps.kbuild.modules import find_modules, is_built_against
-        from kdeps.kbuild.rule import Owner
-        from kdeps.kbuild.tree import module_argument
-
         folders = find_modules(result.tree)
         for folder in folders:
             other = check_build((*words, f"M={module_argument(result.tree, folder)}"), cwd, environ)
@@ -86,9 +87,6 @@ def _find_build(
                 _refuse_namesakes(name, [f for f in folders if os.path.exists(f"{f}/{name}")])
                 return other, names
     # A name that none of them has may have its neighbours in any.
-    from kdeps.kbuild.modules import read_whole
-    from kdeps.staleness.check import check_modules
-
     whole = read_whole(words, cwd, environ)
     everything = check_modules(whole, environ)._replace(tree=result.tree)
     return everything, Names(result.tree, whole.graph, whole.folders)
@@ -105,12 +103,8 @@ def _answer_why(asked: _Asked) -> int:
     chains = explain(result, target)
     state = find_state(result, target)
     if asked.output is Format.JSON:
-        from kdeps.report.query_json import why_json
-
         print_json(why_json(result, target, chains if every else choose(chains), _count_causes(chains)))
     else:
-        from kdeps.report.why_text import write_users, write_why
-
         writer = make_result_text(result, asked.cwd, asked.colour)
         write_why(writer, target, state, chains, every=every)
         if target.rule is None:
@@ -142,12 +136,8 @@ def _answer_chain(asked: _Asked) -> int:
         hint = f"; {names[1]} is made from it: name that first" if turned and names[0] != names[1] else ""
         raise UnknownTarget(f"{names[0]}: is not made from {shown}, not even indirectly{hint}")
     if asked.output is Format.JSON:
-        from kdeps.report.query_json import why_json
-
         print_json(why_json(result, target, [chain], 1))
     else:
-        from kdeps.report.why_text import write_chain
-
         writer = make_result_text(result, cwd, asked.colour)
         write_chain(writer, target, shown, chain)
         print_lines(writer.lines, asked.colour)
@@ -175,12 +165,8 @@ def _source(known: Names, name: str, cwd: str) -> tuple[Callable[[str], bool], s
 def _answer_users(asked: _Asked) -> int:
     users = _users(asked)
     if asked.output is Format.JSON:
-        from kdeps.report.query_json import users_json
-
         print_json(users_json(asked.result, asked.target, users))
     else:
-        from kdeps.report.why_text import write_users
-
         writer = make_result_text(asked.result, asked.cwd, asked.colour)
         write_users(writer, asked.names[0], users, every=asked.every)
         print_lines(writer.lines, asked.colour)
