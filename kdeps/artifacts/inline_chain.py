@@ -14,6 +14,7 @@ import os
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from elftools.dwarf.ranges import BaseAddressEntry
@@ -39,21 +40,27 @@ class Frame(NamedTuple):
     column: int
 
 
+@contextmanager
+def _damage_noted(path: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        raise ObjectError(f"{path}: its debug information is cut off or damaged") from error
+
+
 class InlineChains:
     """The debug information of one object file."""
 
     def __init__(self, data: bytes, path: str) -> None:
         """Read the headers. Raises ObjectError: there is no debug information, or it is damaged."""
         self._path = path
-        try:
+        with _damage_noted(path):
             elf = ELFFile(io.BytesIO(_with_addresses(data)))
             if elf.get_section_by_name(".debug_info") is None:
                 raise ObjectError(f"{path}: has no debug information")
             self._dwarf = elf.get_dwarf_info()
             self._starts = _find_functions(elf)
             self._units = list(self._dwarf.iter_CUs())
-        except DAMAGE as error:
-            raise ObjectError(f"{path}: its debug information is cut off or damaged") from error
         self._lines: dict[int, list[tuple[int, int, str, int, int]]] = {}
 
     def find_chain(self, function: str, section: int, offset: int) -> tuple[Frame, ...]:
@@ -65,7 +72,7 @@ class InlineChains:
         start = self._starts.get((function, section))
         if start is None:
             return ()
-        try:
+        with _damage_noted(self._path):
             for unit in self._units:
                 scopes = self._find_scopes(unit, start + offset)
                 if scopes:
@@ -73,8 +80,6 @@ class InlineChains:
             # With line tables only, LLVM leaves out a function into which nothing was inlined.
             found = (Frame(function, *self._line_at(unit, start + offset)) for unit in self._units)
             return next(((frame,) for frame in found if frame.file), ())
-        except DAMAGE as error:
-            raise ObjectError(f"{self._path}: its debug information is cut off or damaged") from error
 
     def find_declaration(self, function: str, section: int) -> Frame | None:
         """Find the line where a function of the machine code begins; None if the debug information has none.
@@ -84,14 +89,9 @@ class InlineChains:
         start = self._starts.get((function, section))
         if start is None:
             return None
-        try:
-            for unit in self._units:
-                file, line, column = self._line_at(unit, start)
-                if line:
-                    return Frame(function, file, line, column)
-        except DAMAGE as error:
-            raise ObjectError(f"{self._path}: its debug information is cut off or damaged") from error
-        return None
+        with _damage_noted(self._path):
+            found = (Frame(function, *self._line_at(unit, start)) for unit in self._units)
+            return next((frame for frame in found if frame.line), None)
 
     def _find_scopes(self, unit: Any, address: int) -> list[Any]:
         """Find the subprogram that has an address and every inlined subroutine around it, outermost first."""

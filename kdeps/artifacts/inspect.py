@@ -28,10 +28,6 @@ from kdeps.system.demangle import Demangler
 from kdeps.system.files import AllowedRoots
 from kdeps.system.text import list_some
 
-_GIVEN_BY_LINKER = frozenset(("_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC."))
-"""Source: ``ignore_undef_symbol`` in linux ``scripts/mod/modpost.c``."""
-_MAX_SYMVERS = 64 << 20
-
 
 def inspect_artifacts(result: CheckResult) -> Inspection:
     """Look for what the artifacts of a build say of themselves that does not fit."""
@@ -158,7 +154,7 @@ def _find_exported(result: CheckResult, fence: AllowedRoots) -> frozenset[str]:
 
 def _judge_symbols(path: str, elf: Elf, exported: frozenset[str], symvers: str) -> list[Finding]:
     """Look up the symbols that a module wants; without the kernel's own list, note that."""
-    wanted = [s for s in find_undefined(elf) if s not in exported and s not in _GIVEN_BY_LINKER]
+    wanted = [s for s in find_undefined(elf) if s not in exported]
     if not wanted:
         return []
     if not exported:

@@ -19,6 +19,7 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
 from kdeps.system.errors import KdepsError
+from kdeps.system.files import open_to_read
 
 DAMAGE = (
     ELFError, DWARFError, ConstructError, ValueError, KeyError, IndexError, TypeError, AttributeError,
@@ -96,8 +97,6 @@ def function_at(functions: tuple[Symbol, ...], offset: int) -> Symbol | None:
 
 def read_bytes(path: str) -> bytes:
     """Read a whole object file. Raises ObjectError: it cannot be read, or is too large for an object."""
-    from kdeps.system.files import open_to_read
-
     try:
         with open_to_read(path) as file:
             data = file.read(_MAX_BYTES + 1)
@@ -138,8 +137,6 @@ def read_symbols(path: str) -> tuple[Symbol, ...]:
 
     Raises ObjectError: it cannot be read.
     """
-    from kdeps.system.files import open_to_read
-
     try:
         with open_to_read(path) as file:
             elf = ELFFile(file)

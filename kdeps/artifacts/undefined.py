@@ -19,8 +19,10 @@ from typing import NamedTuple
 
 from kdeps.artifacts import build_assert
 from kdeps.artifacts.object_file import ObjectError, Symbol, read_object, read_symbols
+from kdeps.formats.elf import GIVEN_BY_LINKER
+from kdeps.formats.symvers import parse_symvers
+from kdeps.system.files import read_bytes
 
-_GIVEN_BY_LINKER = frozenset(("_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC."))
 _CRATE = re.compile(r"C(?:s([0-9A-Za-z]*)_)?([1-9][0-9]*)_?([A-Za-z_]\w*)")
 _HASH = re.compile(r"Cs[0-9A-Za-z]*_")
 _BACK_REFERENCE = re.compile(r"B[0-9A-Za-z]*_")
@@ -109,7 +111,7 @@ def wanted_by(symbols: Iterable[Symbol]) -> frozenset[str]:
     return frozenset(
         symbol.name
         for symbol in symbols
-        if symbol.section == 0 and symbol.name and not symbol.is_weak and symbol.name not in _GIVEN_BY_LINKER
+        if symbol.section == 0 and symbol.name and not symbol.is_weak and symbol.name not in GIVEN_BY_LINKER
     )
 
 
@@ -268,8 +270,7 @@ def _without_hash(name: str) -> str:
 
 
 def _read_dump(path: str) -> frozenset[str]:
-    text = _read(path).decode("utf-8", "replace")
-    return frozenset(line.split("\t")[1] for line in text.splitlines() if line.count("\t") >= 2)
+    return frozenset(parse_symvers(_read(path).decode("utf-8", "replace")))
 
 
 def _read_module_dump(path: str) -> frozenset[str]:
@@ -280,6 +281,4 @@ def _read_module_dump(path: str) -> frozenset[str]:
 
 
 def _read(path: str) -> bytes:
-    from kdeps.system.files import read_bytes
-
     return read_bytes(path, _MAX_BYTES)

@@ -18,10 +18,20 @@ from kdeps.cli.make_messages import (
     say_left,
     say_waiting,
 )
+from kdeps.cli.progress import clear_progress, terminal_watch
 from kdeps.cli.settling import reuse_locked
 from kdeps.formats.makeflags import kernel_environment
 from kdeps.kbuild.make_command import Request
+from kdeps.kbuild.rule import Owner
+from kdeps.refresh.confirmed import confirm, take_inputs
 from kdeps.refresh.judging import check_with_kbuild_once
+from kdeps.refresh.make_run import load_durations, remove_files, run_make, store_durations
+from kdeps.refresh.ninja.run import prepare_run
+from kdeps.refresh.plan import REFRESH_GOAL, CannotRefresh, find_new_flags, kernel_command, plan_refresh
+from kdeps.report.refresh_commands import refresh_commands
+from kdeps.staleness.check import check_build
+from kdeps.staleness.reasons import ReasonKind, Status
+from kdeps.system.lock import take_lock
 from kdeps.system.text import shell_joined
 
 if TYPE_CHECKING:
@@ -36,10 +46,6 @@ MAX_ROUNDS = 3
 
 def refresh(result: CheckResult, request: Request, cwd: str, environ: dict[str, str]) -> None:
     """Bring a stale build to fresh, or raise ``ExitInstead``."""
-    from kdeps.refresh.plan import CannotRefresh
-    from kdeps.staleness.reasons import Status
-    from kdeps.system.lock import take_lock
-
     lock = take_lock(result.tree.objtree, environ, lambda pid: say_waiting(pid, result.tree.objtree))
     try:
         if lock.waited:
@@ -61,11 +67,6 @@ def _refresh_locked(
     result: CheckResult, request: Request, cwd: str, environ: dict[str, str], lock: Lock
 ) -> None:
     """Carry out one plan after the other until nothing is stale."""
-    from kdeps.refresh.confirmed import confirm, take_inputs
-    from kdeps.refresh.plan import REFRESH_GOAL, plan_refresh
-    from kdeps.staleness.check import check_build
-    from kdeps.staleness.reasons import ReasonKind, Status
-
     kernel = kernel_environment(environ)
     before: Confirmation | None = None
     done: set[Plan] = set()
@@ -104,8 +105,6 @@ def _refresh_locked(
 
 def _is_only_ahead(result: CheckResult) -> bool:
     """Whether all that is left are files dated in the future, which no build can catch up with."""
-    from kdeps.staleness.reasons import ReasonKind, Status
-
     now = time.time_ns()
     blamed = [
         reason.kind is ReasonKind.NEWER_PREREQUISITE and (reason.mtime_ns or 0) > now
@@ -121,13 +120,6 @@ def _carry_out(
     plan: Plan, result: CheckResult, request: Request, cwd: str, environ: dict[str, str], lock: Lock
 ) -> None:
     """Remove what the plan says and make its goals."""
-    from kdeps.cli.progress import clear_progress, terminal_watch
-    from kdeps.kbuild.rule import Owner
-    from kdeps.refresh.make_run import load_durations, remove_files, run_make, store_durations
-    from kdeps.refresh.plan import REFRESH_GOAL, find_new_flags, kernel_command
-    from kdeps.report.refresh_commands import refresh_commands
-    from kdeps.staleness.reasons import ReasonKind
-
     tree = result.tree
     kernel = kernel_environment(environ)
     if plan.goals:
@@ -148,7 +140,7 @@ def _carry_out(
         request.by_ninja
         and plan.goals == (REFRESH_GOAL,)
         and not plan.remove
-        and _by_ninja(result, request, cwd, environ, lock, durations)
+        and _by_ninja(result, request, cwd, environ, lock, expected, durations)
     ):
         say(f"refreshed in {time.monotonic() - started:.1f} s")
         return
@@ -157,17 +149,10 @@ def _carry_out(
             reuse_locked(request, cwd, environ)  # of the configuration that is synced now
         command = kernel_command(tree, cwd, goal, in_job_server=request.in_job_server)
         say(f"refreshing: {shell_joined(command)}", folded=False)
-        watch = terminal_watch()
-        flush()
-        outcome = run_make(command, kernel, lock, expected=expected, durations=durations, watch=watch)
-        if watch is not None:
-            clear_progress()
+        status = _run(command, kernel, lock, expected, durations)
+        if durations:
             store_durations(durations, tree.objtree, environ)
-        if outcome.interrupted or outcome.status < 0:
-            die_of(outcome.interrupted or -outcome.status)
-        if outcome.status > 0:
-            say("the refresh failed, so the module was not built; see above")
-            raise ExitInstead(outcome.status)
+        _stop_if_failed(status)
     if plan.goals:
         say(f"refreshed in {time.monotonic() - started:.1f} s")
 
@@ -178,31 +163,42 @@ def _by_ninja(
     cwd: str,
     environ: dict[str, str],
     lock: Lock,
+    expected: frozenset[str],
     durations: dict[str, float],
 ) -> bool:
     """Refresh by ninja; tell whether it is done, so that make need not."""
-    from kdeps.cli.progress import clear_progress, terminal_watch
-    from kdeps.kbuild.rule import Owner
-    from kdeps.refresh.make_run import run_make
-    from kdeps.refresh.ninja.run import prepare_run
-
     run = prepare_run(result, request.words, cwd, environ, in_job_server=request.in_job_server)
     if isinstance(run, str):
         say(f"note: refreshed by make, not ninja: {run}")
         return False
     say(f"refreshing: {shell_joined(run.command)} ({run.steps} steps)", folded=False)
-    expected = frozenset(s.rule.name for s in result.verdict.stale if s.rule.owner is Owner.KERNEL)
+    status = _run(run.command, run.environ, lock, expected, durations)
+    if status > 0 and run.handed_over:
+        say("note: the rest is left to make")
+        return False
+    _stop_if_failed(status)
+    return True
+
+
+def _run(
+    command: list[str],
+    environ: dict[str, str],
+    lock: Lock,
+    expected: frozenset[str],
+    durations: dict[str, float],
+) -> int:
+    """Run make or ninja, with its progress on a terminal. Returns its status, or dies of what it died of."""
     watch = terminal_watch()
     flush()
-    outcome = run_make(run.command, run.environ, lock, expected=expected, durations=durations, watch=watch)
+    outcome = run_make(command, environ, lock, expected=expected, durations=durations, watch=watch)
     if watch is not None:
         clear_progress()
     if outcome.interrupted or outcome.status < 0:
         die_of(outcome.interrupted or -outcome.status)
-    if outcome.status > 0 and run.handed_over:
-        say("note: the rest is left to make")
-        return False
-    if outcome.status > 0:
+    return outcome.status
+
+
+def _stop_if_failed(status: int) -> None:
+    if status > 0:
         say("the refresh failed, so the module was not built; see above")
-        raise ExitInstead(outcome.status)
-    return True
+        raise ExitInstead(status)

@@ -24,23 +24,18 @@ from typing import NamedTuple
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHash, FileHasher
 from kdeps.contents.inputs import configuration_inputs, is_only_named
-from kdeps.contents.ledger import (
-    CONFIGURATION,
-    Entry,
-    Ledger,
-    inputs_of,
-)
+from kdeps.contents.ledger import CONFIGURATION, Entry, Ledger, inputs_of
+from kdeps.contents.recall import BY_TIME, conclude_again
 from kdeps.contents.roots import Roots
 from kdeps.kbuild.configuration import read_configuration
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule
 from kdeps.kbuild.tree import Tree, roots_of
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.judge import conclude
+from kdeps.staleness.judge import direct_reasons
 from kdeps.staleness.racy_edits import short_name
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status
 from kdeps.system.text import counted, list_some
 
-_BY_TIME = (ReasonKind.NEWER_PREREQUISITE, ReasonKind.CONFIG_NOT_FOLLOWED, ReasonKind.INTERRUPTED)
 _LEADS_OUT = "leads out of the trees, and the ledger has its content: cannot tell whether it changed; --outside looks there"
 
 
@@ -138,11 +133,8 @@ class LedgerJudge:
         differs = {
             path: difference for path in inputs.values() if (difference := self.difference(path, known))
         }
-        for symbol in dict.fromkeys(rule.config):
-            name = f"CONFIG_{symbol}"
-            then, now = self.ledger.config.get(name, "n"), self.symbols.get(name, "n")
-            if then != now:
-                differs[self._stamp_file(symbol)] = f"was {then} when it was built, and is {now}"
+        for symbol, then, now in self.ledger.other_values(rule, self.symbols):
+            differs[self._stamp_file(symbol)] = f"was {then} when it was built, and is {now}"
         for reason in reasons:
             if self._is_refuted(rule, reason, known, differs):
                 self.touched[(rule.target, reason.path)] = None
@@ -171,7 +163,7 @@ class LedgerJudge:
             # Named by the place where the tree once lay.
             moved = self.roots.path(self.roots.name(reason.path))
             return moved != reason.path and self.difference(reason.path, known) == ""
-        if reason.kind not in _BY_TIME:
+        if reason.kind not in BY_TIME:
             return False
         if is_only_named(rule, reason.path):
             return True  # the command is the ledger's, and so are the names
@@ -246,22 +238,12 @@ def judge_by_content(
     refutes of it is left out of the answer.
     """
     judge = LedgerJudge(result, ledger, contents, environ, trees or (result.tree,))
-    states = result.verdict.states
-    direct: list[tuple[Reason, ...]] = []
-    for rule in result.graph.rules:
-        state = states.get(rule.target)
-        reasons = (
-            tuple(r for r in state.reasons if r.kind is not ReasonKind.STALE_PREREQUISITE) if state else ()
-        )
-        direct.append(judge.judge(rule, reasons))
+    by_time = direct_reasons(result.verdict)
+    direct = [judge.judge(rule, by_time.get(rule.target, ())) for rule in result.graph.rules]
     told = tuple(found for found in told if not judge.refutes(found))
     findings = judge.findings()
-    cycles = {rule.record or rule.target for rule in (result.graph.rules[at] for at in result.graph.cycles)}
-    problems = [problem for problem in result.verdict.problems if problem.path not in cycles]
-    everything = (*problems, *judge.problems.values())
-    verdict = conclude(result.graph, direct, result.verdict.source, findings, everything)
     return Judgement(
-        result._replace(verdict=verdict),
+        conclude_again(result, direct, findings, judge.problems.values()),
         (*told, *_discover(result, judge)),
         tuple(judge.touched),
         tuple(judge.changed),

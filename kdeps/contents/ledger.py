@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from kdeps.contents.hashes import GONE, OUTSIDE, FileHash, FileHasher
@@ -86,6 +86,13 @@ class Ledger(NamedTuple):
     """Digests of the programs that build: ``CC`` → of the file that it starts. Older ledgers have none."""
     builds: Mapping[str, Build] = {}
     """Build id → what has it. A log or a running machine that shows the id is of these sources."""
+
+    def other_values(self, rule: Rule, symbols: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+        """Yield the symbols of a rule that had another value: name without ``CONFIG_``, value then, value now."""
+        for symbol in dict.fromkeys(rule.config):
+            then, now = (values.get(f"CONFIG_{symbol}", "n") for values in (self.config, symbols))
+            if then != now:
+                yield symbol, then, now
 
 
 def inputs_of(rule: Rule) -> list[str]:

@@ -32,15 +32,18 @@ from kdeps.contents.late import find_late, note_late
 from kdeps.contents.memory import DOUBT, GONE, Entry, Memory, load_memory, unpack
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.judge import conclude, direct_reasons
-from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status, Verdict
+from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status
 from kdeps.staleness.snapshot import find_mtime_ns
 from kdeps.system.stat import stamp_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kdeps.contents.shadows import Shadows
+    from kdeps.kbuild.rule import Problem
     from kdeps.staleness.check import CheckResult
 
-_BY_TIME = (ReasonKind.NEWER_PREREQUISITE, ReasonKind.CONFIG_NOT_FOLLOWED, ReasonKind.INTERRUPTED)
+BY_TIME = (ReasonKind.NEWER_PREREQUISITE, ReasonKind.CONFIG_NOT_FOLLOWED, ReasonKind.INTERRUPTED)
 
 
 class Recollection(NamedTuple):
@@ -118,15 +121,20 @@ def add_changed(result: CheckResult, recalled: Recollection) -> CheckResult:
     by_content = direct_reasons(recalled.result.verdict)
     # Contents name the cause better: settling gives outputs new times, and such an output is no cause.
     direct = [by_content.get(rule.target) or by_time.get(rule.target, ()) for rule in result.graph.rules]
-    return result._replace(verdict=_conclude(result, direct, (*result.verdict.findings, *more)))
+    return conclude_again(result, direct, (*result.verdict.findings, *more))
 
 
-def _conclude(
-    result: CheckResult, direct: list[tuple[Reason, ...]], findings: tuple[Finding, ...]
-) -> Verdict:
+def conclude_again(
+    result: CheckResult,
+    direct: list[tuple[Reason, ...]],
+    findings: tuple[Finding, ...],
+    problems: Iterable[Problem] = (),
+) -> CheckResult:
+    """Draw the conclusion of other reasons, findings and further problems about a build that was judged by time."""
     cycles = {rule.record or rule.target for rule in (result.graph.rules[at] for at in result.graph.cycles)}
-    problems = tuple(p for p in result.verdict.problems if p.path not in cycles)
-    return conclude(result.graph, direct, result.verdict.source, findings, problems)
+    known = (p for p in result.verdict.problems if p.path not in cycles)
+    verdict = conclude(result.graph, direct, result.verdict.source, findings, (*known, *problems))
+    return result._replace(verdict=verdict)
 
 
 class _Recall:
@@ -291,7 +299,7 @@ class _Recall:
 
     def is_refuted(self, reason: Reason, rule: Rule, same: set[str]) -> bool:
         """Whether contents take back a reason that time gave."""
-        if reason.kind not in _BY_TIME or (reason.mtime_ns or 0) > self._now_ns:
+        if reason.kind not in BY_TIME or (reason.mtime_ns or 0) > self._now_ns:
             return False  # no output gets a time of the future, so make would run the step all the same
         if reason.kind is ReasonKind.INTERRUPTED:
             return reason.path in rule.outputs[1:]  # all outputs have the content they had together
@@ -311,7 +319,7 @@ class _Recall:
         direct = [self.judge_rule(rule, by_time.get(rule.target, ()), moved) for rule in result.graph.rules]
         findings, configured = self.judge_configuration(moved)
         return Recollection(
-            result._replace(verdict=_conclude(result, direct, findings)),
+            conclude_again(result, direct, findings),
             tuple(self.touched),
             frozenset(self.proven),
             frozenset(self.changed),

@@ -230,7 +230,10 @@ class _UnpackedJudge:
             or self._differing(rule.outputs, entry.outputs)
             or self._differing(inputs_of(rule), entry.inputs)
             or self._differing(self._also_read(rule), entry.also)
-            or self._why_other_symbols(rule)
+            or next((
+                f"CONFIG_{symbol} was {then}, and is {now}"
+                for symbol, then, now in self._ledger.other_values(rule, self._symbols)
+            ), "")
             or ("" if shadow_digest(rule, self._roots, self._shadows) == entry.shadows else
                 "another file came or went that it would read instead")
         )  # fmt: skip
@@ -242,14 +245,6 @@ class _UnpackedJudge:
         paths = (*rule.prerequisites, *rule.optional_prerequisites, *rule.uncompared_inputs)
         if self._left and (self._left.search(rule.command) or any(map(self._left.match, paths))):
             return "its record names the place where the tree was"
-        return ""
-
-    def _why_other_symbols(self, rule: Rule) -> str:
-        for symbol in dict.fromkeys(rule.config):
-            name = f"CONFIG_{symbol}"
-            then, now = self._ledger.config.get(name, "n"), self._symbols.get(name, "n")
-            if then != now:
-                return f"{name} was {then}, and is {now}"
         return ""
 
     def _follow(self, judged: list[int]) -> None:

@@ -19,6 +19,8 @@ from typing import NamedTuple
 Read = Callable[[int, int], bytes]
 """Offset and length → bytes; fewer at the end of the file."""
 
+GIVEN_BY_LINKER = frozenset(("_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC."))
+"""Symbols that nothing has to export. Source: ``ignore_undef_symbol`` in linux ``scripts/mod/modpost.c``."""
 _MAX_SECTIONS = 65_536
 _MAX_BYTES = 64 << 20
 _RMETA = b"rust\0\0\0"
@@ -142,7 +144,8 @@ def _symbols(elf: Elf) -> Iterator[_Symbol]:
 
 def find_undefined(elf: Elf) -> tuple[str, ...]:
     """The global symbols that an object wants from elsewhere, weak ones left out, in their order."""
-    return tuple(s.name for s in _symbols(elf) if s.section == _UNDEFINED and s.info >> 4 == _GLOBAL)
+    wanted = (s.name for s in _symbols(elf) if s.section == _UNDEFINED and s.info >> 4 == _GLOBAL)
+    return tuple(name for name in wanted if name not in GIVEN_BY_LINKER)
 
 
 def find_functions(elf: Elf) -> frozenset[tuple[str, int]]:
