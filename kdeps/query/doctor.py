@@ -11,7 +11,7 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -49,12 +49,12 @@ class State(str, Enum):
 class Observation(NamedTuple):
     """One thing that was looked at."""
 
-    section: str
     state: State
     name: str
     text: str
     blocking: bool = False
     """Without it kdeps cannot judge this build."""
+    section: str = ""
 
 
 def examine(
@@ -69,112 +69,106 @@ def examine(
     ``judge_contents`` turns a verdict by time into one by content. ``find_other_loaded`` names the modules, of some
     ``.ko`` files, that are loaded from another build.
     """
-    found = list(_examine_program(words, environ))
+    found: list[Observation] = []
+
+    def add(section: str, observations: Iterable[Observation]) -> None:
+        found.extend(each._replace(section=section) for each in observations)
+
+    add("kdeps", _examine_program(words, environ))
     try:
         tree = find_tree(words, cwd, environ)
     except KdepsError as error:
-        found.append(Observation("tree", State.BAD, "kernel", str(error), blocking=True))
-        found += _examine_caches(environ)
+        add("tree", [_bad("kernel", str(error), blocking=True)])
+        add("caches", _examine_caches(environ))
         return found
-    found += _examine_tree(tree)
+    add("tree", _examine_tree(tree))
     configuration = read_configuration(tree)
-    found += _examine_configuration(configuration)
-    found += _examine_tools(tree, configuration, environ)
+    has_rust = parse_value(configuration.auto_conf, "RUST") == "y"
+    off = "CONFIG_RUST is off: there are no crates that could be stale"
+    add("tree", [_good("Rust", "on") if has_rust else _note("Rust", off)])
+    add("tools", _examine_tools(tree, configuration, environ, has_rust=has_rust))
     try:
         judged = check_build(words, cwd, environ)
     except KdepsError as error:
-        found.append(Observation("records", State.BAD, "reading", str(error), blocking=True))
+        add("records", [_bad("reading", str(error), blocking=True)])
     else:
-        found += _examine_records(judged)
-        found += _examine_times(judged)
-        found += _examine_verdict(judge_contents(judged))
-        found += _examine_loaded(judged, find_other_loaded)
-    found += _examine_caches(environ)
-    found += _examine_limits(tree)
+        add("records", _examine_records(judged))
+        add("verdict", _examine_verdict(judge_contents(judged)))
+        add("verdict", _examine_loaded(judged, find_other_loaded))
+    add("caches", _examine_caches(environ))
+    add("not seen", _examine_limits(tree))
     return found
+
+
+def _good(name: str, text: str) -> Observation:
+    return Observation(State.GOOD, name, text)
+
+
+def _note(name: str, text: str) -> Observation:
+    return Observation(State.NOTE, name, text)
+
+
+def _bad(name: str, text: str, *, blocking: bool = False) -> Observation:
+    return Observation(State.BAD, name, text, blocking)
 
 
 def _examine_program(words: tuple[str, ...], environ: dict[str, str]) -> Iterator[Observation]:
     python = (
         f"Python {platform.python_version()}, {platform.system()} {platform.release()} {platform.machine()}"
     )
-    yield Observation("kdeps", State.GOOD, "version", f"{__version__}, {python}")
-    yield Observation(
-        "kdeps", State.GOOD, "installed in", os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    )
-    yield Observation("kdeps", State.GOOD, "arguments", " ".join(words) or "(none)")
+    yield _good("version", f"{__version__}, {python}")
+    yield _good("installed in", os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    yield _good("arguments", " ".join(words) or "(none)")
     steering = sorted(
         name for name in environ
         if name.startswith(("KBUILD_", "KDEPS_", "KCFLAGS", "KRUSTFLAGS", "KCONFIG_"))
         or name in ("LLVM", "ARCH", "CROSS_COMPILE", "MAKEFLAGS", "GNUMAKEFLAGS", "RUSTC", "BINDGEN", "CC", "KDIR")
     )  # fmt: skip
     for name in steering:
-        yield Observation("kdeps", State.NOTE, "environment", f"{name}={environ[name]}")
+        yield _note("environment", f"{name}={environ[name]}")
 
 
 def _examine_tree(tree: Tree) -> Iterator[Observation]:
     version = f"{tree.version[0]}.{tree.version[1]}"
-    yield Observation("tree", State.GOOD, "source tree", f"{tree.srctree} (Linux {version})")
+    yield _good("source tree", f"{tree.srctree} (Linux {version})")
     same = tree.objtree == tree.srctree
     release = tree.release or "release not known: include/config/kernel.release is missing"
-    yield Observation(
-        "tree", State.GOOD if tree.release else State.NOTE, "object tree",
-        f"{'the same' if same else tree.objtree} ({release}, {tree.srcarch})",
-    )  # fmt: skip
+    text = f"{'the same' if same else tree.objtree} ({release}, {tree.srcarch})"
+    yield Observation(State.GOOD if tree.release else State.NOTE, "object tree", text)
     if tree.prebuilt:
-        yield Observation(
-            "tree", State.NOTE, "layout", "installed headers: nothing of the kernel can be rebuilt"
-        )
+        yield _note("layout", "installed headers: nothing of the kernel can be rebuilt")
     if tree.module is None:
-        yield Observation(
-            "tree", State.NOTE, "module", "none named: answers are about the kernel's own artifacts"
-        )
+        yield _note("module", "none named: answers are about the kernel's own artifacts")
     else:
         output = "" if tree.module_output == tree.module else f", built in {tree.module_output}"
-        yield Observation("tree", State.GOOD, "module", f"{tree.module}{output}")
+        yield _good("module", f"{tree.module}{output}")
     if not OLDEST <= tree.version <= NEWEST:
         text = f"{version} is none of the kernels that answers were compared on (6.1 to 7.3)"
-        yield Observation("tree", State.NOTE, "version", text)
+        yield _note("version", text)
     if tree.srcarch != "x86":
-        yield Observation(
-            "tree", State.NOTE, "architecture", f"answers were compared on x86, not on {tree.srcarch}"
-        )
+        yield _note("architecture", f"answers were compared on x86, not on {tree.srcarch}")
     mounts = read_mounts()
-    for name, folder in (
-        ("source tree", tree.srctree),
-        ("object tree", tree.objtree),
-        ("module", tree.module_output),
-    ):
+    folders = {"source tree": tree.srctree, "object tree": tree.objtree, "module": tree.module_output}
+    for name, folder in folders.items():
         kind = find_mount(folder, mounts).kind if folder else ""
         if kind in _NETWORK:
             text = f"the {name} is on {kind}: time stamps come from another machine's clock, which was never compared"
-            yield Observation("tree", State.NOTE, "file system", text)
-
-
-def _examine_configuration(configuration: Configuration) -> Iterator[Observation]:
-    text = configuration.auto_conf
-    rust = parse_value(text, "RUST") == "y"
-    if not rust:
-        yield Observation(
-            "tree", State.NOTE, "Rust", "CONFIG_RUST is off: there are no crates that could be stale"
-        )
-    else:
-        yield Observation("tree", State.GOOD, "Rust", "on")
+            yield _note("file system", text)
 
 
 def _examine_tools(
-    tree: Tree, configuration: Configuration, environ: dict[str, str]
+    tree: Tree, configuration: Configuration, environ: dict[str, str], *, has_rust: bool
 ) -> Iterator[Observation]:
     make = version_text("make", environ, tree.make_directory)
     if not make:
-        yield Observation("tools", State.BAD, "make", "not found in PATH")
+        yield _bad("make", "not found in PATH")
     elif notices_deleted(tree.srctree, environ, tree.make_directory):
-        yield Observation("tools", State.GOOD, "make", make)
+        yield _good("make", make)
     else:
         text = f"{make}: with this make and kernel Kbuild does not notice a deleted file; kdeps does"
-        yield Observation("tools", State.NOTE, "make", text)
+        yield _note("make", text)
     text = configuration.auto_conf
-    names = ["RUSTC", "BINDGEN"] if parse_value(text, "RUST") == "y" else []
+    names = ["RUSTC", "BINDGEN"] if has_rust else []
     values = make_variables(tree, environ)
     named = dict(configuration.inputs.variables)
     for variable in (*names, "CC"):
@@ -191,7 +185,7 @@ def _examine_tools(
                 state = State.BAD if same_name else State.NOTE
             if state is not State.GOOD:
                 shown += f"; the kernel was built with {recorded or 'another one'}"
-            yield Observation("tools", state, command, shown)
+            yield Observation(state, command, shown)
 
 
 def _examine_records(judged: CheckResult) -> Iterator[Observation]:
@@ -199,21 +193,19 @@ def _examine_records(judged: CheckResult) -> Iterator[Observation]:
     own = sum(rule.owner is Owner.MODULE for rule in graph.rules)
     crates = [name for rule in graph.rules if rule.owner is Owner.KERNEL and (name := rule.crate)]
     kernel = len(graph.rules) - own
-    yield Observation(
-        "records", State.GOOD if kernel else State.BAD, "kernel",
-        f"{kernel} rules" if kernel else "no rule: `make modules_prepare` was never run here",
-        blocking=not kernel and not judged.tree.prebuilt,
-    )  # fmt: skip
+    if kernel:
+        yield _good("kernel", f"{kernel} rules")
+    else:
+        text = "no rule: `make modules_prepare` was never run here"
+        yield _bad("kernel", text, blocking=not judged.tree.prebuilt)
     if crates:
-        yield Observation("records", State.GOOD, "crates", ", ".join(crates))
+        yield _good("crates", ", ".join(crates))
     if judged.tree.module is not None:
         text = f"{own} rules" if own else "no rule: the module was never built, or it was cleaned"
-        yield Observation("records", State.GOOD if own else State.NOTE, "module", text)
-    yield Observation(
-        "records", State.GOOD, "files", f"{len(snapshot.mtime_ns)} looked at in {judged.elapsed_ms:.0f} ms"
-    )
+        yield Observation(State.GOOD if own else State.NOTE, "module", text)
+    yield _good("files", f"{len(snapshot.mtime_ns)} looked at in {judged.elapsed_ms:.0f} ms")
     for problem in judged.verdict.problems:
-        yield Observation("records", State.BAD, "unreadable", f"{problem.path}: {problem.message}")
+        yield _bad("unreadable", f"{problem.path}: {problem.message}")
     usable = (RecordState.COMPLETE, RecordState.COMMAND_ONLY)
     for rule in graph.rules:
         if rule.action is not Action.IF_CHANGED or rule.state in usable or rule.state is RecordState.BROKEN:
@@ -225,22 +217,19 @@ def _examine_records(judged: CheckResult) -> Iterator[Observation]:
             if rule.record
             else f"{rule.target}: its .cmd file is gone"
         )
-        yield Observation("records", State.BAD, "incomplete", text)
-
-
-def _examine_times(judged: CheckResult) -> Iterator[Observation]:
+        yield _bad("incomplete", text)
     now = time.time_ns()
     future = sorted(path for path, mtime_ns in judged.snapshot.mtime_ns.items() if mtime_ns > now)
     if future:
         text = f"{list_some(future, 1)}: changed in the future; what reads it is stale after every build"
-        yield Observation("records", State.BAD, "clock", text)
+        yield _bad("clock", text)
 
 
 def _examine_verdict(judged: CheckResult) -> Iterator[Observation]:
     verdict = judged.verdict
     for finding in verdict.findings:
         state = State.NOTE if finding.status is Status.FRESH else State.BAD
-        yield Observation("verdict", state, finding.kind.value, f"{finding.path}: {finding.message}")
+        yield Observation(state, finding.kind.value, f"{finding.path}: {finding.message}")
     words = {
         Status.FRESH: "no stale kernel artifact",
         Status.STALE: "`make M=…` would use stale kernel artifacts; `kdeps check` with the same arguments lists why",
@@ -248,7 +237,7 @@ def _examine_verdict(judged: CheckResult) -> Iterator[Observation]:
     }
     state = State.GOOD if verdict.status is Status.FRESH else State.BAD
     unknown = verdict.status is Status.UNKNOWN
-    yield Observation("verdict", state, verdict.status.value, words[verdict.status], blocking=unknown)
+    yield Observation(state, verdict.status.value, words[verdict.status], blocking=unknown)
 
 
 def _examine_loaded(
@@ -258,7 +247,7 @@ def _examine_loaded(
     modules = [r.target for r in judged.graph.rules if r.owner is Owner.MODULE and r.target.endswith(".ko")]
     for name in find_other_loaded(modules):
         text = f"another build of {name} is loaded than its file; `kdeps loaded` with the same arguments says where it differs"
-        yield Observation("verdict", State.NOTE, "loaded", text)
+        yield _note("loaded", text)
 
 
 def _examine_caches(environ: dict[str, str]) -> Iterator[Observation]:
@@ -279,39 +268,32 @@ def _examine_caches(environ: dict[str, str]) -> Iterator[Observation]:
         problem = f"{folder}: not writable"
     if problem:
         text = f"{problem}: nothing is remembered: that costs time, and an edit with an old time is not seen"
-        yield Observation("caches", State.NOTE, "folder", text)
+        yield _note("folder", text)
         return
     kinds = Counter(os.path.relpath(path, folder).split(os.sep)[0] for path in files)
     shares = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     text = f"{folder}: {len(files)} file{'s' * (len(files) != 1)}, {size // 1024} kB ({shares or 'empty'})"
-    yield Observation("caches", State.GOOD, "folder", text)
+    yield _good("folder", text)
     if failure := Store("failures", environ).load("background"):
         text = f"after a command something could not be remembered: {failure.decode(errors='replace')}; please report it, then `kdeps cache --clean`"
-        yield Observation("caches", State.NOTE, "failure", text)
+        yield _note("failure", text)
 
 
 def _examine_limits(tree: Tree) -> Iterator[Observation]:
     """What kdeps cannot see in this build, and why."""
-    limits = [
-        ("commands", "a changed flag or Makefile is no time stamp; `--exact` asks Kbuild itself"),
-        (
-            "old times",
-            "make never sees an edit with an older mtime (cp -p, rsync -t); kdeps sees it where it remembers the build",
-        ),
-    ]
+    yield _note("commands", "a changed flag or Makefile is no time stamp; `--exact` asks Kbuild itself")
+    old = "make never sees an edit with an older mtime (cp -p, rsync -t); kdeps sees it where it remembers the build"
+    yield _note("old times", old)
     if tree.version >= (6, 13) and tree.module is not None:
-        limits.append(
-            ("symbols", "Kbuild looks for this module's configuration symbols in its own folder, where none is; kdeps looks in the object tree")
-        )  # fmt: skip
+        text = "Kbuild looks for this module's configuration symbols in its own folder, where none is; kdeps looks in the object tree"
+        yield _note("symbols", text)
     if tree.module is not None and find_mtime_ns(f"{tree.objtree}/Module.symvers") is None:
         text = "there is no Module.symvers: whether the kernel has the symbols that a module needs cannot be told"
-        limits.append(("exported symbols", text))
+        yield _note("exported symbols", text)
     for name, since in makefile_rules.IGNORES_COMMAND_CHANGE.items():
         if tree.version >= since:
             text = f"of {name} Kbuild never notices that the command changed, not even with --exact"
-            limits.append(("commands", text))
-    for name, text in limits:
-        yield Observation("not seen", State.NOTE, name, text)
+            yield _note("commands", text)
 
 
 def is_blocked(observations: list[Observation]) -> bool:

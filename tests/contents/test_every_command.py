@@ -36,6 +36,12 @@ def graph(kdeps: RunKdeps, tree: Miniature) -> int:
     return int(stale)
 
 
+def page(kdeps: RunKdeps, tree: Miniature) -> int:
+    done = kdeps(tree, "graph", "--format=html", M)
+    assert (done.returncode, done.stderr) == (0, "")
+    return int("has other content than when it was built" in done.stdout)
+
+
 def install(kdeps: RunKdeps, tree: Miniature) -> int:
     done = kdeps(tree, "make", "--on-stale=fail", M, "modules_install", f"MODLIB={tree.root}/lib")
     return int("the module that it installs is stale" in done.stderr)
@@ -55,9 +61,10 @@ def ci_modules(kdeps: RunKdeps, tree: Miniature) -> int:
         doctor,
         explain,
         graph,
+        page,
         install,
     ],
-    ids=["check", "ci", "why", "ci_modules", "doctor", "explain", "graph", "install"],
+    ids=["check", "ci", "why", "ci_modules", "doctor", "explain", "graph", "page", "install"],
 )
 def test_a_module(remembered: Miniature, kdeps: RunKdeps, status: Status) -> None:
     remembered.touch(SOURCE)

@@ -157,7 +157,7 @@ class _Grouper:
                 for path in paths:
                     self.add(Node(NodeKind.FILE, os.path.basename(path), path, above, "fresh"))
         edges = [
-            Edge(self.at[source], self.at[target], data["via"], data["taken"], bool(data.get("stale")))
+            Edge(self.at[source], self.at[target], data["via"], data["taken"], data["stale"])
             for source, target, data in self.network.edges(data=True)
         ]
         return Picture(tuple(self.with_states()), tuple(edges), tuple(self.lit(edges)))

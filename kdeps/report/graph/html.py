@@ -21,7 +21,7 @@ from kdeps.kbuild.rule import Action, Rule
 from kdeps.refresh.plan import plan_refresh
 from kdeps.report.graph.group import HighlightedPath, NodeKind, Picture, group_build, shorten
 from kdeps.report.refresh_commands import refresh_commands
-from kdeps.report.sentences import ResultText, Style, cause_sentence, finding_sentence
+from kdeps.report.sentences import SENTENCES, ResultText, Style, cause_sentence, finding_sentence
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Reason, ReasonKind, Stale, Status
 from kdeps.system.text import duration, printable
@@ -33,20 +33,12 @@ _ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 Json = dict[str, Any]
 
-_WORDS: dict[ReasonKind, str] = {
-    ReasonKind.MISSING_TARGET: "it is missing",
+_WORDS = SENTENCES | {
     ReasonKind.NEWER_PREREQUISITE: "{file} is newer by {lag}",
     ReasonKind.MISSING_PREREQUISITE: "{file} is gone",
-    ReasonKind.MISSING_RECORD: "no usable record: {detail}",
-    ReasonKind.COMMAND_CHANGED: "another command would be run now {detail}",
     ReasonKind.STALE_PREREQUISITE: "{file} is itself stale",
-    ReasonKind.MISSING_OUTPUT: "{file} cannot be used: {detail}",
-    ReasonKind.INTERRUPTED: "a compile was broken off: {detail}",
-    ReasonKind.CONFIG_NOT_SYNCED: "the configuration is not synced",
-    ReasonKind.CONFIG_NOT_FOLLOWED: "{file} changed since, and M= builds do not follow it",
-    ReasonKind.TOOLCHAIN_CHANGED: "the toolchain changed: {detail}",
-    ReasonKind.NO_OBJECTS: "{detail}",
 }
+"""What a step's reasons are called on a page that shows the step."""
 
 
 def render_page(result: CheckResult, *, cwd: str) -> str:
@@ -162,9 +154,9 @@ def _rule(result: CheckResult, rule: Rule, state: Stale | None, writer: ResultTe
 def _reason(result: CheckResult, reason: Reason, writer: ResultText) -> Json:
     lag = (reason.mtime_ns or 0) - (reason.target_mtime_ns or 0)
     words = [*(f"-{word}" for word in reason.removed[:6]), *(f"+{word}" for word in reason.added[:6])]
-    text = _WORDS[reason.kind].format(
-        file=shorten(reason.path, result.tree), lag=duration(lag), detail=reason.detail or " ".join(words)
-    )
+    file = shorten(reason.path, result.tree)
+    detail = reason.detail or " ".join(words)
+    text = _WORDS[reason.kind].format(what="it", file=file, symbol=file, lag=duration(lag), detail=detail)
     newer = reason.kind is ReasonKind.NEWER_PREREQUISITE
     return {
         "kind": reason.kind.value,

@@ -20,8 +20,9 @@ import networkx as nx
 from kdeps import __version__
 from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.rule import Owner, Rule
+from kdeps.report.verdict_json import tree_document
 from kdeps.staleness.check import CheckResult
-from kdeps.staleness.reasons import Stale, Verdict
+from kdeps.staleness.reasons import Verdict
 from kdeps.system.text import printable
 
 if TYPE_CHECKING:
@@ -45,73 +46,50 @@ def render_json(result: CheckResult) -> str:
     ``networkx.node_link_graph(json.load(file), edges="edges")`` reads it.
     """
     network = build_network(result.graph, result.verdict, symbols=True)
-    tree = result.tree
-    head = {
+    document = {
         "schema": SCHEMA,
         "kdeps": __version__,
-        "tree": {
-            "srctree": tree.srctree,
-            "objtree": tree.objtree,
-            "module": tree.module,
-            "module_output": tree.module_output,
-            "kernelrelease": tree.release,
-        },
+        "tree": tree_document(result.tree),
         "verdict": result.verdict.status.value,
+        **nx.node_link_data(network, edges="edges"),
     }
-    return json.dumps({**head, **to_node_link(network)}, separators=(",", ":")) + "\n"
+    return json.dumps(document, separators=(",", ":")) + "\n"
 
 
-def build_network(graph: Graph, verdict: Verdict | None = None, *, symbols: bool = False) -> Network:
-    """Turn a graph into networkx's form.
+def build_network(graph: Graph, verdict: Verdict, *, symbols: bool = False) -> Network:
+    """Turn a judged build into networkx's form; with ``symbols`` its some 1,400 configuration symbols are nodes, too.
 
-    Args:
-        graph: The build.
-        verdict: What is stale in it; ``None`` leaves the attributes that say so out.
-        symbols: Whether configuration symbols are nodes, too. (There are some 1,400.)
+    Nodes are absolute paths, ``CONFIG_X`` for symbols. Their attributes, all of them plain numbers, booleans and
+    strings:
 
-    Returns:
-        Nodes are absolute paths, ``CONFIG_X`` for symbols. Their attributes, all of them
-        plain numbers, booleans and strings:
+    * ``kind``: ``rule``, ``file`` or ``symbol``
+    * of rules ``name``, ``scope`` (``kernel``, ``module``), ``position`` in ``graph.rules``, ``used`` (the module build
+      reads it), ``state`` (``fresh``, ``stale``, ``pending``), ``silent``, ``direct`` and ``certainty`` (``""`` where
+      fresh)
 
-        * ``kind``: ``rule``, ``file`` or ``symbol``
-        * of rules ``name``, ``scope`` (``kernel``, ``module``), ``position`` in ``graph.rules``,
-          ``used`` (the module build reads it)
-        * of rules, with a verdict, ``state`` (``fresh``, ``stale``, ``pending``),
-          ``silent``, ``direct`` and ``certainty`` (``""`` where fresh)
+    Edges, from what is read to what reads it, have
 
-        Edges, from what is read to what reads it, have
-
-        * ``via``: the file that is read, an output of the one where that is a rule
-        * ``kind``: ``prerequisite``, ``optional`` (compared while it exists), ``unseen``
-          (only the command names it) or ``config``
-        * ``taken``: ``make M=…`` looks at it: it is a step of the module's own
-        * with a verdict, ``stale``: along this edge staleness is carried
+    * ``via``: the file that is read, an output of the one where that is a rule
+    * ``kind``: ``prerequisite``, ``optional`` (compared while it exists), ``unseen`` (only the command names it) or
+      ``config``
+    * ``taken``: ``make M=…`` looks at it: it is a step of the module's own
+    * ``stale``: along this edge staleness is carried
     """
     network: Network = nx.DiGraph()
-    states: dict[str, Stale] = {}
-    pending: set[str] = set()
-    if verdict is not None:
-        states = verdict.states
-        pending = {state.rule.target for state in verdict.pending}
+    states = verdict.states
+    pending = {state.rule.target for state in verdict.pending}
     for at, rule in enumerate(graph.rules):
+        state = states.get(rule.target)
         network.add_node(
-            rule.target,
-            kind="rule",
-            name=rule.name,
-            scope=rule.owner.value,
-            position=at,
-            used=at in graph.used,
-        )
-        if verdict is not None:
-            state = states.get(rule.target)
-            network.nodes[rule.target].update(
-                state="fresh" if state is None else "pending" if rule.target in pending else "stale",
-                silent=state is not None and state.silent,
-                direct=state is not None and state.direct,
-                certainty="" if state is None else state.certainty.value,
-            )
+            rule.target, kind="rule", name=rule.name, scope=rule.owner.value, position=at, used=at in graph.used,
+            state="fresh" if state is None else "pending" if rule.target in pending else "stale",
+            silent=state is not None and state.silent,
+            direct=state is not None and state.direct,
+            certainty="" if state is None else state.certainty.value,
+        )  # fmt: skip
     for rule in graph.rules:
         blamed = {reason.path for reason in states[rule.target].reasons} if rule.target in states else set()
+        taken = rule.owner is Owner.MODULE
         for path, kind in _reads(rule):
             at_producer = graph.producers.get(path)
             node = path if at_producer is None else graph.rules[at_producer].target
@@ -119,28 +97,19 @@ def build_network(graph: Graph, verdict: Verdict | None = None, *, symbols: bool
                 continue
             if node not in network:
                 network.add_node(node, kind="file")
-            if network.has_edge(node, rule.target) and not (
-                path in blamed and not network.edges[node, rule.target].get("stale", False)
+            stale = path in blamed
+            if network.has_edge(node, rule.target) and (
+                not stale or network.edges[node, rule.target]["stale"]
             ):
                 continue  # kernel.o and libkernel.rmeta are one edge; the stale way is the one to show
-            network.add_edge(node, rule.target, via=path, kind=kind, taken=rule.owner is Owner.MODULE)
-            if verdict is not None:
-                network.edges[node, rule.target]["stale"] = path in blamed
-        if symbols:
-            for symbol in rule.config:
-                network.add_node(f"CONFIG_{symbol}", kind="symbol")
-                stamp = f"{rule.config_dir}/include/config/{symbol}"
-                network.add_edge(
-                    f"CONFIG_{symbol}",
-                    rule.target,
-                    via=stamp,
-                    kind="config",
-                    taken=rule.owner is Owner.MODULE,
-                )
-                if verdict is not None:
-                    network.edges[f"CONFIG_{symbol}", rule.target]["stale"] = any(
-                        path.endswith(f"/include/config/{symbol}") for path in blamed
-                    )
+            network.add_edge(node, rule.target, via=path, kind=kind, taken=taken, stale=stale)
+        for symbol in rule.config if symbols else ():
+            stamp = f"/include/config/{symbol}"
+            network.add_node(f"CONFIG_{symbol}", kind="symbol")
+            network.add_edge(
+                f"CONFIG_{symbol}", rule.target, via=rule.config_dir + stamp, kind="config", taken=taken,
+                stale=any(path.endswith(stamp) for path in blamed),
+            )  # fmt: skip
     return network
 
 
@@ -154,11 +123,11 @@ def _reads(rule: Rule) -> list[tuple[str, str]]:
 
 
 def edges_between(network: Network, starts: list[str], goals: list[str]) -> list[tuple[str, str]]:
-    """Find every edge on a stale way from some nodes to others, in a network that was built with a verdict.
+    """Find every edge on a stale way from some nodes to others, in a network.
 
     Starts that are not in it are passed over. Where no goal can be reached, every stale way from the starts counts.
     """
-    stale = nx.subgraph_view(network, filter_edge=lambda a, b: network.edges[a, b].get("stale", False))
+    stale = nx.subgraph_view(network, filter_edge=lambda a, b: network.edges[a, b]["stale"])
     after = set(starts) & set(network)
     for start in list(after):
         after |= nx.descendants(stale, start)
@@ -189,9 +158,3 @@ def to_graphml(network: Network) -> str:
     for at, node in enumerate(network):
         numbered.nodes[f"n{at}"]["path"] = node
     return "\n".join(nx.generate_graphml(numbered))
-
-
-def to_node_link(network: Network) -> dict[str, object]:
-    """Turn a network into networkx's node-link form, for JSON."""
-    data: dict[str, object] = nx.node_link_data(network, edges="edges")
-    return data

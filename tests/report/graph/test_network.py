@@ -17,7 +17,7 @@ def _survey(tree: Miniature) -> CheckResult:
 def test_the_closures_are_those_of_the_graph(tree: Miniature) -> None:
     """What the module reads, however indirectly, is the same in both forms."""
     found = _survey(tree)
-    network = build_network(found.graph)
+    network = build_network(found.graph, found.verdict)
     assert nx.is_directed_acyclic_graph(network)
     above: list[set[str]] = [set() for _ in found.graph.rules]
     for at in found.graph.order:
@@ -53,6 +53,7 @@ def test_the_stale_edges_lead_from_the_edit_to_the_module(tree: Miniature) -> No
 
 def test_symbols_are_nodes_where_asked_for(tree: Miniature) -> None:
     """A configuration symbol feeds the rules whose record names it."""
-    network = build_network(_survey(tree).graph, symbols=True)
+    found = _survey(tree)
+    network = build_network(found.graph, found.verdict, symbols=True)
     assert f"{tree.objtree}/rust/kernel.o" in nx.descendants(network, "CONFIG_PCI")
-    assert "CONFIG_PCI" not in build_network(_survey(tree).graph)
+    assert "CONFIG_PCI" not in build_network(found.graph, found.verdict)
