@@ -21,11 +21,12 @@ from elftools.dwarf.ranges import BaseAddressEntry
 from elftools.elf.elffile import ELFFile
 
 from kdeps.artifacts.object_file import DAMAGE, ObjectError
+from kdeps.formats.elf import SYMTAB, parse_elf_file, read_symbols
 
 _SHIFT = 36
 _SHF_ALLOC = 2
-_VALUE_AT = 8
-"""Offset of ``st_value`` in a symbol of a 64-bit object."""
+_SYMBOL_BYTES, _VALUE_AT = 24, 8
+"""Of a symbol of a 64-bit object, and where its ``st_value`` is."""
 _SCOPES = ("DW_TAG_inlined_subroutine", "DW_TAG_lexical_block")
 
 
@@ -55,11 +56,13 @@ class InlineChains:
         """Read the headers. Raises ObjectError: there is no debug information, or it is damaged."""
         self._path = path
         with _damage_noted(path):
-            elf = ELFFile(io.BytesIO(_with_addresses(data)))
+            given = _with_addresses(data)
+            elf = ELFFile(io.BytesIO(given))
             if elf.get_section_by_name(".debug_info") is None:
                 raise ObjectError(f"{path}: has no debug information")
             self._dwarf = elf.get_dwarf_info()
-            self._starts = _find_functions(elf)
+            symbols = read_symbols(parsed) if (parsed := parse_elf_file(io.BytesIO(given))) else ()
+            self._starts = {(s.name, s.section): s.value for s in symbols if s.is_function and s.section}
             self._units = list(self._dwarf.iter_CUs())
         self._lines: dict[int, list[tuple[int, int, str, int, int]]] = {}
 
@@ -191,16 +194,14 @@ def _bytes(value: Any) -> bytes:
 
 def _with_addresses(data: bytes) -> bytes:
     """Give every allocated section an address of its own, through the symbols in it."""
-    elf = ELFFile(io.BytesIO(data))
-    allocated = {at for at, s in enumerate(elf.iter_sections()) if s["sh_flags"] & _SHF_ALLOC}
-    table = next((s for s in elf.iter_sections() if s["sh_type"] == "SHT_SYMTAB"), None)
-    if table is None:
+    elf = parse_elf_file(io.BytesIO(data))
+    table = next((s for s in elf.sections if s.kind == SYMTAB), None) if elf is not None else None
+    if elf is None or table is None:
         return data
     changed = bytearray(data)
-    start, size = table["sh_offset"], table["sh_entsize"]
-    for at in range(start, start + table["sh_size"], size):
+    for at in range(table.offset, table.offset + table.size, _SYMBOL_BYTES):
         (section,) = struct.unpack_from("<H", changed, at + 6)
-        if section in allocated:
+        if section < len(elf.sections) and elf.sections[section].flags & _SHF_ALLOC:
             (value,) = struct.unpack_from("<Q", changed, at + _VALUE_AT)
             struct.pack_into("<Q", changed, at + _VALUE_AT, value + _address(section))
     return bytes(changed)
@@ -208,15 +209,6 @@ def _with_addresses(data: bytes) -> bytes:
 
 def _address(section: int) -> int:
     return (section + 1) << _SHIFT
-
-
-def _find_functions(elf: ELFFile) -> dict[tuple[str, int], int]:
-    table: Any = elf.get_section_by_name(".symtab")
-    found: dict[tuple[str, int], int] = {}
-    for symbol in table.iter_symbols() if table is not None else ():
-        if symbol["st_info"]["type"] == "STT_FUNC" and isinstance(symbol["st_shndx"], int):
-            found[symbol.name, symbol["st_shndx"]] = symbol["st_value"]
-    return found
 
 
 def _number(die: Any, name: str) -> int:

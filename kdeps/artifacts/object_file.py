@@ -12,12 +12,13 @@ from __future__ import annotations
 import io
 import struct
 from bisect import bisect_right
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.construct import ConstructError
-from elftools.elf.elffile import ELFFile
+from elftools.elf.enums import ENUM_E_MACHINE
 
+from kdeps.formats.elf import RELA, Symbol, parse_elf_file, read_symbols
 from kdeps.system.errors import KdepsError
 from kdeps.system.files import open_to_read
 
@@ -27,29 +28,16 @@ DAMAGE = (
 )  # fmt: skip
 """What pyelftools raises for a damaged file."""
 _MAX_BYTES = 512 << 20
-_SYMBOL = struct.Struct("<IBBHQQ")
+_HEADER = 64
 _RELOCATION = struct.Struct("<QQq")
 _BITCODE = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
-_FUNCTION = 2
 _SHF_EXECINSTR = 4
-_RESERVED = 0xFF00
-_MACHINES = {"EM_X86_64": "x86-64", "EM_AARCH64": "arm64"}
+_RELOCATABLE = 1
+_MACHINES = {62: "x86-64", 183: "arm64"}
 
 
 class ObjectError(KdepsError):
     """An object file cannot be read for what it should tell."""
-
-
-class Symbol(NamedTuple):
-    """One symbol."""
-
-    name: str
-    section: int
-    """0 if the symbol is undefined."""
-    value: int
-    size: int
-    is_function: bool
-    is_weak: bool
 
 
 class Relocation(NamedTuple):
@@ -118,75 +106,49 @@ def parse_object(data: bytes, path: str) -> ObjectFile:
         raise ObjectError(f"{path}: LLVM bitcode (LTO); there is no machine code to read before the link")
     if data[:4] != b"\x7fELF":
         raise ObjectError(f"{path}: {'empty' if not data else 'not an ELF file'}; remove it and build again")
-    try:
-        elf = ELFFile(io.BytesIO(data))
-        if elf.elfclass != 64 or not elf.little_endian or elf["e_machine"] not in _MACHINES:
-            raise ObjectError(f"{path}: {_describe_machine(elf)}; only x86-64 and arm64 objects can be read")
-        if elf["e_type"] != "ET_REL":
-            raise ObjectError(f"{path}: already linked; relocations are only in an object")
-        found = _read_parts(elf, path)
-    except DAMAGE as error:
-        raise ObjectError(f"{path}: cut off or damaged; remove it and build again") from error
-    if not found.symbols:
+    if len(data) < _HEADER:
+        raise _damaged(path)
+    wide, little = data[4] == 2, data[5] == 1
+    kind, machine = struct.unpack_from("<HH" if little else ">HH", data, 16)
+    if not wide or not little or machine not in _MACHINES:
+        name = next((name for name, number in ENUM_E_MACHINE.items() if number == machine), machine)
+        shape = f"{name}, {64 if wide else 32} bits, {'little' if little else 'big'} endian"
+        raise ObjectError(f"{path}: {shape}; only x86-64 and arm64 objects can be read")
+    if kind != _RELOCATABLE:
+        raise ObjectError(f"{path}: already linked; relocations are only in an object")
+    elf = parse_elf_file(io.BytesIO(data))
+    if elf is None:
+        raise _damaged(path)
+    symbols = tuple(read_symbols(elf))
+    if not symbols:
         raise ObjectError(f"{path}: has no symbol table (stripped); remove it and build again")
-    return found
+    parts = [elf.data(section) for section in elf.sections]
+    sections = [
+        Section(s.name, part, bool(s.flags & _SHF_EXECINSTR))
+        for s, part in zip(elf.sections, parts, strict=True)
+    ]
+    tables = [(s.info, part) for s, part in zip(elf.sections, parts, strict=True) if s.kind == RELA]
+    try:
+        relocations = {at: _read_relocations(part, len(symbols)) for at, part in tables if at < len(parts)}
+    except (ValueError, struct.error) as error:
+        raise _damaged(path) from error
+    return ObjectFile(path, _MACHINES[machine], tuple(sections), symbols, relocations)
 
 
-def read_symbols(path: str) -> tuple[Symbol, ...]:
-    """Read the symbols of an object of any size, and nothing else of it.
-
-    Raises ObjectError: it cannot be read.
-    """
+def list_symbols(path: str) -> tuple[Symbol, ...]:
+    """Read the symbols of an object of any size, and nothing else of it. Raises ObjectError: it cannot be read."""
     try:
         with open_to_read(path) as file:
-            elf = ELFFile(file)
-            table: Any = elf.get_section_by_name(".symtab")
-            return _read_symbols(table.data(), elf.get_section(table["sh_link"]).data())
+            elf = parse_elf_file(file)
+            if elf is None:
+                raise _damaged(path)
+            return tuple(read_symbols(elf))
     except OSError as error:
         raise ObjectError(f"{path}: {error.strerror}; build it first") from error
-    except DAMAGE as error:
-        raise ObjectError(f"{path}: cut off or damaged; remove it and build again") from error
 
 
-def _describe_machine(elf: ELFFile) -> str:
-    order = "little" if elf.little_endian else "big"
-    return f"{elf['e_machine']}, {elf.elfclass} bits, {order} endian"
-
-
-def _read_parts(elf: ELFFile, path: str) -> ObjectFile:
-    sections: list[Section] = []
-    tables: list[tuple[int, bytes]] = []
-    symbols: tuple[Symbol, ...] = ()
-    for section in elf.iter_sections():
-        kind = section["sh_type"]
-        data = b"" if kind == "SHT_NOBITS" else section.data()
-        if kind != "SHT_NOBITS" and not section.compressed and len(data) != section["sh_size"]:
-            raise ValueError("cut off")
-        if kind == "SHT_SYMTAB":
-            names = elf.get_section(section["sh_link"])
-            symbols = _read_symbols(data, names.data())
-        elif kind == "SHT_RELA":
-            tables.append((section["sh_info"], data))
-        sections.append(Section(section.name, data, bool(section["sh_flags"] & _SHF_EXECINSTR)))
-    relocations = {at: _read_relocations(data, len(symbols)) for at, data in tables if at < len(sections)}
-    return ObjectFile(path, _MACHINES[elf["e_machine"]], tuple(sections), symbols, relocations)
-
-
-def _read_symbols(table: bytes, names: bytes) -> tuple[Symbol, ...]:
-    found: list[Symbol] = []
-    for name, info, _, section, value, size in _SYMBOL.iter_unpack(table):
-        end = names.index(b"\0", name)
-        found.append(
-            Symbol(
-                names[name:end].decode("utf-8", "replace"),
-                section if section < _RESERVED else -1,
-                value,
-                size,
-                info & 15 == _FUNCTION,
-                info >> 4 == 2,
-            )
-        )
-    return tuple(found)
+def _damaged(path: str) -> ObjectError:
+    return ObjectError(f"{path}: cut off or damaged; remove it and build again")
 
 
 def _read_relocations(table: bytes, count: int) -> tuple[Relocation, ...]:

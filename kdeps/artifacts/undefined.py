@@ -18,8 +18,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from kdeps.artifacts import build_assert
-from kdeps.artifacts.object_file import ObjectError, Symbol, read_object, read_symbols
-from kdeps.formats.elf import GIVEN_BY_LINKER
+from kdeps.artifacts.object_file import ObjectError, list_symbols, read_object
+from kdeps.formats.elf import GIVEN_BY_LINKER, Symbol
 from kdeps.formats.symvers import parse_symvers
 from kdeps.system.files import read_bytes
 
@@ -133,7 +133,7 @@ def find_undefined(
 
     Raises ObjectError if an object cannot be read.
     """
-    kernel = read_symbols(places.kernel) if places.kernel else ()
+    kernel = list_symbols(places.kernel) if places.kernel else ()
     defined = frozenset(symbol.name for symbol in kernel if symbol.section)
     exported = set(exported_by(kernel))
     wanted: dict[str, list[str]] = {}
@@ -223,7 +223,7 @@ class _Decision:
     def _defined_by(self, path: str) -> frozenset[str]:
         if path not in self._defined:
             try:
-                symbols = read_symbols(path)
+                symbols = list_symbols(path)
             except ObjectError:
                 self._defined[path] = frozenset()
             else:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Read from an object file its compilers, ``.modinfo`` and symbols, and from a crate's metadata its compiler.
+"""Read from an object file its sections, compilers, ``.modinfo`` and symbols, and from a crate's metadata its compiler.
 
-This is a few kilobytes of each file, at a fifth of the time that pyelftools takes; ``make`` and ``check`` may
-not import that. What needs relocations or debug information uses pyelftools.
+This takes a fifth of the time that pyelftools takes; ``make`` and ``check`` may not import that. What needs debug
+information uses pyelftools.
 
 Source: the System V ABI, chapter "Object Files"; linux ``include/linux/moduleparam.h``;
 rustc ``compiler/rustc_metadata/src/locator.rs`` (the header holds the version before all else,
@@ -11,10 +11,11 @@ so that any rustc can tell that it cannot read the rest).
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 Read = Callable[[int, int], bytes]
 """Offset and length → bytes; fewer at the end of the file."""
@@ -23,10 +24,11 @@ GIVEN_BY_LINKER = frozenset(("_GLOBAL_OFFSET_TABLE_", "__this_module", ".TOC."))
 """Symbols that nothing has to export. Source: ``ignore_undef_symbol`` in linux ``scripts/mod/modpost.c``."""
 _MAX_SECTIONS = 65_536
 _MAX_BYTES = 64 << 20
+_MAX_TABLE = 512 << 20
 _RMETA = b"rust\0\0\0"
 _RUSTC = re.compile(rb"rustc (\d[\x20-\x7e]*)")
-_UNDEFINED = 0
-_FUNCTION = 2
+SYMTAB, RELA, NOBITS = 2, 4, 8
+"""Kinds of sections."""
 _ADDENDS_BESIDE = frozenset((62, 183, 243, 258))
 """x86-64, AArch64, RISC-V, LoongArch. Source: linux ``include/uapi/linux/elf-em.h``."""
 _GLOBAL = 1
@@ -41,6 +43,9 @@ class Section(NamedTuple):
     link: int
     kind: int
     flags: int = 0
+    info: int = 0
+    address: int = 0
+    align: int = 0
 
 
 class Elf(NamedTuple):
@@ -53,16 +58,21 @@ class Elf(NamedTuple):
     """Of bytes, as ``struct`` has it."""
     read: Read
     machine: int = 0
+    is_relocatable: bool = False
 
     @property
     def keeps_code(self) -> bool:
         """Whether ``ld -r`` leaves code as it is: relocations have their addends beside it, not in it."""
         return self.wide and self.machine in _ADDENDS_BESIDE
 
+    def data(self, section: Section) -> bytes:
+        """Return the content of a section."""
+        return b"" if section.kind == NOBITS else self.read(section.offset, min(section.size, _MAX_TABLE))
+
     def bytes_of(self, name: str) -> bytes:
         """Return the content of the first section of a name; empty without such a section."""
         for section in self.sections:
-            if section.name == name and section.kind != 8:  # SHT_NOBITS
+            if section.name == name and section.kind != NOBITS:
                 return self.read(section.offset, min(section.size, _MAX_BYTES))
         return b""
 
@@ -89,11 +99,26 @@ def parse_elf(read: Read) -> Elf | None:
         return None
     texts = read(rows[names][4], min(rows[names][5], _MAX_BYTES))
     sections = tuple(
-        Section(_text(texts, row[0]), offset=row[4], size=row[5], link=row[6], kind=row[1], flags=row[2])
+        Section(_text(texts, row[0]), row[4], row[5], row[6], row[1], row[2], row[7], row[3], row[8])
         for row in rows
     )
-    (machine,) = struct.unpack_from(f"{order}H", head, 18)
-    return Elf(sections, wide, order, read, machine)
+    kind, machine = struct.unpack_from(f"{order}HH", head, 16)
+    return Elf(sections, wide, order, read, machine, kind == 1)
+
+
+def parse_elf_file(file: BinaryIO) -> Elf | None:
+    """Find the sections of an open object file. Returns None if it is not an object file, cut off or damaged."""
+    size = file.seek(0, os.SEEK_END)
+
+    def read(at: int, count: int) -> bytes:
+        if not 0 <= at < size:
+            return b""
+        file.seek(at)
+        return file.read(min(count, size - at))
+
+    elf = parse_elf(read)
+    is_whole = elf and all(s.kind == NOBITS or s.offset + s.size <= size for s in elf.sections)
+    return elf if is_whole else None
 
 
 def find_compilers(elf: Elf) -> tuple[str, ...]:
@@ -120,41 +145,48 @@ def parse_modinfo(elf: Elf) -> dict[str, str]:
     return pairs
 
 
-class _Symbol(NamedTuple):
+class Symbol(NamedTuple):
+    """One symbol of an object file."""
+
     name: str
     info: int
     section: int
+    """0 if the symbol is undefined; beyond all sections if it has a fixed value."""
+    value: int
     size: int
 
+    @property
+    def is_function(self) -> bool:
+        return self.info & 15 == 2
 
-def _symbols(elf: Elf) -> Iterator[_Symbol]:
-    """Every symbol that has a name."""
+    @property
+    def is_weak(self) -> bool:
+        return self.info >> 4 == 2
+
+
+def read_symbols(elf: Elf) -> Iterator[Symbol]:
+    """Read every symbol, in the order of the file."""
     layout = struct.Struct(f"{elf.order}IBBHQQ" if elf.wide else f"{elf.order}IIIBBH")
     for section in elf.sections:
-        if section.kind != 2 or section.link >= len(elf.sections):  # SHT_SYMTAB
+        if section.kind != SYMTAB or section.link >= len(elf.sections):
             continue
-        table = elf.read(section.offset, min(section.size, _MAX_BYTES))
-        strings = elf.sections[section.link]
-        texts = elf.read(strings.offset, min(strings.size, _MAX_BYTES))
+        table, texts = elf.data(section), elf.data(elf.sections[section.link])
         for row in layout.iter_unpack(table[: len(table) // layout.size * layout.size]):
-            if row[0]:
-                info, place, size = (row[1], row[3], row[5]) if elf.wide else (row[3], row[5], row[2])
-                yield _Symbol(_text(texts, row[0]), info, place, size)
+            fields = row[1], row[3], row[4], row[5]
+            if not elf.wide:
+                fields = row[3], row[5], row[1], row[2]
+            yield Symbol(_text(texts, row[0]), *fields)
 
 
 def find_undefined(elf: Elf) -> tuple[str, ...]:
     """The global symbols that an object wants from elsewhere, weak ones left out, in their order."""
-    wanted = (s.name for s in _symbols(elf) if s.section == _UNDEFINED and s.info >> 4 == _GLOBAL)
+    wanted = (s.name for s in read_symbols(elf) if s.name and not s.section and s.info >> 4 == _GLOBAL)
     return tuple(name for name in wanted if name not in GIVEN_BY_LINKER)
 
 
 def find_functions(elf: Elf) -> frozenset[tuple[str, int]]:
     """Name and size of every function that an object defines."""
-    return frozenset(
-        (s.name, s.size)
-        for s in _symbols(elf)
-        if s.info & 0xF == _FUNCTION and s.section != _UNDEFINED and s.size
-    )
+    return frozenset((s.name, s.size) for s in read_symbols(elf) if s.is_function and s.section and s.size)
 
 
 def _text(texts: bytes, at: int) -> str:

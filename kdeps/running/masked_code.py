@@ -14,18 +14,14 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, NamedTuple
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import Section
-
-from kdeps.running.module_code import DAMAGED
+from kdeps.formats.elf import RELA, Elf, Section, Symbol, parse_elf_file, read_symbols
 from kdeps.running.symbol_sizes import Place
 
 _ALLOCATED = 0x2
-_X86_64, _ARM64 = "EM_X86_64", "EM_AARCH64"
+_X86_64, _ARM64 = 62, 183
 _ABSOLUTE_64 = {_X86_64: 1, _ARM64: 257}
 """``R_X86_64_64``, ``R_AARCH64_ABS64``; every other relocation in code is four bytes long."""
 _RELOCATION = struct.Struct("<QQq")
-_SYMBOL = struct.Struct("<IBBHQQ")
 _ALTERNATIVE = ".altinstructions"
 _ALTERNATIVES = {_X86_64: (14, 12), _ARM64: (12, 10)}
 """Size, and where the length of the instructions is. Source: ``struct alt_instr`` in linux ``arch/*/include/asm``."""
@@ -59,12 +55,12 @@ class MaskedCode(NamedTuple):
 
 def read_masked_code(file: BinaryIO, place: Place) -> MaskedCode | None:
     """Read the code of one function; None on other architectures than x86-64 and arm64, and for a damaged file."""
+    elf = parse_elf_file(file)
+    if elf is None or elf.machine not in _ALTERNATIVES or not elf.is_relocatable or elf.order != "<":
+        return None
     try:
-        elf = ELFFile(file)
-        if elf["e_machine"] not in _ALTERNATIVES or elf["e_type"] != "ET_REL" or not elf.little_endian:
-            return None
-        return _mask(list(elf.iter_sections()), place, elf["e_machine"])
-    except DAMAGED:
+        return _mask(elf, place)
+    except (struct.error, IndexError):
         return None
 
 
@@ -123,16 +119,16 @@ def _is_arm64_call(code: MaskedCode, at: int) -> bool:
     return at in code.patched or any(word & mask == value for mask, value in _ARM64_CALLS)
 
 
-def _mask(sections: list[Section], place: Place, machine: str) -> MaskedCode | None:
-    section = sections[place.section]
-    if section["sh_size"] > _MAX_BYTES or (place.size is None and machine == _X86_64):
+def _mask(elf: Elf, place: Place) -> MaskedCode | None:
+    section, machine = elf.sections[place.section], elf.machine
+    if section.size > _MAX_BYTES or (place.size is None and machine == _X86_64):
         return None
     # On arm64 the size of the last function is not known; what is in the section is compared.
     begin = place.value
-    end = section["sh_size"] if place.size is None else min(begin + place.size, section["sh_size"])
-    data: bytes = section.data()[begin:end]
+    end = section.size if place.size is None else min(begin + place.size, section.size)
+    data = elf.data(section)[begin:end]
     fixed = [True] * len(data)
-    relocated, patched = _changed_places(sections, place.section, machine)
+    relocated, patched = _changed_places(elf, place.section)
     if machine == _ARM64:
         words = (int.from_bytes(data[at : at + _WORD], "little") for at in range(0, len(data), _WORD))
         patched += [(begin + _WORD * n, _WORD) for n, word in enumerate(words) if word in _SIGNS_RETURN]
@@ -143,45 +139,39 @@ def _mask(sections: list[Section], place: Place, machine: str) -> MaskedCode | N
     return MaskedCode(data, tuple(fixed), machine == _ARM64, starts)
 
 
-def _changed_places(
-    sections: list[Section], code: int, machine: str
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _changed_places(elf: Elf, code: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """List what is relocated in a section and what is patched: offset and length."""
     relocated: list[tuple[int, int]] = []
     patched: list[tuple[int, int]] = []
-    for table in sections:
-        if table["sh_type"] != "SHT_RELA" or table["sh_size"] > _MAX_BYTES:
+    symbols = list(read_symbols(elf))
+    for table in elf.sections:
+        if table.kind != RELA or table.size > _MAX_BYTES:
             continue
-        target = sections[table["sh_info"]]
-        if not target["sh_flags"] & _ALLOCATED or target.name.startswith(_NOT_PATCHED):
+        target = elf.sections[table.info]
+        if not target.flags & _ALLOCATED or target.name.startswith(_NOT_PATCHED):
             continue
-        rows = list(_RELOCATION.iter_unpack(table.data()))
-        if table["sh_info"] == code:
-            wide = _ABSOLUTE_64[machine]
+        rows = list(_RELOCATION.iter_unpack(elf.data(table)))
+        if table.info == code:
+            wide = _ABSOLUTE_64[elf.machine]
             relocated += [(offset, 8 if info & 0xFFFFFFFF == wide else 4) for offset, info, _ in rows]
         else:
-            symbols = list(_SYMBOL.iter_unpack(sections[table["sh_link"]].data()))
-            patched += _pointed_at(rows, symbols, target, code, *_ALTERNATIVES[machine])
+            patched += _pointed_at(elf, rows, symbols, target, code)
     return relocated, patched
 
 
 def _pointed_at(
-    rows: list[tuple[int, int, int]],
-    symbols: list[tuple[int, ...]],
-    table: Section,
-    code: int,
-    size: int,
-    length_at: int,
+    elf: Elf, rows: list[tuple[int, int, int]], symbols: list[Symbol], table: Section, code: int
 ) -> list[tuple[int, int]]:
     """List where the entries of a table point to in the code."""
-    data: bytes = table.data() if table.name == _ALTERNATIVE else b""
+    size, length_at = _ALTERNATIVES[elf.machine]
+    data = elf.data(table) if table.name == _ALTERNATIVE else b""
     places: list[tuple[int, int]] = []
     for offset, info, addend in rows:
         symbol = symbols[info >> 32]
-        if symbol[3] != code:
+        if symbol.section != code:
             continue
         length = _CALL_BYTES if table.name in _CALL_TABLES else _PATCHED_BYTES
         if data and offset % size == 0:
             length = max(data[offset + length_at], _PATCHED_BYTES)
-        places.append((symbol[4] + addend, length))
+        places.append((symbol.value + addend, length))
     return places

@@ -11,11 +11,10 @@ Source: linux ``scripts/Makefile.modfinal``, ``scripts/Makefile.modinst``, ``ker
 from __future__ import annotations
 
 import io
-import os
 import re
 from typing import BinaryIO, NamedTuple
 
-from kdeps.formats.elf import Elf, parse_elf, parse_modinfo
+from kdeps.formats.elf import parse_elf_file, parse_modinfo
 from kdeps.running.build_id import parse_build_id
 from kdeps.running.reader import Packed, Reader
 from kdeps.running.unpacking import MAX_MODULE_BYTES, is_compressed, open_plain, read_pieces, unpack
@@ -72,7 +71,7 @@ def read_module(path: str, *, with_code: bool = False) -> ModuleFile:
 
 def parse_module(file: BinaryIO, *, with_code: bool = False) -> ModuleFile:
     """Read an uncompressed module. Raises Packed: it is not an ELF file, or it is damaged."""
-    elf = _parse(file)
+    elf = parse_elf_file(file)
     if elf is None:
         raise Packed("is not a module, or it is damaged")
     code = ""
@@ -94,7 +93,7 @@ def read_kernel_id(path: str) -> str | None:
     """
     try:
         with open_plain(path) as file:
-            elf = _parse(file)
+            elf = parse_elf_file(file)
             if elf is None:
                 raise Unreadable(f"{path}: not an ELF file, or it is damaged")
             return parse_build_id(elf.bytes_of(".notes") or elf.bytes_of(".note.gnu.build-id"))
@@ -106,20 +105,8 @@ def read_banner(path: str) -> str:
     """Return the line ``Linux version …`` of a ``vmlinux``; empty if it has none, or cannot be read."""
     try:
         with open_plain(path) as file:
-            elf = _parse(file)
+            elf = parse_elf_file(file)
             banner = _BANNER.search(elf.bytes_of(".rodata")) if elf is not None else None
     except (FileNotFoundError, Unreadable):
         return ""
     return banner[0].decode("utf-8", "replace") if banner else ""
-
-
-def _parse(file: BinaryIO) -> Elf | None:
-    size = file.seek(0, os.SEEK_END)
-
-    def read(at: int, count: int) -> bytes:
-        if at >= size:
-            return b""
-        file.seek(at)
-        return file.read(min(count, size - at))
-
-    return parse_elf(read)

@@ -12,29 +12,23 @@ from __future__ import annotations
 
 import bisect
 import re
-import struct
 from typing import BinaryIO, NamedTuple
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import Section
-
+from kdeps.formats.elf import Elf, Symbol, parse_elf_file, read_symbols
 from kdeps.running.build_id import parse_build_id
-from kdeps.running.module_code import DAMAGED
 from kdeps.system.errors import Unreadable
 
 _EXECUTABLE = 0x4
 _ALLOCATED = 0x2
 _SECTION_SYMBOL, _FILE_SYMBOL = 3, 4
-_FIRST_RESERVED_SECTION = 0xFF00
-_MAX_TABLE = 1 << 30
-_X86_64 = "EM_X86_64"
+_X86_64 = 62
 _X86_PAGE = 4096
-_NOT_IN_MODULE = re.compile(rb"\.L|L0|\$")
+_NOT_IN_MODULE = re.compile(r"\.L|L0|\$")
 """Source: ``is_mapping_symbol`` in linux ``include/linux/module_symbol.h``."""
 _NOT_IN_KERNEL = re.compile(
-    rb"\$|\.L|__efistub_|__pi_\$|__pi_\.L|__kvm_nvhe_\$|__kvm_nvhe_\.L|__[A-Za-z0-9]*Thunk_|__crc_|__kstrtab"
-    rb"|(?:__kvm_nvhe_|__pi_)?__kcfi_typeid_|__mod_device_table__|L0$|_SDA2?_BASE_$|__UNIQUE_ID_modinfo_[0-9]*$"
-    rb"|.*(?:_from_arm|_from_thumb|_veneer)$|.*\.(?:long|plt)_branch\."
+    r"\$|\.L|__efistub_|__pi_\$|__pi_\.L|__kvm_nvhe_\$|__kvm_nvhe_\.L|__[A-Za-z0-9]*Thunk_|__crc_|__kstrtab"
+    r"|(?:__kvm_nvhe_|__pi_)?__kcfi_typeid_|__mod_device_table__|L0$|_SDA2?_BASE_$|__UNIQUE_ID_modinfo_[0-9]*$"
+    r"|.*(?:_from_arm|_from_thumb|_veneer)$|.*\.(?:long|plt)_branch\."
 )
 _CLEANED = re.compile(r"\.llvm\.[0-9]+$")
 """What the kernel takes off in its own table. Source: ``cleanup_symbol_name`` in linux ``scripts/kallsyms.c``."""
@@ -75,30 +69,22 @@ def read_symbol_sizes(path: str, file: BinaryIO) -> SymbolSizes:
 
     Raises Unreadable: it is not an ELF file with a symbol table, or it is damaged.
     """
-    try:
-        elf = ELFFile(file)
-        sections = list(elf.iter_sections())
-        is_module = elf["e_type"] == "ET_REL"
-        starts = _lay_out(elf, sections) if is_module else None
-        rows = _read_symbols(elf, sections, _NOT_IN_MODULE if is_module else _NOT_IN_KERNEL)
-        notes = [s for s in sections if s.name in (".notes", ".note.gnu.build-id")]
-        return SymbolSizes(
-            path=path,
-            build_id=next((found for s in notes if (found := parse_build_id(s.data()))), None),
-            places=_measure(rows, starts) if starts is not None else _measure_kernel(rows),
-            section_names=tuple(s.name for s in sections),
-            is_linked=not is_module,
-            has_lines=any(s.name == ".debug_line" and s["sh_size"] for s in sections),
-            banner="" if is_module else _read_banner(rows, sections),
-        )
-    except DAMAGED as error:
-        raise Unreadable(f"{path}: not an ELF file with symbols, or it is damaged: {error}") from error
-
-
-class _Symbol(NamedTuple):
-    name: str
-    section: int
-    value: int
+    elf = parse_elf_file(file)
+    ignored = _NOT_IN_MODULE if elf and elf.is_relocatable else _NOT_IN_KERNEL
+    rows = _find_kernel_symbols(elf, ignored) if elf else []
+    if elf is None or not rows:
+        why = "" if elf is None else ": it has no symbols"
+        raise Unreadable(f"{path}: not an ELF file with symbols, or it is damaged{why}")
+    notes = [s for s in elf.sections if s.name in (".notes", ".note.gnu.build-id")]
+    return SymbolSizes(
+        path=path,
+        build_id=next((found for s in notes if (found := parse_build_id(elf.data(s)))), None),
+        places=_measure(rows, _lay_out(elf)) if elf.is_relocatable else _measure_kernel(rows),
+        section_names=tuple(s.name for s in elf.sections),
+        is_linked=not elf.is_relocatable,
+        has_lines=any(s.name == ".debug_line" and s.size for s in elf.sections),
+        banner="" if elf.is_relocatable else _read_banner(rows, elf),
+    )
 
 
 class _Region(NamedTuple):
@@ -110,33 +96,22 @@ class _Region(NamedTuple):
     """Of the region: the last symbol's size reaches to it. None if another architecture decides."""
 
 
-def _read_symbols(elf: ELFFile, sections: list[Section], ignored: re.Pattern[bytes]) -> list[_Symbol]:
-    """Read the symbols that the kernel's table would have, in the file's order."""
-    order = "<" if elf.little_endian else ">"
-    wide = elf.elfclass == 64
-    layout = struct.Struct(f"{order}IBBHQQ" if wide else f"{order}IIIBBH")
-    rows: list[_Symbol] = []
-    for section in sections:
-        if section["sh_type"] != "SHT_SYMTAB" or section["sh_size"] > _MAX_TABLE:
-            continue
-        table = section.data()
-        texts = sections[section["sh_link"]].data()
-        for row in layout.iter_unpack(table[: len(table) // layout.size * layout.size]):
-            info, index, value = (row[1], row[3], row[4]) if wide else (row[3], row[5], row[1])
-            if not row[0] or not index or index >= _FIRST_RESERVED_SECTION or info & 0xF == _FILE_SYMBOL:
-                continue
-            name = texts[row[0] : texts.index(b"\0", row[0])]
-            if name and info & 0xF != _SECTION_SYMBOL and not ignored.match(name):
-                rows.append(_Symbol(name.decode("utf-8", "replace"), index, value))
-    if not rows:
-        raise ValueError("it has no symbols")
-    return rows
+def _find_kernel_symbols(elf: Elf, ignored: re.Pattern[str]) -> list[Symbol]:
+    """Find the symbols that the kernel's table would have, in the file's order."""
+    return [
+        symbol
+        for symbol in read_symbols(elf)
+        if symbol.name
+        and 0 < symbol.section < len(elf.sections)
+        and symbol.info & 15 not in (_SECTION_SYMBOL, _FILE_SYMBOL)
+        and not ignored.match(symbol.name)
+    ]
 
 
-def _measure_kernel(rows: list[_Symbol]) -> dict[str, tuple[Place, ...]]:
+def _measure_kernel(rows: list[Symbol]) -> dict[str, tuple[Place, ...]]:
     addresses = sorted({row.value for row in rows})
     places: dict[str, tuple[Place, ...]] = {}
-    for name, section, value in rows:
+    for name, _, section, value, _ in rows:
         after = bisect.bisect_right(addresses, value)
         size = addresses[after] - value if after < len(addresses) else None
         place = Place(section, value, size)
@@ -145,7 +120,7 @@ def _measure_kernel(rows: list[_Symbol]) -> dict[str, tuple[Place, ...]]:
     return places
 
 
-def _measure(rows: list[_Symbol], regions: dict[int, _Region]) -> dict[str, tuple[Place, ...]]:
+def _measure(rows: list[Symbol], regions: dict[int, _Region]) -> dict[str, tuple[Place, ...]]:
     """Measure the functions of a module, whose sections the kernel puts one behind the other."""
     at: dict[str, set[int]] = {}
     for row in rows:
@@ -153,7 +128,7 @@ def _measure(rows: list[_Symbol], regions: dict[int, _Region]) -> dict[str, tupl
             at.setdefault(region.name, set()).add(region.start + row.value)
     addresses = {name: sorted(values) for name, values in at.items()}
     places: dict[str, tuple[Place, ...]] = {}
-    for name, section, value in rows:
+    for name, _, section, value, _ in rows:
         region = regions.get(section)
         if region is None:
             continue
@@ -166,19 +141,19 @@ def _measure(rows: list[_Symbol], regions: dict[int, _Region]) -> dict[str, tupl
     return places
 
 
-def _lay_out(elf: ELFFile, sections: list[Section]) -> dict[int, _Region]:
+def _lay_out(elf: Elf) -> dict[int, _Region]:
     """Put the executable sections of a module where the kernel will: in their order, aligned, in two regions."""
     ends = {"init": 0, "core": 0}
     starts: dict[int, tuple[str, int]] = {}
-    for index, section in enumerate(sections):
-        if section["sh_flags"] & (_EXECUTABLE | _ALLOCATED) != _EXECUTABLE | _ALLOCATED:
+    for index, section in enumerate(elf.sections):
+        if section.flags & (_EXECUTABLE | _ALLOCATED) != _EXECUTABLE | _ALLOCATED:
             continue
         region = "init" if section.name.startswith(".init") else "core"
-        align = section["sh_addralign"] or 1
+        align = section.align or 1
         start = (ends[region] + align - 1) // align * align
         starts[index] = region, start
-        ends[region] = start + section["sh_size"]
-    is_x86 = elf["e_machine"] == _X86_64
+        ends[region] = start + section.size
+    is_x86 = elf.machine == _X86_64
     whole = {name: -(-end // _X86_PAGE) * _X86_PAGE if is_x86 else None for name, end in ends.items()}
     if is_x86:
         return {index: _Region(name, start, whole[name]) for index, (name, start) in starts.items()}
@@ -186,12 +161,11 @@ def _lay_out(elf: ELFFile, sections: list[Section]) -> dict[int, _Region]:
     return {index: _Region(f"{name} {index}", start, None) for index, (name, start) in starts.items()}
 
 
-def _read_banner(rows: list[_Symbol], sections: list[Section]) -> str:
+def _read_banner(rows: list[Symbol], elf: Elf) -> str:
     """Return what the kernel prints first of all, from ``linux_banner``."""
-    for name, index, value in rows:
-        if name == "linux_banner" and index < len(sections):
-            section = sections[index]
-            data: bytes = section.data()
-            start = value - section["sh_addr"]
-            return data[start : start + 4096].partition(b"\0")[0].decode("utf-8", "replace").strip()
+    for symbol in rows:
+        if symbol.name == "linux_banner":
+            section = elf.sections[symbol.section]
+            data = elf.read(section.offset + symbol.value - section.address, 4096)
+            return data.partition(b"\0")[0].decode("utf-8", "replace").strip()
     return ""
