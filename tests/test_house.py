@@ -46,7 +46,7 @@ IMPORTERS = {
     "watchdog": ("watch/inotify.py",),
     "ninja_syntax": ("refresh/ninja/manifest.py",),
     "click": ("cli/",),
-    "elftools": ("artifacts/", "running/"),
+    "elftools": ("artifacts/",),
 }
 """Library → the modules that may import it."""
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from kdeps.artifacts.object_file import ObjectFile, Relocation, function_at
-from kdeps.formats.elf import Symbol
+from kdeps.artifacts.object_file import ObjectFile, function_at
+from kdeps.formats.elf import Relocation, Symbol
 
 SYMBOL = "rust_build_error"
 _PC_RELATIVE = {"x86-64": frozenset((2, 4, 9, 41, 42))}

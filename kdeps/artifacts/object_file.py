@@ -18,7 +18,7 @@ from elftools.common.exceptions import DWARFError, ELFError
 from elftools.construct import ConstructError
 from elftools.elf.enums import ENUM_E_MACHINE
 
-from kdeps.formats.elf import RELA, Symbol, parse_elf_file, read_symbols
+from kdeps.formats.elf import RELA, Relocation, Symbol, parse_elf_file, read_relocations, read_symbols
 from kdeps.system.errors import KdepsError
 from kdeps.system.files import open_to_read
 
@@ -29,7 +29,6 @@ DAMAGE = (
 """What pyelftools raises for a damaged file."""
 _MAX_BYTES = 512 << 20
 _HEADER = 64
-_RELOCATION = struct.Struct("<QQq")
 _BITCODE = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 _SHF_EXECINSTR = 4
 _RELOCATABLE = 1
@@ -38,16 +37,6 @@ _MACHINES = {62: "x86-64", 183: "arm64"}
 
 class ObjectError(KdepsError):
     """An object file cannot be read for what it should tell."""
-
-
-class Relocation(NamedTuple):
-    """One place that the linker fills in."""
-
-    offset: int
-    kind: int
-    symbol: int
-    """Position in ``ObjectFile.symbols``."""
-    addend: int
 
 
 class Section(NamedTuple):
@@ -127,11 +116,13 @@ def parse_object(data: bytes, path: str) -> ObjectFile:
         Section(s.name, part, bool(s.flags & _SHF_EXECINSTR))
         for s, part in zip(elf.sections, parts, strict=True)
     ]
-    tables = [(s.info, part) for s, part in zip(elf.sections, parts, strict=True) if s.kind == RELA]
-    try:
-        relocations = {at: _read_relocations(part, len(symbols)) for at, part in tables if at < len(parts)}
-    except (ValueError, struct.error) as error:
-        raise _damaged(path) from error
+    relocations = {
+        s.info: tuple(sorted(read_relocations(elf, s)))
+        for s in elf.sections
+        if s.kind == RELA and s.info < len(parts)
+    }
+    if any(row.symbol >= len(symbols) for rows in relocations.values() for row in rows):
+        raise _damaged(path)
     return ObjectFile(path, _MACHINES[machine], tuple(sections), symbols, relocations)
 
 
@@ -149,12 +140,3 @@ def list_symbols(path: str) -> tuple[Symbol, ...]:
 
 def _damaged(path: str) -> ObjectError:
     return ObjectError(f"{path}: cut off or damaged; remove it and build again")
-
-
-def _read_relocations(table: bytes, count: int) -> tuple[Relocation, ...]:
-    found: list[Relocation] = []
-    for offset, info, addend in _RELOCATION.iter_unpack(table):
-        if info >> 32 >= count:
-            raise ValueError("a relocation of a symbol that is not there")
-        found.append(Relocation(offset, info & 0xFFFFFFFF, info >> 32, addend))
-    return tuple(sorted(found))

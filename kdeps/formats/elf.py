@@ -27,7 +27,7 @@ _MAX_BYTES = 64 << 20
 _MAX_TABLE = 512 << 20
 _RMETA = b"rust\0\0\0"
 _RUSTC = re.compile(rb"rustc (\d[\x20-\x7e]*)")
-SYMTAB, RELA, NOBITS = 2, 4, 8
+SYMTAB, RELA, NOBITS, REL = 2, 4, 8, 9
 """Kinds of sections."""
 _ADDENDS_BESIDE = frozenset((62, 183, 243, 258))
 """x86-64, AArch64, RISC-V, LoongArch. Source: linux ``include/uapi/linux/elf-em.h``."""
@@ -160,6 +160,10 @@ class Symbol(NamedTuple):
         return self.info & 15 == 2
 
     @property
+    def is_section(self) -> bool:
+        return self.info & 15 == 3
+
+    @property
     def is_weak(self) -> bool:
         return self.info >> 4 == 2
 
@@ -176,6 +180,26 @@ def read_symbols(elf: Elf) -> Iterator[Symbol]:
             if not elf.wide:
                 fields = row[3], row[5], row[1], row[2]
             yield Symbol(_text(texts, row[0]), *fields)
+
+
+class Relocation(NamedTuple):
+    """One place that the linker or the loader fills in."""
+
+    offset: int
+    kind: int
+    symbol: int
+    """Position among all symbols."""
+    addend: int
+    """0 where it is in the place itself."""
+
+
+def read_relocations(elf: Elf, table: Section) -> Iterator[Relocation]:
+    """Read a section of relocations, in its order."""
+    layout = struct.Struct(elf.order + ("QQq" if elf.wide else "IIi")[: 3 if table.kind == RELA else 2])
+    data = elf.data(table)
+    for offset, info, *addend in layout.iter_unpack(data[: len(data) // layout.size * layout.size]):
+        shift = 32 if elf.wide else 8
+        yield Relocation(offset, info & (1 << shift) - 1, info >> shift, *(addend or (0,)))
 
 
 def find_undefined(elf: Elf) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def read_initramfs(path: str, built: Built, release: str, environ: dict[str, str
     Of a copy with another id, the code is hashed as well; copies for another release are left out. The answer has a
     problem where not all of the file could be read. Raises FileNotFoundError if it is not there.
     """
-    store = Store("initramfs", environ, version=marshal.version, keep=_KEPT)
+    store = Store("initramfs", environ, version=2, keep=_KEPT)
     problem, denied = "", False
     seen: _Seen = {}
     try:

@@ -11,17 +11,24 @@ Source: linux ``arch/x86/kernel/module.c`` (``module_finalize``), ``arch/x86/ker
 
 from __future__ import annotations
 
-import struct
 from typing import BinaryIO, NamedTuple
 
-from kdeps.formats.elf import RELA, Elf, Section, Symbol, parse_elf_file, read_symbols
+from kdeps.formats.elf import (
+    RELA,
+    Elf,
+    Relocation,
+    Section,
+    Symbol,
+    parse_elf_file,
+    read_relocations,
+    read_symbols,
+)
 from kdeps.running.symbol_sizes import Place
 
 _ALLOCATED = 0x2
 _X86_64, _ARM64 = 62, 183
 _ABSOLUTE_64 = {_X86_64: 1, _ARM64: 257}
 """``R_X86_64_64``, ``R_AARCH64_ABS64``; every other relocation in code is four bytes long."""
-_RELOCATION = struct.Struct("<QQq")
 _ALTERNATIVE = ".altinstructions"
 _ALTERNATIVES = {_X86_64: (14, 12), _ARM64: (12, 10)}
 """Size, and where the length of the instructions is. Source: ``struct alt_instr`` in linux ``arch/*/include/asm``."""
@@ -60,7 +67,7 @@ def read_masked_code(file: BinaryIO, place: Place) -> MaskedCode | None:
         return None
     try:
         return _mask(elf, place)
-    except (struct.error, IndexError):
+    except IndexError:
         return None
 
 
@@ -150,24 +157,24 @@ def _changed_places(elf: Elf, code: int) -> tuple[list[tuple[int, int]], list[tu
         target = elf.sections[table.info]
         if not target.flags & _ALLOCATED or target.name.startswith(_NOT_PATCHED):
             continue
-        rows = list(_RELOCATION.iter_unpack(elf.data(table)))
+        rows = list(read_relocations(elf, table))
         if table.info == code:
             wide = _ABSOLUTE_64[elf.machine]
-            relocated += [(offset, 8 if info & 0xFFFFFFFF == wide else 4) for offset, info, _ in rows]
+            relocated += [(row.offset, 8 if row.kind == wide else 4) for row in rows]
         else:
             patched += _pointed_at(elf, rows, symbols, target, code)
     return relocated, patched
 
 
 def _pointed_at(
-    elf: Elf, rows: list[tuple[int, int, int]], symbols: list[Symbol], table: Section, code: int
+    elf: Elf, rows: list[Relocation], symbols: list[Symbol], table: Section, code: int
 ) -> list[tuple[int, int]]:
     """List where the entries of a table point to in the code."""
     size, length_at = _ALTERNATIVES[elf.machine]
     data = elf.data(table) if table.name == _ALTERNATIVE else b""
     places: list[tuple[int, int]] = []
-    for offset, info, addend in rows:
-        symbol = symbols[info >> 32]
+    for offset, _, number, addend in rows:
+        symbol = symbols[number]
         if symbol.section != code:
             continue
         length = _CALL_BYTES if table.name in _CALL_TABLES else _PATCHED_BYTES

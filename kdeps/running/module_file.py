@@ -10,11 +10,21 @@ Source: linux ``scripts/Makefile.modfinal``, ``scripts/Makefile.modinst``, ``ker
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from typing import BinaryIO, NamedTuple
 
-from kdeps.formats.elf import parse_elf_file, parse_modinfo
+from kdeps.formats.elf import (
+    REL,
+    RELA,
+    Elf,
+    Symbol,
+    parse_elf_file,
+    parse_modinfo,
+    read_relocations,
+    read_symbols,
+)
 from kdeps.running.build_id import parse_build_id
 from kdeps.running.reader import Packed, Reader
 from kdeps.running.unpacking import MAX_MODULE_BYTES, is_compressed, open_plain, read_pieces, unpack
@@ -22,6 +32,8 @@ from kdeps.system.errors import Unreadable
 
 _BANNER = re.compile(rb"Linux version [0-9][^\0\n]{0,1000}(?=\n)")
 """Source: ``linux_banner`` in linux ``init/version-timestamp.c``."""
+_ALLOCATED = 0x2
+_NOT_CODE = (".note.", ".BTF")
 SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 
@@ -74,16 +86,39 @@ def parse_module(file: BinaryIO, *, with_code: bool = False) -> ModuleFile:
     elf = parse_elf_file(file)
     if elf is None:
         raise Packed("is not a module, or it is damaged")
-    code = ""
-    if with_code:
-        from kdeps.running.module_code import DAMAGED, hash_code  # loads pyelftools
-
-        try:
-            code = hash_code(file)
-        except DAMAGED as error:
-            raise Packed(f"is not a module, or it is damaged: {error}") from error
+    try:
+        code = _hash_code(elf) if with_code else ""
+    except IndexError as error:
+        raise Packed("is not a module, or it is damaged: a relocation has no symbol") from error
     build_id = parse_build_id(elf.bytes_of(".note.gnu.build-id"))
     return ModuleFile(build_id, parse_modinfo(elf).get("vermagic", ""), code)
+
+
+def _hash_code(elf: Elf) -> str:
+    """Hash names, sizes, bytes and relocations of the allocated sections. Raises IndexError: it is damaged."""
+    wanted = {
+        at
+        for at, section in enumerate(elf.sections)
+        if section.flags & _ALLOCATED and not section.name.startswith(_NOT_CODE)
+    }
+    whole = hashlib.sha256()
+    for section in sorted((elf.sections[at] for at in sorted(wanted)), key=lambda section: section.name):
+        whole.update(f"\0{section.name}\0{section.size}\0{section.flags}\0".encode())
+        whole.update(elf.data(section))
+    names = [_symbol_name(elf, symbol) for symbol in read_symbols(elf)]
+    tables = [s for s in elf.sections if s.kind in (RELA, REL) and s.info in wanted]
+    for table in sorted(tables, key=lambda section: section.name):
+        whole.update(f"\0{table.name}\0".encode())
+        for row in read_relocations(elf, table):
+            whole.update(f"{row.offset} {row.kind} {names[row.symbol]} {row.addend}\n".encode())
+    return whole.hexdigest()
+
+
+def _symbol_name(elf: Elf, symbol: Symbol) -> str:
+    """A symbol as another link would name it: a local one by its section and place."""
+    index = symbol.section
+    where = elf.sections[index].name if 0 < index < len(elf.sections) else str(index)
+    return f"section {where}" if symbol.is_section else f"{symbol.name} {where} {symbol.value}"
 
 
 def read_kernel_id(path: str) -> str | None:
