@@ -10,16 +10,12 @@ from __future__ import annotations
 import os
 import time
 
+from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.refresh.plan import plan_refresh
 from kdeps.report.event_text import event_label, event_sentence
 from kdeps.report.refresh_commands import check_command, refresh_commands
-from kdeps.report.sentences import (
-    ResultText,
-    Style,
-    finding_sentence,
-    sanitise_line,
-)
+from kdeps.report.sentences import ResultText, Style, TextOutput, finding_sentence, sanitise_line
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.events import Event, EventKind, find_events
 from kdeps.staleness.reasons import Certainty, Finding, Reason, ReasonKind, Status
@@ -107,13 +103,16 @@ def notes(result: CheckResult, *, cwd: str) -> list[str]:
 
 def write_finding(writer: ResultText, finding: Finding) -> None:
     """Write one finding as a paragraph."""
-    label = {Status.STALE: "stale", Status.UNKNOWN: "unknown", Status.FRESH: "note"}[finding.status]
-    kind = "note" if finding.status is Status.FRESH else "error"
     text = finding_sentence(writer, finding)
-    writer.lines.append(f"{writer.mark(kind, f'{label}[{finding.kind.value}]')}: {writer.mark('bold', text)}")
-    if finding.help:
-        writer.lines.append(f"  {writer.mark('help', 'help')}: {finding.help}")
-    writer.lines.append("")
+    writer.lines += [*message_lines(writer, finding.status, finding.kind.value, text, finding.help), ""]
+
+
+def message_lines(pen: TextOutput, status: Status, kind: str, text: str, help_text: str) -> list[str]:
+    """Write what is wrong, or a note, and what helps."""
+    label = {Status.STALE: "stale", Status.UNKNOWN: "unknown", Status.FRESH: "note"}[status]
+    mark = pen.mark("note" if status is Status.FRESH else "error", f"{label}[{kind}]")
+    helps = [f"  {pen.mark('help', 'help')}: {help_text}"] if help_text else []
+    return [f"{mark}: {pen.mark('bold', text)}", *helps]
 
 
 def _write_more(writer: ResultText, more: int, what: str) -> None:
@@ -200,32 +199,12 @@ def _chain(writer: ResultText, cause: RootCause) -> str:
     for at, rule in enumerate(graph.rules):
         for feed in graph.feeds[at]:
             consumers.setdefault(graph.rules[feed.producer].target, []).append((feed.path, rule))
-    came: dict[str, tuple[str, str]] = {}
+    direct = [state.rule.target for state in cause.direct]
     # The chain must start at the rule that the headline names, if it leads to the module.
-    first = cause.direct[0].rule.target
-    waiting = [first]
-    if not any(t.endswith(".ko") for t in _reached(first, consumers)):
-        waiting = [state.rule.target for state in cause.direct]
-    starts = set(waiting)
-    goal = ""
-    for target in waiting:
-        if target.endswith(".ko"):
-            goal = target
-            break
-        for path, rule in consumers.get(target, ()):
-            if rule.target not in came and rule.target not in starts:
-                came[rule.target] = (target, path)
-                waiting.append(rule.target)
-    if not goal:
+    way = _find_way(graph, consumers, direct[:1]) or _find_way(graph, consumers, direct)
+    if not way:
         return ""
-    target = goal
-    names = [(os.path.basename(goal), graph.rules[graph.producers[goal]])]
-    while target in came:
-        before, path = came[target]
-        names.append((os.path.basename(path), graph.rules[graph.producers[before]]))
-        target = before
-    names.reverse()
-    names = _shorten(names)
+    names = _shorten(way)
     # What a broken-off compile left behind is no input of anything.
     no_input = cause.reason.kind in (ReasonKind.INTERRUPTED, ReasonKind.COMMAND_CHANGED)
     blamed = names[0][1].target if no_input else cause.reason.path
@@ -237,16 +216,24 @@ def _chain(writer: ResultText, cause: RootCause) -> str:
     return text
 
 
-def _reached(target: str, consumers: dict[str, list[tuple[str, Rule]]]) -> set[str]:
-    """Everything that is made from one target, however indirectly."""
-    reached: set[str] = set()
-    waiting = [target]
-    while waiting:
-        for _, rule in consumers.get(waiting.pop(), ()):
-            if rule.target not in reached:
-                reached.add(rule.target)
+def _find_way(
+    graph: Graph, consumers: dict[str, list[tuple[str, Rule]]], starts: list[str]
+) -> list[tuple[str, Rule]]:
+    """The shortest way from some targets to a module: the names of the files, each with its rule; empty if none leads there."""
+    came: dict[str, tuple[str, str]] = {}
+    waiting = list(starts)
+    for target in waiting:
+        if target.endswith(".ko"):
+            names = [(os.path.basename(target), graph.rules[graph.producers[target]])]
+            while target in came:
+                target, path = came[target]
+                names.append((os.path.basename(path), graph.rules[graph.producers[target]]))
+            return names[::-1]
+        for path, rule in consumers.get(target, ()):
+            if rule.target not in came and rule.target not in starts:
+                came[rule.target] = (target, path)
                 waiting.append(rule.target)
-    return reached
+    return []
 
 
 def _shorten(names: list[tuple[str, Rule]]) -> list[tuple[str, Rule]]:

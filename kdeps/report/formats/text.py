@@ -6,18 +6,13 @@ from __future__ import annotations
 from kdeps.kbuild.tree import Tree
 from kdeps.report.issues import Issue, Report, module_stats
 from kdeps.report.sentences import ResultText, TextOutput, sanitise_line
-from kdeps.report.verdict_text import MAX_CAUSES, write_event
+from kdeps.report.verdict_text import MAX_CAUSES, message_lines, write_event
 from kdeps.staleness.events import Event, group_events
 from kdeps.staleness.reasons import Finding, Status
 from kdeps.staleness.root_causes import RootCause
 from kdeps.staleness.scope import worst
 from kdeps.system.text import break_line, counted, list_some
 
-_LABELS = {
-    Status.STALE: ("error", "stale"),
-    Status.UNKNOWN: ("error", "unknown"),
-    Status.FRESH: ("note", "note"),
-}
 _MAX_MODULES = 6
 
 
@@ -73,10 +68,7 @@ def _write_message(pen: TextOutput, event: Event | None, issues: list[Issue], *,
         while lines and not lines[-1]:
             lines.pop()
     else:
-        kind, label = _LABELS[first.status]
-        lines = [f"{pen.mark(kind, f'{label}[{first.kind}]')}: {pen.mark('bold', first.message)}"]
-        if first.help:
-            lines.append(f"  {pen.mark('help', 'help')}: {first.help}")
+        lines = message_lines(pen, first.status, first.kind, first.message, first.help)
     modules = list(dict.fromkeys(name for issue in issues for name in issue.modules))
     if len(modules) > 1:
         lines.append(f"   {pen.mark('file', '=')} modules: {list_some(modules, _MAX_MODULES)}")
