@@ -75,6 +75,7 @@ def follow_program(
     given.update(assignments)
     if at is not None or words[0] in _WRAPPERS:
         given.update({m[1]: m[2] for m in map(ASSIGNMENT.fullmatch, before) if m})
+        given = {**dict.fromkeys(_find_removed(before, environ), UNKNOWN), **given}
     is_wrapped = words[0] not in _DECLARES
     run = [word for word in before if not (is_wrapped and ASSIGNMENT.fullmatch(word))]
     if at is not None:
@@ -96,6 +97,14 @@ def follow_program(
     return (state,) if talks else after, Command(kept, state.folder, tuple(given.items()))
 
 
+def _find_removed(run: list[str], environ: dict[str, str]) -> set[str]:
+    """Find the variables of the environment that ``env`` takes away from the program behind it."""
+    options = run[next((at for at, word in enumerate(run) if os.path.basename(word) == "env"), len(run)) :]
+    if not {"-", "-i", "--ignore-environment"}.isdisjoint(options):
+        return set(environ)
+    return environ.keys() & {re.sub("-u|--unset=", "", word, count=1) for word in options}
+
+
 def _follow_builtin(run: list[str], state: State, environ: dict[str, str]) -> Iterable[State] | None:
     """Follow a command that changes the shell itself; None if it is another one."""
     name, *arguments = run
@@ -113,7 +122,7 @@ def _follow_builtin(run: list[str], state: State, environ: dict[str, str]) -> It
     if name == "popd":
         return (state._replace(folders=state.folders[:-1] or (UNKNOWN,)),)
     if name in ("read", "mapfile", "readarray", "getopts", "unset"):
-        return any_status((state.assign(dict.fromkeys(operands, UNKNOWN)),))
+        return any_status((state.assign(dict.fromkeys(operands, UNKNOWN), environ.keys() & operands),))
     if name == "eval" and calls_make(text):
         return None
     if name in (".", "source") or (name == "eval" and UNKNOWN in text):

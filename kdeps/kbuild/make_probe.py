@@ -10,14 +10,14 @@ from typing import NamedTuple
 from kdeps.kbuild.make_rules import Recipe
 
 _MARK = "kdeps-recipe "
+_COMMENT = re.compile(r"^[@+\- \t]*#.*\\\n", re.MULTILINE)
+"""A line of a recipe that is a comment for the shell, whatever follows it: make's definitions join it to the next."""
 _EXPORT = re.compile(
     r"^(?:[ \t]*|[^\t\n#:=]*:[ \t]*)(?:(?:override|private)[ \t]+)*(un)?export\b([^\n#]*)", re.MULTILINE
 )
 _NAME = re.compile(r"[A-Za-z_]\w*|\$[({]\w+[)}]", re.ASCII)
 """A variable of the shell, or a reference to a list of them: ``export $(LIST)``."""
-_OWN = frozenset(
-    ("SHELL", "MAKE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "MAKE_RESTARTS", "PWD", "LC_ALL")
-)
+_OWN = frozenset(("SHELL", "MAKE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKE_RESTARTS", "PWD", "LC_ALL"))
 """Variables that make, the shell or kdeps itself sets for a recipe."""
 
 
@@ -72,7 +72,7 @@ def write_probe(
         lines += [f"override < := {first}", "override ^ := $<"]
         lines += [
             "define kdeps-recipe",
-            recipe.text,
+            _COMMENT.sub("", recipe.text),
             "",
             "endef",
             f"$(info {_MARK})",

@@ -13,6 +13,7 @@ _MAX_TARGETS = 200
 _ASSIGNED = re.compile(
     r"^# (?:makefile|'override').*\n(?:define )?([A-Za-z_]\w*)(?: [:?+]?=|$)", re.MULTILINE
 )
+_STEM = "#  Implicit/static pattern stem: '"
 _ORIGINS = ("# makefile", "# 'override' directive")
 """How the comment before an assignment that holds for some targets alone begins in make's database."""
 
@@ -38,6 +39,8 @@ class Rules:
         self.goals = goals or ((default[1],) if default else ())
         self.prerequisites: dict[str, list[str]] = {}
         self.recipes: dict[str, list[str]] = {}
+        self.stems: dict[str, str] = {}
+        """Target of a static pattern rule → what its `%` stands for."""
         self.settings: dict[str, list[tuple[str, bool]]] = {}
         """Target or pattern → its assignments, and whether each is for it alone."""
         self.assigned = set(_ASSIGNED.findall(database))
@@ -78,6 +81,8 @@ class Rules:
                 skipped, prefix = False, ""
             elif line.startswith("# Not a target"):
                 skipped = True
+            elif line.startswith(_STEM):
+                self.stems.update(dict.fromkeys(targets, line[len(_STEM) : -1]))
             elif about.startswith(_ORIGINS):
                 name, _, assignment = line.partition(": ")
                 self._set(name, assignment, about)
@@ -136,7 +141,7 @@ class Rules:
     def _find_rule(self, target: str) -> tuple[str, str]:
         """Find the rule whose recipe makes a target, and what its `%` stands for."""
         if target in self.recipes:
-            return target, ""
+            return target, self.stems.get(target, "")
         for pattern in self.recipes:
             if "%" in pattern and _fits(pattern, target):
                 if not pattern.strip("%") and target in self.prerequisites and target not in self.goals:

@@ -92,6 +92,24 @@ def test_another_makefile_sees_what_the_shell_exports(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    ["unset KD; make", "env -u KD make", "env -uKD make", "env --unset=KD make", "env -i PATH=$(PATH) make"],
+)
+def test_another_makefile_does_not_see_what_is_taken_away(line: str, here: Path) -> None:
+    """What stands in its place, only that Makefile knows."""
+    (here / "sub" / "Makefile").write_text("KD ?= none\nall:\n\t$(MAKE) -C $(KD) M=$(CURDIR)\n")
+    answer = ask(here, f"all:\n\t{line} -C sub\n", KD="../other")
+    assert "only the shell knows" in answer.unclear
+
+
+def test_what_make_reads_first_of_all_is_read(here: Path) -> None:
+    (here / "first.mk").write_text("KD := ../kernel\n")
+    (here / "sub" / "Makefile").write_text("KD ?= none\nall:\n\t$(MAKE) -C $(KD) M=$(CURDIR)\n")
+    answer = ask(here, "export MAKEFILES := $(CURDIR)/first.mk\nall:\n\t$(MAKE) -C sub\n")
+    assert [make[:2] for make in answer.kernel_makes] == [("-C", str(here / "kernel"))]
+
+
+@pytest.mark.parametrize(
     "makefile",
     [
         ".RECIPEPREFIX = >\nall:\n>make -C kernel M=$(CURDIR)\n",
