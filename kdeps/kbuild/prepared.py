@@ -7,6 +7,7 @@ import os
 import re
 
 from kdeps import TYPE_CHECKING
+from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.crates import add_kernel_crates
 from kdeps.kbuild.expected import add_expected
@@ -41,6 +42,7 @@ def read_kernel(reader: RecordReader) -> None:
     add_expected(reader)
     add_unrecorded(reader)
     drop_uncompared_tools(reader)
+    drop_phony(reader)
     add_edges(reader)  # after the others, some of which they name
     add_kernel_crates(reader)
 
@@ -185,6 +187,18 @@ def add_wrappers(reader: RecordReader, read: Iterable[str]) -> None:
             source = f"{tree.srctree}/include/{kind}asm-generic/{name}"
             if kind in ("", "uapi/") and os.path.exists(source):
                 reader.add_unrecorded_rule(path, Action.PLAIN, (source,) if is_compared else ())
+
+
+def drop_phony(reader: RecordReader) -> None:
+    """Drop the rules of goals that are no files, which leave a record each time they are asked for.
+
+    The command of a file names it; that of ``rustdoc-core`` and ``rusttest-macros`` writes other things.
+    Source: linux ``rust/Makefile``.
+    """
+    for target, rule in list(reader.rules.items()):
+        is_named = rule.state is not RecordState.COMMAND_ONLY or os.path.basename(target) in rule.command
+        if not is_named and not os.path.lexists(target):
+            del reader.rules[target]
 
 
 def drop_uncompared_tools(reader: RecordReader) -> None:

@@ -23,6 +23,7 @@ from kdeps.kbuild.prepared import (
     add_edges,
     add_missing_records,
     add_unrecorded,
+    drop_phony,
     drop_uncompared_tools,
     kernel_base,
 )
@@ -163,6 +164,7 @@ def add_tree_wide_rules(reader: RecordReader, found: list[str]) -> None:
     add_kernel_crates(reader)
     _add_side_outputs(reader)
     drop_uncompared_tools(reader)
+    drop_phony(reader)
     _drop_unvisited(reader)
 
 

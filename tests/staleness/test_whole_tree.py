@@ -161,3 +161,18 @@ def test_a_module_may_be_named_beside_the_tree(whole: Miniature, kdeps: RunKdeps
     whole.make(f"M={MODULE}")
     done = kdeps(whole, "ci", "--scope=tree", "--format=json", f"M={MODULE}")
     assert [part["name"] for part in read_json(done.stdout)["modules"]] == ["tree", MODULE]
+
+
+def test_a_goal_that_is_no_file_is_never_missing(whole: Miniature, kdeps: RunKdeps) -> None:
+    """``make rustdoc`` and ``make rusttest`` leave a record for each crate, and no file of that name."""
+    for goal, command in (
+        ("rustdoc-core", "rustdoc --output ./Documentation/output/rust/rustdoc --crate-name core core.rs"),
+        (
+            "rusttest-macros",
+            "rustc --test --out-dir ./rust/test --crate-name macros macros.rs; ./rust/test/macros -q",
+        ),
+    ):
+        (whole.objtree / f"rust/.{goal}.cmd").write_text(f"savedcmd_rust/{goal} := {command}\n")
+    assert ask(kdeps, whole)["verdict"] == "fresh"
+    (whole.objtree / "rust/exports_core_generated.h").unlink()
+    assert ask(kdeps, whole)["direct"] == ["rust/exports_core_generated.h"]
