@@ -10,6 +10,7 @@ from kdeps.contents.digest import is_copied
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.staleness.judge import direct_reasons
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
+from kdeps.staleness.snapshot import CRATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,9 @@ def find_late(result: CheckResult, is_known: Callable[[Rule], bool]) -> dict[str
     ]
     first_ns = min((st.st_ctime_ns for _, st in made), default=0)
     # Few files or none: most were there before anything was built.
-    suspects = {path for path, st in stats.items() if st.st_ctime_ns > first_ns} - producers.keys() - named
+    # What a step of this build makes is no such file, but a crate may come from another build.
+    suspects = {path for path, st in stats.items() if st.st_ctime_ns > first_ns} - named
+    suspects.difference_update(path for path in producers if not path.endswith(CRATES))
     late: dict[str, Rule] = {}
     for rule, target in made if suspects else ():
         for path in suspects.intersection((*rule.prerequisites, *rule.optional_prerequisites)):

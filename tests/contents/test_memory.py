@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -180,15 +181,37 @@ def test_a_file_put_in_place_late_gets_a_note(tree: Miniature, kdeps: RunKdeps, 
     assert [(f["kind"], f["verdict"]) for f in document["findings"]] == [("old-mtime", "fresh")]
 
 
-@pytest.mark.parametrize("command", [["chmod", "-R", "u+w", "."], ["cp", "-al", ".", "../linked"]])
-def test_no_note_about_a_whole_tree(
-    tree: Miniature, kdeps: RunKdeps, tmp_path: Path, command: list[str]
+def test_a_crate_of_another_build_that_is_put_in_place_gets_a_note(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path
 ) -> None:
-    """Every file of the sources has a late ctime: that is no edit."""
+    """As by ``cp -p`` from another object tree: the next compile stops with E0460, and until then make says nothing."""
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "empty")}
+    other = tree.copy_to(tmp_path / "other")
+    other.append("rust/ffi.rs", "// another build\n")
+    other.make("modules_prepare")
+    build_in_place(tree)
+    time.sleep(0.02)
+    crate = tree.objtree / "rust/libffi.rmeta"
+    before = crate.stat()
+    shutil.copy(other.objtree / "rust/libffi.rmeta", crate)
+    os.utime(crate, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "RUSTC" not in tree.make(M).stdout
+    (finding,) = json.loads(kdeps(tree, "check", "--format=json", M, env=cache).stdout)["findings"]
+    assert (finding["kind"], finding["path"], finding["verdict"]) == ("old-mtime", str(crate), "fresh")
+    tree.append(tree.module / "driver.rs", "// edited\n")
+    assert "E0460" in tree.make(M, check=False).stderr
+
+
+@pytest.mark.parametrize("command", [["chmod", "-R", "u+w", "."], ["cp", "-al", ".", "../linked"]])
+@pytest.mark.parametrize("where", ["srctree", "objtree"])
+def test_no_note_about_a_whole_tree(
+    tree: Miniature, kdeps: RunKdeps, tmp_path: Path, command: list[str], where: str
+) -> None:
+    """Every file of the sources has a late ctime, or every crate: that is no edit."""
     cache = {"XDG_CACHE_HOME": str(tmp_path / "empty")}
     build_in_place(tree)
     time.sleep(0.02)
-    subprocess.run(command, cwd=tree.srctree, check=True)
+    subprocess.run(command, cwd=getattr(tree, where), check=True)
     document = json.loads(kdeps(tree, "check", "--format=json", M, env=cache).stdout)
     assert (document["verdict"], document["findings"]) == ("fresh", [])
 
