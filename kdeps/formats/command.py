@@ -63,6 +63,9 @@ class CommandFiles(NamedTuple):
 
 _PRINTED = re.compile(r'print\("([^"]*)"\$+0\)')
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+_OPTION_FILE = re.compile(
+    r" -f(?:plugin|profile-(?:sample-)?use|sanitize-ignorelist|randomize-layout-seed-file)="
+)
 _PREFIXES = frozenset(("exec", "command", "time"))
 _RUST = frozenset(("rustc", "rustdoc", "clippy-driver"))
 
@@ -70,6 +73,11 @@ _RUST = frozenset(("rustc", "rustdoc", "clippy-driver"))
 def is_compound(command: str) -> bool:
     """Whether a command may be several: it has a character that could separate them."""
     return ";" in command or "|" in command or "&" in command
+
+
+def names_more(command: str) -> bool:
+    """Whether a compiler's command may name inputs that its list leaves out: files of flags, plugins, profiles."""
+    return "--emit=" in command or is_compound(command) or _OPTION_FILE.search(command) is not None
 
 
 def find_emitted(command: str) -> list[str]:

@@ -69,7 +69,8 @@ _WRITTEN = _usage(Operands.WRITTEN, takes="-s -d -t -r -m", writes="")
 _COMPILER = _usage(
     takes="-I -L -D -U -x -isystem -idirafter -iquote -iprefix -iwithprefix -isysroot -arch -target -Xclang -Xlinker"
     " -Xassembler -Xpreprocessor -mllvm --param -z -u -MT -MQ -e -aux-info -B -l -G -A",
-    reads="-include -imacros -T",
+    reads="-include -imacros -T -fplugin -fprofile-sample-use -fprofile-use -fsanitize-ignorelist"
+    " -frandomize-layout-seed-file",
     writes="-o -MF",
 )
 _LINKER = _usage(

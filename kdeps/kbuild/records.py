@@ -13,7 +13,7 @@ from kdeps.formats.command import (
     CommandFiles,
     find_depfile,
     find_emitted,
-    is_compound,
+    names_more,
     parse_command,
     parse_members,
 )
@@ -204,9 +204,8 @@ class RecordReader:
             (prerequisites if is_named else optional).append(source)
         state, where, depfile = record.state, record.record_problem, find_depfile(record.command)
         files = CommandFiles((), (), (), (), ())
-        # The list names all that a compiler reads, except rustc's files of flags.
-        names_more = scope is Owner.MODULE and ("--emit=" in record.command or is_compound(record.command))
-        if state is RecordState.COMMAND_ONLY or names_more:
+        # The list names all that a compiler reads, except what its options name.
+        if state is RecordState.COMMAND_ONLY or (scope is Owner.MODULE and names_more(record.command)):
             files = parse_command(record.command, record.target)
         if state is RecordState.COMMAND_ONLY:
             if depfile is not None:

@@ -289,6 +289,22 @@ def test_a_tool_that_no_record_names_is_an_input(
     assert status == "fresh", said
 
 
+def test_a_plugin_of_the_compiler_is_needed(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Options name it, the compiler's list does not: once it is gone, no part of the module in C can be compiled."""
+    plugin = tree.objtree / "scripts/gcc-plugins/randomize_layout_plugin.so"
+    plugin.parent.mkdir()
+    plugin.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(57))
+    tree.edit(tree.module / "part.c", "int part(void) {\n")
+    tree.append(tree.module / "Makefile", f"nova-core-y += part.o\nCFLAGS_part.o := -fplugin={plugin}\n")
+    tree.make(f"M={MODULE}")
+    assert answer(kdeps, tree)[0] == "fresh"
+    plugin.unlink()
+    status, said = answer(kdeps, tree)
+    assert (status, plugin.name in said) == ("unknown", True), said
+    tree.touch(tree.module / "part.c")
+    assert tree.make(f"M={MODULE}", check=False).returncode != 0
+
+
 def test_json_names_the_file(headers: Miniature, kdeps: RunKdeps) -> None:
     """A pipeline finds the path in the findings."""
     (headers.objtree / "rust/libkernel.rmeta").unlink()
