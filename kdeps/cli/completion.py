@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from kdeps.query.complete import Candidate
 
 VARIABLE = "_KDEPS_COMPLETE"
-SHELLS = ("bash", "zsh", "fish")
 
 
 def run_completion(words: list[str]) -> int:
@@ -53,11 +52,6 @@ def complete(words: list[str]) -> list[Candidate]:
             paths = complete_path(item.value, os.getcwd(), folders_only=item.type == "dir")
             found += [path._replace(value=f"{option}{path.value}") for path in paths]
     return shown(found)
-
-
-def script(shell: str) -> str:
-    """The script that teaches a shell to complete ``kdeps``."""
-    return {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}[shell]
 
 
 _BASH = r"""# bash completion for kdeps; in ~/.bashrc:  eval "$(kdeps completion bash)"
@@ -125,3 +119,6 @@ function __kdeps_complete
 end
 complete --command kdeps --no-files --arguments '(__kdeps_complete)'
 """
+
+SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+"""Shell → what teaches it to complete ``kdeps``."""

@@ -13,12 +13,10 @@ from kdeps.running.build_id import parse_build_id
 from kdeps.running.facts import Facts, FileCopy, Initramfs, Installed, LoadedModule, LoadState
 from kdeps.running.initramfs import Built, read_initramfs
 from kdeps.running.module_file import module_name, read_module
-from kdeps.running.unpacking import open_plain
 from kdeps.system.errors import Unreadable, UsageError
-from kdeps.system.files import list_names
+from kdeps.system.files import list_names, read_bytes, read_text
 from kdeps.system.stat import status_of
 
-_MAX_TEXT = 16 << 20
 _IMAGES = ("initrd.img-{0}", "initramfs-{0}.img", "initrd-{0}", "initramfs-{0}")
 """Debian, Fedora, SUSE, Gentoo. Arch has one name for all releases, so its file cannot be matched to one."""
 
@@ -38,7 +36,7 @@ def collect_facts(sysroot: str, built: Built, release: str, environ: dict[str, s
     running = here.release if here else _read_line(f"{root}/proc/sys/kernel/osrelease")
     release = release or running
     folder = f"{root}/lib/modules/{release}"
-    notes = _read_bytes(f"{root}/sys/kernel/notes")
+    notes = read_bytes(f"{root}/sys/kernel/notes")
     dep = f"{folder}/modules.dep"
     return Facts(
         release=running,
@@ -69,7 +67,7 @@ def _read_loaded(folder: str) -> LoadedModule | None:
     if not os.path.isdir(folder):
         return None
     state = _read_line(f"{folder}/initstate")
-    build_id = parse_build_id(_read_bytes(f"{folder}/notes/.note.gnu.build-id"))
+    build_id = parse_build_id(read_bytes(f"{folder}/notes/.note.gnu.build-id"))
     if not os.path.isdir(folder):
         return None  # unloaded meanwhile
     if not state:
@@ -92,8 +90,8 @@ def _find_livepatches(root: str) -> tuple[str, ...]:
 
 def _find_installed(folder: str, built: Built) -> dict[str, Installed]:
     names = frozenset(built)
-    chosen = find_named_modules(_read_text(f"{folder}/modules.dep"), names)
-    built_in = find_named_modules(_read_text(f"{folder}/modules.builtin"), names)
+    chosen = find_named_modules(read_text(f"{folder}/modules.dep"), names)
+    built_in = find_named_modules(read_text(f"{folder}/modules.builtin"), names)
     files: dict[str, list[str]] = {}
     for where, folders, entries in os.walk(folder):
         folders[:] = [name for name in folders if not (where == folder and name in ("build", "source"))]
@@ -149,17 +147,5 @@ def _modified_s(path: str) -> int | None:
     return None if found is None else int(found.st_mtime)
 
 
-def _read_bytes(path: str, limit: int = 1 << 20) -> bytes:
-    try:
-        with open_plain(path) as file:
-            return file.read(limit)
-    except (OSError, Unreadable):
-        return b""
-
-
-def _read_text(path: str) -> str:
-    return _read_bytes(path, _MAX_TEXT).decode("utf-8", "surrogateescape")
-
-
 def _read_line(path: str) -> str:
-    return _read_text(path).partition("\n")[0].strip()
+    return read_text(path).partition("\n")[0].strip()

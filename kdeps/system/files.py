@@ -104,7 +104,7 @@ def read_bytes(path: str, limit: int = 1 << 24) -> bytes:
     """Return what is in a file, or its first bytes; empty if it cannot be read."""
     try:
         with open_to_read(path) as file:
-            return file.read(limit)
+            return file.read(limit) or b""
     except OSError:
         return b""
 

@@ -18,6 +18,7 @@ import kdeps as kdeps_package
 from kdeps.running import machine as running_machine
 from kdeps.running.facts_text import parse_facts
 from kdeps.running.script import render_script
+from kdeps.system import files
 from tests.conftest import RunKdeps
 from tests.support.elf_objects import compile_object
 from tests.support.loaded import SHELLS, ask, build_id_of, packed
@@ -191,7 +192,7 @@ def test_unloaded_while_it_is_looked_at(
 ) -> None:
     """A module whose files vanish one after the other is not loaded, and not built in."""
     machine.load(build_id_of(old))
-    read = running_machine._read_bytes
+    read = files.read_bytes
 
     def unload(path: str, limit: int = 1 << 20) -> bytes:
         if after == "isdir":
@@ -201,7 +202,8 @@ def test_unloaded_while_it_is_looked_at(
             shutil.rmtree(machine.root / "sys/module/nova_core")
         return data
 
-    monkeypatch.setattr(running_machine, "_read_bytes", unload)
+    for module in (files, running_machine):
+        monkeypatch.setattr(module, "read_bytes", unload)
     facts = running_machine.collect_facts(str(machine.root), {"nova_core": None}, machine.release, {})
     assert facts.loaded == {}
 

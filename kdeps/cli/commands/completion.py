@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import click
 
+from kdeps.cli.completion import SCRIPTS
 from kdeps.cli.exits import Exit
 from kdeps.cli.options import cli
 
 
 @cli.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(list(SCRIPTS)))
 def completion(shell: str) -> int:
     """Print the script that completes commands, targets, crates and make's arguments.
 
@@ -23,8 +24,5 @@ def completion(shell: str) -> int:
     records know. The options come from the kdeps that is asked, so the script
     need not be printed again after an upgrade.
     """
-
-    from kdeps.cli.completion import script
-
-    click.echo(script(shell), nl=False)
+    click.echo(SCRIPTS[shell], nl=False)
     return Exit.FRESH
