@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -26,31 +25,10 @@ from kdeps.report.formats.junit import junit
 from kdeps.report.formats.sarif import sarif
 from kdeps.report.formats.text import ci_text
 from kdeps.report.issues import Report, find_repository, make_report
-from kdeps.staleness.check import CheckResult
 from kdeps.staleness.scope import Scope, ScopeResults, check_scope, with_problems
 from kdeps.system.errors import KdepsError, UsageError
 from kdeps.system.files import write_file
 from kdeps.system.text import encodable, printable
-
-
-class Request(NamedTuple):
-    """What the user wants to know."""
-
-    words: tuple[str, ...]
-    extent: Scope
-    output: CiFormat
-    files: tuple[tuple[CiFormat, str], ...]
-    """What else to write, and where."""
-    colour: Colour
-    root: str | None
-    """The repository, if it was named."""
-    record: str | None
-    against: str | None
-    outside: bool
-    """Whether to hash files outside the roots, too."""
-    exact: bool
-    built: bool
-    store: str | None
 
 
 def parse_output(text: str) -> tuple[CiFormat, str]:
@@ -66,8 +44,11 @@ def parse_output(text: str) -> tuple[CiFormat, str]:
     return chosen, path
 
 
-def run_ci(request: Request) -> int:
-    """Judge, write every requested report, and return the exit status.
+def run_ci(
+    words: tuple[str, ...], extent: Scope, output: CiFormat, files: list[tuple[CiFormat, str]], colour: Colour,
+    *, root: str | None, record: str | None, against: str | None, store: str | None, exact: bool, outside: bool, built: bool,
+) -> int:  # fmt: skip
+    """Judge, write the report in its format and each of ``files`` in its own, and return the exit status.
 
     Raises:
         UsageError: A file or folder that was named cannot be one.
@@ -76,46 +57,38 @@ def run_ci(request: Request) -> int:
     """
     cwd = current_folder()
     environ = dict(os.environ)
-    if request.root and not os.path.isdir(request.root):
-        raise UsageError(f"--root {request.root}: no such folder")
-    for option, name in (
-        ("--record", request.record),
-        ("--against", request.against),
-        ("--store", request.store),
-    ):
+    if root and not os.path.isdir(root):
+        raise UsageError(f"--root {root}: no such folder")
+    for option, name in (("--record", record), ("--against", against), ("--store", store)):
         if name == "":
             raise UsageError(f"{option}: wants a name")
-    rules_needed = any(
-        wanted not in (None, False)
-        for wanted in (request.exact, request.record, request.against, request.store)
-    )
+    rules_needed = exact or (record, against, store) != (None, None, None)
 
     def check(needed: bool) -> ScopeResults:
-        return check_scope(
-            request.words, request.extent, cwd, environ, inspect_artifacts, rules_needed=needed
-        )
+        return check_scope(words, extent, cwd, environ, inspect_artifacts, rules_needed=needed)
 
     inspection = check_for_contents(check, environ, rules_needed=rules_needed)
-    if request.exact:
+    if exact:
         inspection = _ask_kbuild(inspection, environ)
-    if request.against is None:
+    if against is None:
         inspection = judge_scope_contents(inspection, environ)
     inspection = _inspect_parts(inspection)
     failures: list[str] = []
-    if request.record is not None or request.against is not None:
+    if record is not None or against is not None:
         from kdeps.cli.ci_ledger import use_ledgers
 
-        inspection, failures = use_ledgers(
-            inspection, request.record, request.against, environ, outside=request.outside
-        )
-    if request.store is not None:
+        inspection, failures = use_ledgers(inspection, record, against, environ, outside=outside)
+    if store is not None:
         from kdeps.cli.ci_store import add_to_store
 
-        failures += add_to_store(inspection, request.store, environ)
-    report = make_report(inspection, cwd=cwd, built=request.built)
-    root = os.path.realpath(request.root) if request.root else find_repository(cwd, environ, report.roots)
-    report = report._replace(root=root)
-    failures += _write(report, request, cwd)
+        failures += add_to_store(inspection, store, environ)
+    report = make_report(inspection, cwd=cwd, built=built)
+    report = report._replace(
+        root=os.path.realpath(root) if root else find_repository(cwd, environ, report.roots)
+    )
+    failures += _write_files(report, files, cwd)
+    text = render(report, output, cwd, colour, unicode=is_unicode(), width=find_width(sys.stdout))
+    sys.stdout.write(encodable(text, sys.stdout.encoding))
     if failures:
         for message in failures[:-1]:
             print(f"kdeps: error: {printable(message)}", file=sys.stderr)
@@ -127,16 +100,14 @@ def _ask_kbuild(inspection: ScopeResults, environ: dict[str, str]) -> ScopeResul
     """Put Kbuild's own answer in the place of the records', part for part."""
     from kdeps.staleness.exact import ask_kbuild
 
-    def ask(result: CheckResult | None) -> tuple[CheckResult | None, str]:
-        try:
-            return (None if result is None else ask_kbuild(result, environ)), ""
-        except KdepsError as error:
-            return None, str(error)
-
     parts = []
     for part in inspection.parts:
-        checked, error = ask(part.result)
-        parts.append(part._replace(result=checked, error=error or part.error))
+        if part.result is not None:
+            try:
+                part = part._replace(result=ask_kbuild(part.result, environ))
+            except KdepsError as error:
+                part = part._replace(result=None, error=str(error))
+        parts.append(part)
     return ScopeResults(tuple(parts))
 
 
@@ -154,19 +125,15 @@ def _inspect_parts(inspection: ScopeResults) -> ScopeResults:
     return ScopeResults(tuple(parts))
 
 
-def _write(report: Report, request: Request, cwd: str) -> list[str]:
-    """Write every report; returns why some of them were not."""
+def _write_files(report: Report, files: list[tuple[CiFormat, str]], cwd: str) -> list[str]:
+    """Write the report to files; return why some of them were not written."""
     failures = []
-    for chosen, path in request.files:
+    for chosen, path in files:
         text = render(report, chosen, cwd, Colour.NEVER, unicode=True)
         try:
             write_file(path, text.encode("utf-8", "replace"))
         except KdepsError as error:
             failures.append(str(error))
-    text = render(
-        report, request.output, cwd, request.colour, unicode=is_unicode(), width=find_width(sys.stdout)
-    )
-    sys.stdout.write(encodable(text, sys.stdout.encoding))
     return failures
 
 
@@ -302,10 +269,8 @@ def ci(
         return run_ci_affected(make_args, since=since, shard=shard, output=output, colour=colour)
     del bisect  # kdeps.cli.main turns the exit status, even that of a mistake in these words
     return run_ci(
-        Request(
-            make_args, extent, output, tuple(map(parse_output, outputs)), colour, root,
-            record, against, outside, exact, built, store,
-        )
+        make_args, extent, output, [parse_output(text) for text in outputs], colour,
+        root=root, record=record, against=against, store=store, exact=exact, outside=outside, built=built,
     )  # fmt: skip
 
 
