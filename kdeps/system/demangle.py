@@ -29,7 +29,7 @@ _PROBE, _PROBED = "_RNvC1a1b", "a::b"
 _MAX_NAME = 4000
 """Longer names are not asked for. The kernel's own limit is 512. Source: ``KSYM_NAME_LEN``."""
 _BATCH = 200
-"""Names that are asked for at once."""
+"""Names in one question."""
 _MAX_ANSWER = 1 << 20
 _MAX_MEMORY = 2 << 30
 _MAX_CACHED = 50_000
@@ -39,7 +39,7 @@ _CONSTANT_TYPE = re.compile(r"(?<=[0-9a-z_']): (?:[iu](?:8|16|32|64|128|size)|bo
 
 
 class Demangler:
-    """One demangler. Each name is asked for once."""
+    """One demangler, which remembers its answers."""
 
     def __init__(self, tools: Sequence[str] = TOOLS, *, timeout_s: float = 2.0) -> None:
         """Find the tools, the preferred one first; the first that knows Rust answers. None may take longer than the timeout."""

@@ -52,8 +52,8 @@ def run_ci(
 
     Raises:
         UsageError: A file or folder that was named cannot be one.
-        KdepsError: A ledger or a report can be none of that; every other report is written all the same,
-            for otherwise whoever collects them would find those of the run before.
+        KdepsError: A ledger or a report cannot be used; every other report is written, because a pipeline would
+            else collect those of the run before.
     """
     cwd = current_folder()
     environ = dict(os.environ)
