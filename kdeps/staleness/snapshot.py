@@ -20,6 +20,9 @@ from kdeps.system.stat import status_of
 SOLID = (".o", ".so", ".rlib", ".rmeta", ".ko", ".a", ".bc", ".lds", ".json", ".mod")
 """Outputs that are never empty; an empty header may be right, and a list of nothing."""
 
+_LIST = "/modules.order"
+"""Never empty where it names an object; lists of folders without any are."""
+
 CRATES = (".rmeta", ".so", ".rlib")
 """What rustc takes crates from."""
 
@@ -86,7 +89,8 @@ def take_snapshot(rules: Rules, config_dirs: tuple[str, ...] = ()) -> Snapshot:
         paths.update(rule.uncompared_inputs)
         paths.update(rule.needed)
         outputs += rule.outputs
-        if rule.owner is Owner.MODULE and rule.target.endswith("/modules.order") and rule.prerequisites:
+        is_list = rule.owner is Owner.MODULE and rule.target.endswith(_LIST)
+        if is_list and any(not path.endswith(_LIST) for path in rule.prerequisites):
             listing.add(rule.target)
         if rule.config:
             symbols.setdefault(rule.config_dir, set()).update(rule.config)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import RunKdeps
 from tests.support.elf_objects import foreign_program
-from tests.support.miniature import Miniature
+from tests.support.miniature import MODULE, Miniature
 from tests.support.verdict import M, judged, kinds
 
 
@@ -130,6 +130,17 @@ def test_what_is_there_and_cannot_be_used_is_not_fresh(case: str, tree: Miniatur
     change(tree)
     done = kdeps(tree, "check", M)
     assert (done.returncode, words in done.stdout) == (status, True), done.stdout
+
+
+def test_a_list_of_empty_lists_is_empty(tree: Miniature, kdeps: RunKdeps) -> None:
+    """Folders in which nothing is configured, as most below drivers/gpu/drm."""
+    tree.append(f"{MODULE}/Makefile", "obj-y += above/\n")
+    tree.edit(f"{MODULE}/above/Makefile", "obj-y += below/\n")
+    tree.edit(f"{MODULE}/above/below/Makefile", "obj-$(CONFIG_NONE) += none.o\n")
+    tree.make(M)
+    assert (tree.module / "above/modules.order").read_bytes() == b""
+    done = kdeps(tree, "check", M)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_symbol_on_the_command_line_is_set(tree: Miniature, kdeps: RunKdeps) -> None:
