@@ -353,6 +353,12 @@ def _judge_unseen(rule: Rule, snapshot: Snapshot, target: int, leftovers: frozen
         elif mtime > target and output not in rule.replaced_if_changed:
             detail = "this part of it is newer than the object"
             reasons.append(Reason(ReasonKind.INTERRUPTED, False, output, mtime, target, detail))
+        elif output.endswith(".rmeta"):
+            # rustc has read everything by then: such an edit, or a touched object, is one that make never sees.
+            between = [(stamps.get(path, 0), path) for path in rule.prerequisites]
+            newest, path = max(between, default=(0, ""))
+            if mtime < newest <= target:
+                reasons.append(Reason(ReasonKind.NEWER_PREREQUISITE, False, path, newest, mtime))
     if rule.depfile in leftovers and rule.depfile is not None and rule.record is not None:
         left, record = stamps.get(rule.depfile), stamps.get(rule.record)
         if left is not None and record is not None and left > record:

@@ -92,7 +92,7 @@ def test_nothing_newer_is_fresh() -> None:
 
 def test_equal_times_are_up_to_date() -> None:
     """make compares strictly: the same nanosecond is not newer."""
-    assert judged((KERNEL,), FRESH | {"/s/lib.rs": 3}).stale == ()
+    assert judged((KERNEL,), FRESH | {"/s/lib.rs": 3, "/o/rust/libkernel.rmeta": 3}).stale == ()
 
 
 def test_one_nanosecond_is_newer() -> None:
@@ -263,3 +263,11 @@ def test_records_that_feed_each_other_are_unknown_not_fresh() -> None:
     verdict = judged((a, b), {"/o/a.o": 1, "/o/b.o": 1})
     assert verdict.status is Status.UNKNOWN
     assert [p.path for p in verdict.problems] == ["/o/.a.o.cmd", "/o/.b.o.cmd"]
+
+
+def test_an_input_newer_than_the_metadata_was_not_read() -> None:
+    """rustc has read all its sources by the time that it writes the metadata; make only compares the object."""
+    times = FRESH | {"/s/lib.rs": 3}
+    (reason,) = only(judged((KERNEL,), times)).reasons
+    assert (reason.kind, reason.kbuild) == (ReasonKind.NEWER_PREREQUISITE, False)
+    assert judged((KERNEL,), times | {"/o/rust/libkernel.rmeta": 3}).status is Status.FRESH
