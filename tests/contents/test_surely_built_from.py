@@ -145,7 +145,7 @@ def test_a_source_that_changed_while_kdeps_make_compiled_it(
     began_ns = time.time_ns()
     source.write_text(before + "// edit one\n")
     after = before if undone else before + "// edit two\n"
-    held_make(built, "kernel:metadata", lambda: source.write_text(after), "modules_prepare")
+    held_make(built, "kernel:dep-info", lambda: source.write_text(after), "modules_prepare")
     built.make(M)
     take(built, began_ns)
     said = kdeps(built, "check", M)
