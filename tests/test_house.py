@@ -35,7 +35,6 @@ STATTERS = {
     "query/doctor.py": "how large the cache is",
     "running/": "artifacts, which no snapshot has",
     "staleness/answers.py": "whether a kept answer still holds: nothing else is imported on that way",
-    "staleness/presence_checks.py": "what is gone, and not only out of sight",
     "staleness/index.py": "whether a kept answer still holds",
     "staleness/snapshot.py": "all the files of a build, once",
     "watch/": "what changed, in the folders that are watched",

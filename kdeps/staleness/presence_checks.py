@@ -13,6 +13,7 @@ from kdeps.kbuild.tree import Tree
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.system.executable import why_not_started
 from kdeps.system.files import read_bytes
+from kdeps.system.stat import is_gone
 
 
 def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> list[Finding]:
@@ -22,7 +23,7 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
         rule.name == "rust/core.o" for rule in rules.rules
     ):
         path = f"{objtree}/rust/libcore.rmeta"
-        if _is_gone(path):
+        if is_gone(path):
             if not tree.prebuilt:
                 message = "CONFIG_RUST=y, but the Rust crates are not built here"
                 return [Finding(ReasonKind.MISSING_OUTPUT, path, message, "", Status.STALE)]
@@ -50,7 +51,7 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
             "include/generated/autoconf.h",
             "include/generated/rustc_cfg",
         )
-        if _is_gone(f"{objtree}/{name}")
+        if is_gone(f"{objtree}/{name}")
     ]
     found = [
         Finding(
@@ -65,7 +66,7 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
     ]
     known = {rule.name for rule in rules.rules}
     tools = list_module_tools(objtree)
-    wanted = [name for name in tools if name not in known and _is_gone(f"{objtree}/{name}")]
+    wanted = [name for name in tools if name not in known and is_gone(f"{objtree}/{name}")]
     found += [
         _cannot_be_run(tree, name, fault)
         for name in tools
@@ -98,17 +99,6 @@ def _cannot_be_run(tree: Tree, name: str, fault: str) -> Finding:
         help_text = "install the headers for this machine and this system again"
         return Finding(ReasonKind.INTERRUPTED, path, message, help_text, Status.UNKNOWN)
     return Finding(ReasonKind.INTERRUPTED, path, message, "", Status.STALE, remove=(path,))
-
-
-def _is_gone(path: str) -> bool:
-    """Whether there is certainly no such file; one that may not be looked at is not gone."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _is_rust_module(tree: Tree, rules: Rules) -> bool:

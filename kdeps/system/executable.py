@@ -13,6 +13,7 @@ import stat
 from functools import cache
 
 from kdeps.system.files import read_bytes
+from kdeps.system.stat import is_gone
 
 _HEAD_BYTES = 4096
 """The name of the loader is behind the program headers, in the first page."""
@@ -33,7 +34,7 @@ def why_not_started(path: str) -> str:
     if is_foreign(head) and not _is_emulated():
         return "was built for another machine"
     wanted = find_interpreter(head)
-    return f"wants {wanted}, which is not there" if wanted and not os.path.exists(wanted) else ""
+    return f"wants {wanted}, which is not there" if wanted and is_gone(wanted) else ""
 
 
 def is_foreign(head: bytes) -> bool:

@@ -26,6 +26,17 @@ def status_of(path: str) -> os.stat_result | None:
         return None
 
 
+def is_gone(path: str) -> bool:
+    """Whether there is certainly no such file; one that may not be looked at is not gone."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def mtime_ns(path: str) -> int:
     """Return when a file was modified, in nanoseconds; 0 if it cannot be looked at."""
     st = status_of(path)
