@@ -14,7 +14,7 @@ from kdeps.formats.kconfig import (
     parse_symbols,
     parse_value,
 )
-from kdeps.kbuild.makefile_rules import MODULE_TOOLS
+from kdeps.kbuild.makefile_rules import MODULE_TOOLS, RESOLVE_BTFIDS
 from kdeps.kbuild.tree import Tree, machine_arch
 from kdeps.system.files import read_text
 
@@ -57,11 +57,14 @@ def read_configuration(tree: Tree) -> Configuration:
 def list_module_tools(objtree: str) -> list[str]:
     """List the files of the object tree, by name, that every module build of its configuration uses."""
     auto_conf = read_text(f"{objtree}/include/config/auto.conf")
-    return [
-        name
-        for name, symbols in MODULE_TOOLS.items()
-        if all(parse_value(auto_conf, s) == "y" for s in symbols)
+    names = [
+        n for n, symbols in MODULE_TOOLS.items() if all(parse_value(auto_conf, s) == "y" for s in symbols)
     ]
+    if RESOLVE_BTFIDS in names and not os.path.exists(f"{objtree}/vmlinux"):
+        names.remove(
+            RESOLVE_BTFIDS
+        )  # Makefile.modfinal skips "BTF generation … due to unavailability of vmlinux"
+    return names
 
 
 def list_tools_behind(source: str | None, is_set: Callable[[str], bool], *, versioned: bool) -> Iterator[str]:

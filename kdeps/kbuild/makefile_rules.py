@@ -353,12 +353,13 @@ SKIPPED_FOLDERS = frozenset(
 )
 """Built by goals that ``modules_prepare`` never visits: configuration, documentation, tests."""
 
+RESOLVE_BTFIDS = "tools/bpf/resolve_btfids/resolve_btfids"
 MODULE_TOOLS: dict[str, tuple[str, ...]] = {
     "scripts/basic/fixdep": (),
     "scripts/mod/modpost": (),
     "scripts/module.lds": (),
     "scripts/recordmcount": ("FTRACE_MCOUNT_USE_RECORDMCOUNT", "HAVE_C_RECORDMCOUNT"),
-    "tools/bpf/resolve_btfids/resolve_btfids": ("DEBUG_INFO_BTF_MODULES",),
+    RESOLVE_BTFIDS: ("DEBUG_INFO_BTF_MODULES",),
     "tools/objtool/objtool": ("OBJTOOL",),
 }
 """What every module build uses besides what its records name, and the symbols that ask for it."""

@@ -223,7 +223,7 @@ class RecordReader:
                 optional.append(source)
             if scope is Owner.MODULE and name.endswith(".ko") and self.is_set("DEBUG_INFO_BTF_MODULES"):
                 # The type information counts on from vmlinux's; a kernel refuses it with another one's.
-                names = ("vmlinux", "tools/bpf/resolve_btfids/resolve_btfids")
+                names = ("vmlinux", makefile_rules.RESOLVE_BTFIDS)
                 uncompared += filter(os.path.exists, [f"{self.tree.objtree}/{name}" for name in names])
             if scope is Owner.MODULE and name == "Module.symvers":
                 optional.append(f"{self.tree.objtree}/Module.symvers")

@@ -355,7 +355,7 @@ def _judge_unseen(rule: Rule, snapshot: Snapshot, target: int, leftovers: frozen
             reasons.append(Reason(ReasonKind.INTERRUPTED, False, output, mtime, target, detail))
         elif output.endswith(".rmeta"):
             # rustc has read everything by then: such an edit, or a touched object, is one that make never sees.
-            between = [(stamps.get(path, 0), path) for path in rule.prerequisites]
+            between = [(stamps.get(path, 0), path) for path in rule.prerequisites if path != rule.target]
             newest, path = max(between, default=(0, ""))
             if mtime < newest <= target:
                 reasons.append(Reason(ReasonKind.NEWER_PREREQUISITE, False, path, newest, mtime))

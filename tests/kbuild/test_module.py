@@ -184,6 +184,9 @@ def test_type_information_counts_on_from_that_of_vmlinux(
     symbol = f"DEBUG_INFO_BTF_MODULES\n\tbool\n\tdefault {'y' if wanted else 'n'}"
     tree.append("Kconfig", f"\nconfig {symbol}\n")
     tree.edit(tree.objtree / "vmlinux", "linked\n")
+    tool = tree.objtree / "tools/bpf/resolve_btfids/resolve_btfids"
+    tool.parent.mkdir(parents=True)
+    shutil.copy2(tree.objtree / "scripts/mod/modpost", tool)
     tree.make("modules_prepare")
     tree.touch(f"{MODULE}/gpu.rs")
     tree.make(M)

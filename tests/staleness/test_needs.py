@@ -305,6 +305,25 @@ def test_a_plugin_of_the_compiler_is_needed(tree: Miniature, kdeps: RunKdeps) ->
     assert tree.make(f"M={MODULE}", check=False).returncode != 0
 
 
+def test_headers_without_vmlinux_need_no_tool_for_type_information(
+    headers: Miniature, kdeps: RunKdeps
+) -> None:
+    """Debian's have neither, with DEBUG_INFO_BTF_MODULES: Kbuild skips that step."""
+    for name, line in (
+        ("include/config/auto.conf", "CONFIG_{}=y"),
+        ("include/generated/autoconf.h", "#define CONFIG_{} 1"),
+        ("include/generated/rustc_cfg", '--cfg=CONFIG_{}="y"'),
+    ):
+        path = headers.objtree / name
+        before = path.stat()
+        path.write_text(f"{path.read_text()}{line.format('DEBUG_INFO_BTF_MODULES')}\n")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "resolve_btfids" not in answer(kdeps, headers)[1]
+    shutil.copy2(headers.objtree / "scripts/mod/modpost", headers.objtree / "vmlinux")
+    status, said = answer(kdeps, headers)
+    assert (status, "resolve_btfids" in said) == ("unknown", True), said
+
+
 def test_json_names_the_file(headers: Miniature, kdeps: RunKdeps) -> None:
     """A pipeline finds the path in the findings."""
     (headers.objtree / "rust/libkernel.rmeta").unlink()
