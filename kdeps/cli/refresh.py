@@ -26,7 +26,6 @@ from kdeps.kbuild.rule import Owner
 from kdeps.refresh.confirmed import confirm, take_inputs
 from kdeps.refresh.judging import check_with_kbuild_once
 from kdeps.refresh.make_run import load_durations, remove_files, run_make, store_durations
-from kdeps.refresh.ninja.run import prepare_run
 from kdeps.refresh.plan import REFRESH_GOAL, CannotRefresh, find_new_flags, kernel_command, plan_refresh
 from kdeps.report.refresh_commands import refresh_commands
 from kdeps.staleness.check import check_build
@@ -167,6 +166,8 @@ def _by_ninja(
     durations: dict[str, float],
 ) -> bool:
     """Refresh by ninja; tell whether it is done, so that make need not."""
+    from kdeps.refresh.ninja.run import prepare_run  # a refresh by make needs no ninja_syntax
+
     run = prepare_run(result, request.words, cwd, environ, in_job_server=request.in_job_server)
     if isinstance(run, str):
         say(f"note: refreshed by make, not ninja: {run}")
