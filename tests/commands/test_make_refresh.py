@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
+from tests.conftest import CHECKOUT
 from tests.support.make_wrapper import NEW, M, Wrapped
 from tests.support.miniature import Miniature, has_deletion_sense
 
@@ -111,6 +114,17 @@ def test_the_module_contains_the_new_code(make: Wrapped) -> None:
     done = make.run(M)
     assert NEW in make.module()
     assert "kdeps: stale: crate `kernel` is older than rust/kernel/io.rs" in done.stderr
+
+
+def test_a_refresh_needs_no_package(make: Wrapped) -> None:
+    """Only what a command uses is imported: ``-S`` leaves out all that is installed beside kdeps."""
+    make.add_code()
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "kdeps", "make", *make.tree.tree_args, M], cwd=make.tree.srctree,
+        env=make.tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "bug in kdeps" in done.stderr) == (0, False), done.stderr
+    assert NEW in make.module()
 
 
 def test_after_a_refresh_the_older_vmlinux_is_named(make: Wrapped) -> None:
