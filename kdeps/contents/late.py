@@ -63,7 +63,7 @@ def find_late(result: CheckResult, is_known: Callable[[Rule], bool]) -> dict[str
 def note_late(result: CheckResult, late: dict[str, Rule]) -> CheckResult:
     """Add a note for each input that was put in place late, if it did not come with all in its folder.
 
-    A package that is installed anew brings all its headers, with the times of its own build: that is one note.
+    A package that is installed again brings all its headers, dated by its own build. They get one note.
     """
     stats = result.snapshot.stats
     if result.tree.prebuilt:

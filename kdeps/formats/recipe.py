@@ -147,7 +147,7 @@ class _Shell:
         return states
 
     def pipeline(self, states: States) -> States:
-        """Follow commands of which each has a shell of its own, if they are several."""
+        """Follow the commands of one pipeline; where there are several, each gets a shell of its own."""
         is_negated = False
         while self.plain() == "!":
             self.at += 1

@@ -65,7 +65,7 @@ States = dict[State, None]
 
 
 def any_status(states: Iterable[State]) -> States:
-    """The states in each of which a command may have ended well or not."""
+    """Return every state twice: after a command that ended well, and after one that failed."""
     states = list(states)
     return {state._replace(status=status): None for status in ("ok", "failed") for state in states}
 

@@ -249,7 +249,7 @@ class _Asker:
         return self.ask((*inherited, *own, *words), command.folder, inner, depth + 1)
 
     def _find_other_tools(self, environ: dict[str, str]) -> str:
-        """Return the variable with which make finds other tools than by the user's own; empty if there is none.
+        """Return the variable that makes make find tools other than the user's; empty if no variable does.
 
         What stands behind the user's own folders in PATH matters only for tools that the user does not have.
         """

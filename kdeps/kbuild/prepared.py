@@ -190,7 +190,7 @@ def add_wrappers(reader: RecordReader, read: Iterable[str]) -> None:
 
 
 def drop_phony(reader: RecordReader) -> None:
-    """Drop the rules of goals that are no files, which leave a record each time they are asked for.
+    """Drop the rules of goals that make no file of their name; each run of such a goal leaves a record.
 
     The command of a file names it; that of ``rustdoc-core`` and ``rusttest-macros`` writes other things.
     Source: linux ``rust/Makefile``.

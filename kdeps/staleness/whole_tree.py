@@ -129,7 +129,7 @@ def _check_tree(
 
 
 def read_records(reader: RecordReader, known: dict[str, CachedRule]) -> dict[str, CachedRule] | None:
-    """Read what plain ``make`` builds, but for the records that the index has as they are.
+    """Read what plain ``make`` builds, except the records that the index already has.
 
     Returns what the index may have of all of them; None if it cannot keep any.
     """

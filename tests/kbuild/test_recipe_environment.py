@@ -96,7 +96,7 @@ def test_another_makefile_sees_what_the_shell_exports(here: Path) -> None:
     ["unset KD; make", "env -u KD make", "env -uKD make", "env --unset=KD make", "env -i PATH=$(PATH) make"],
 )
 def test_another_makefile_does_not_see_what_is_taken_away(line: str, here: Path) -> None:
-    """What stands in its place, only that Makefile knows."""
+    """Only that Makefile knows what it uses instead."""
     (here / "sub" / "Makefile").write_text("KD ?= none\nall:\n\t$(MAKE) -C $(KD) M=$(CURDIR)\n")
     answer = ask(here, f"all:\n\t{line} -C sub\n", KD="../other")
     assert "only the shell knows" in answer.unclear

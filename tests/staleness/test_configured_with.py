@@ -109,7 +109,7 @@ def test_the_environment_wins_where_make_is_told_so(option: str, tree: Miniature
 
 
 def test_a_makefile_that_the_environment_names_may_change_commands(tree: Miniature, kdeps: RunKdeps) -> None:
-    """make reads those of MAKEFILES before all others, and no record tells."""
+    """make reads the files of MAKEFILES before all others, and no record shows it."""
     named = tree.root / "flags.mk"
     named.write_text("KRUSTFLAGS := -Cdebuginfo=1\n")
     environment = {"MAKEFILES": str(named)}
