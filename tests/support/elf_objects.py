@@ -72,6 +72,6 @@ def vermagic(tree: Miniature) -> str:
 
 
 def foreign_program(machines: tuple[int, int] = (62, 183)) -> bytes:
-    """The header of a program, with nothing in it, for that machine of two which is not this one: x86-64 and arm64."""
+    """Return the bare header of a program of another machine: arm64 on x86-64, else x86-64."""
     machine = machines[os.uname().machine == "x86_64"]
     return b"\x7fELF\x02\x01\x01" + bytes(9) + b"\2\0" + machine.to_bytes(2, "little") + bytes(500)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""A program that the kernel cannot start is told from one that it can, without starting it."""
+"""kdeps finds out whether the kernel can start a program, and starts nothing."""
 
 from __future__ import annotations
 
