@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from tests.support.miniature import Miniature, create
 # ignored, and children inherit that: Ctrl-C could then not be tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as under nohup
+
+# Containers often set this: each of thousands of processes would then compile kdeps anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 CHECKOUT = Path(__file__).parent.parent
 
