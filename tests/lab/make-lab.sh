@@ -116,7 +116,7 @@ inlab() {
 PACKAGES="make gcc libc6-dev clang lld llvm flex bison bc kmod cpio rsync
 	python3 python3-click python3-pyelftools python3-pytest python3-hypothesis python3-jsonschema perl
 	libelf-dev libssl-dev libdw-dev pahole
-	xz-utils bzip2 file procps git bindgen rustc rust-clippy rust-src ninja-build"
+	xz-utils bzip2 file procps strace git bindgen rustc rust-clippy rust-src ninja-build"
 
 do_boot() {
 	command -v debootstrap || { echo 'debootstrap is not installed: apt-get install debootstrap'; return 1; }

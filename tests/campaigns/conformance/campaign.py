@@ -22,6 +22,7 @@ from tests.lab.run import each_apart, fresh_case, list_trees, plan_case, plan_ca
 from .audit import Audit, audit_lines, audit_module
 from .case import Outcome
 from .chain import Chain, run_chain
+from .opened import Opened, opened_line, trace_build
 from .report import Tally, as_json, case_line, disagreement_lines, full_text
 from .scenarios import STORIES, Story, Told, tell
 
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
         return _list(layouts)
     if options.audit:
         return _run_audit(layouts, options.jobs)
+    if options.opened:
+        return _run_opened(layouts, options.jobs, prepare=options.opened == "all")
     if options.field:
         return _run_field(layouts, options.jobs)
     if options.chains:
@@ -61,6 +64,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--audit", action="store_true", help="compare the prerequisites of every rule, and stop"
+    )
+    parser.add_argument(
+        "--opened",
+        choices=("modules", "all"),
+        help="build every module, or modules_prepare as well, under strace, compare what was read, and stop",
     )
     parser.add_argument(
         "--field",
@@ -118,6 +126,21 @@ def _run_audit(layouts: dict[str, Layout], jobs: int) -> int:
 
 def _audit(pair: tuple[Layout, Module]) -> Audit:
     return audit_module(*pair)
+
+
+def _run_opened(layouts: dict[str, Layout], jobs: int, *, prepare: bool) -> int:
+    builds = [(layout, module, False) for layout in layouts.values() for module in layout.modules]
+    builds += [(layout, layout.modules[0], True) for layout in layouts.values() if prepare and layout.prepare]
+    bad = False
+    for opened in each_apart(_trace, builds, jobs):
+        print(opened_line(opened), flush=True)
+        bad |= bool(opened.unknown or opened.error)
+    return int(bad)
+
+
+def _trace(build: tuple[Layout, Module, bool]) -> Opened:
+    layout, module, prepare = build
+    return trace_build(layout, module, prepare=prepare)
 
 
 def _run_field(layouts: dict[str, Layout], jobs: int) -> int:
