@@ -3,7 +3,7 @@
 
 The audit asks Kbuild, and Kbuild has blind spots: a tool that a recipe runs, bitcode that it links. Here the
 module, or what modules_prepare makes for it, is built anew under strace, and every file of the trees that a
-process read or ran must be one that a rule of kdeps' reads, writes or is recorded in.
+process read or ran must be one that a rule of kdeps', which the module uses, reads, writes or is recorded in.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def trace_build(layout: Layout, module: Module, *, prepare: bool = False) -> Ope
     """Build a module, or what it needs of the kernel, anew under strace. Call it in a process that ends afterwards."""
     scratch = Scratch()
     result = check_build((*layout.make, *module.make), layout.cwd, dict(os.environ))
-    known = {os.path.realpath(path) for rule in result.graph.rules for path in _list_files(rule)}
+    used = result.graph.rules if prepare else [result.graph.rules[at] for at in result.graph.used]
+    own = [rule for rule in result.graph.rules if rule.owner is Owner.MODULE]
+    known = {os.path.realpath(path) for rule in (*used, *own) for path in _list_files(rule)}
     owner = Owner.KERNEL if prepare else Owner.MODULE
     for rule in result.graph.rules:
         if rule.owner is owner and rule.record:
