@@ -25,6 +25,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 CHECKOUT = Path(__file__).parent.parent
 
+# Containers often forbid bytecode, and then each process compiles every module that it imports.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(CHECKOUT / ".pytest_cache/bytecode")
+    sys.dont_write_bytecode = False
+
 RunKdeps = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
