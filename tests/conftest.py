@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.miniature import Miniature, create
+from tests.support.program import run_text
 
 # A shell starts a background job (and some CI agents start everything) with SIGINT
 # ignored, and children inherit that: Ctrl-C could then not be tested.
@@ -66,15 +67,10 @@ def kdeps() -> RunKdeps:
         options = [w for w in words if w.startswith("--")]
         rest = [w for w in words if not w.startswith("--")]
         where = miniature.tree_args if cwd is None else ()
-        return subprocess.run(
-            [sys.executable, "-m", "kdeps", command, *options, *where, *rest],
-            cwd=cwd or miniature.srctree,
-            env=miniature.environment({"PYTHONPATH": str(CHECKOUT), **(env or {})}),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_text(
+            (command, *options, *where, *rest),
+            cwd=cwd or miniature.srctree, env=miniature.environment(env), stdin=stdin,
+        )  # fmt: skip
 
     return run
 

@@ -16,6 +16,7 @@ from kdeps.cli.dispatch import all_commands
 from kdeps.cli.options import COMMANDS
 from tests.conftest import CHECKOUT
 from tests.support.miniature import Miniature
+from tests.support.program import run_text
 
 LIMIT_S = 120
 """Only so that a shell that hangs does not hang the tests."""
@@ -123,27 +124,24 @@ def test_fish(typed: str, completed: str, environ: dict[str, str], built: Miniat
     assert done.stderr == ""
 
 
-def _candidates(words: list[str], environ: dict[str, str], tree: Miniature) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", *words],
-        cwd=tree.srctree, env={**environ, "_KDEPS_COMPLETE": "fish"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def _candidates(words: list[str], tree: Miniature) -> list[str]:
+    done = run_text(words, cwd=tree.srctree, env=tree.environment({"_KDEPS_COMPLETE": "fish"}))
     assert done.stderr == ""
     return done.stdout.splitlines()
 
 
-def test_modules_are_those_that_were_built(environ: dict[str, str], built: Miniature) -> None:
+def test_modules_are_those_that_were_built(built: Miniature) -> None:
     """``M=`` offers every module that has a record, before folders."""
-    found = _candidates(["check", "O=../build", "M="], environ, built)
+    found = _candidates(["check", "O=../build", "M="], built)
     assert found[:2] == ["M=drivers/gpu/nova-core\twas built before", "M=samples/rust\twas built before"]
 
 
-def test_commands_and_options_are_those_of_the_program(environ: dict[str, str], built: Miniature) -> None:
+def test_commands_and_options_are_those_of_the_program(built: Miniature) -> None:
     """Every command and every option can be completed, with its help."""
-    commands = [line.partition("\t")[0] for line in _candidates([""], environ, built)]
+    commands = [line.partition("\t")[0] for line in _candidates([""], built)]
     assert commands == list(COMMANDS)
     for name in commands:
-        options = [line.partition("\t")[0] for line in _candidates([name, "--"], environ, built)]
+        options = [line.partition("\t")[0] for line in _candidates([name, "--"], built)]
         known = {opt for p in all_commands().commands[name].params for opt in p.opts if opt.startswith("--")}
         assert set(options) == known | {"--help"}
 
@@ -151,21 +149,16 @@ def test_commands_and_options_are_those_of_the_program(environ: dict[str, str], 
 @pytest.mark.parametrize(
     "words", [["check", "M="], ["why", ""], ["affected", "--since", ""], ["nonsense", ""], []]
 )
-def test_nothing_is_said_where_nothing_is_known(
-    words: list[str], environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_nothing_is_said_where_nothing_is_known(words: list[str], tmp_path: Path) -> None:
     """Outside of any tree completion is silent."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", *words],
-        cwd=tmp_path, env={**environ, "_KDEPS_COMPLETE": "zsh"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_text(words, cwd=tmp_path, env={**os.environ, "_KDEPS_COMPLETE": "zsh"})
     assert done.stderr == ""
 
 
-def test_no_name_that_a_shell_would_run(environ: dict[str, str], built: Miniature) -> None:
+def test_no_name_that_a_shell_would_run(built: Miniature) -> None:
     """A file whose name holds a command substitution is not offered."""
     (built.srctree / "rust/$(reboot)").touch()
     (built.srctree / "rust/a b").touch()
-    found = _candidates(["affected", "rust/"], environ, built)
+    found = _candidates(["affected", "rust/"], built)
     assert any(line.startswith("rust/kernel/") for line in found)
     assert not any("reboot" in line or "a b" in line for line in found)

@@ -18,6 +18,8 @@ from kdeps.staleness.reasons import ReasonKind
 from kdeps.system.text import duration
 from tests.conftest import CHECKOUT, RunKdeps, paste_help
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run as run_kdeps
+from tests.support.program import run_text
 from tests.support.terminal import run_on_terminal
 
 M = f"M={MODULE}"
@@ -132,9 +134,7 @@ def test_outside_any_tree_it_says_what_to_do(tree: Miniature, kdeps: RunKdeps, t
 )
 def test_a_mistyped_command_or_option_is_not_passed_to_make(words: list[str], said: str) -> None:
     """Typing errors are ours to report, with the neighbour suggested."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
+    done = run_text(words, cwd=CHECKOUT, env=os.environ)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.startswith("kdeps: error: ")
@@ -317,3 +317,22 @@ def test_a_letter_within_an_option_of_make_is_no_option_of_ours(
     assert done.returncode == 2
     assert "Usage:" not in done.stdout
     assert str(missing) in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("check", M), ("why", "nova-core.ko", M), ("make", M), ("decode",), ("mkae",)]
+)
+def test_kdeps_as_the_tests_run_it_answers_as_one_that_is_started(
+    tree: Miniature, words: tuple[str, ...]
+) -> None:
+    """Most tests fork it from a process that has imported it: status and both outputs are the same."""
+    environ = tree.environment({"PYTHONPATH": str(CHECKOUT), "KBUILD_OUTPUT": str(tree.objtree)})
+    stdin = b"_RNvC9oops_demo7trigger\n"
+    started = subprocess.run(
+        [sys.executable, "-m", "kdeps", *words],
+        cwd=tree.srctree, env=environ, input=stdin, capture_output=True, check=False,
+    )  # fmt: skip
+    forked = run_kdeps(words, cwd=tree.srctree, env=environ, stdin=stdin)
+    shown = [re.sub(rb"[\d.]+ (?:ms|s)\b", b"", text) for text in (started.stdout, forked.stdout)]
+    assert shown[0] == shown[1]
+    assert (forked.returncode, forked.stderr) == (started.returncode, started.stderr)

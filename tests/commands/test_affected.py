@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from kdeps.query.git import unquoted
 from kdeps.refresh.make_run import store_durations
-from tests.conftest import CHECKOUT, RunKdeps
+from tests.conftest import RunKdeps
 from tests.support.affected import NOVA, affected_json, affected_paths
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run, run_text
 
 EDITS = (
     "rust/kernel/io.rs", "rust/macros/module.rs", "rust/helpers/pci.c", "rust/bindgen_parameters",
@@ -188,12 +187,9 @@ def test_several_modules_can_be_named(tree: Miniature, kdeps: RunKdeps) -> None:
 
 def test_names_from_standard_input(tree: Miniature) -> None:
     """One a line or ended by NUL; what takes no part is counted, not refused."""
-    words = [sys.executable, "-m", "kdeps", "affected", "--stdin", "--format", "json", *tree.tree_args, NOVA]
+    words = ("affected", "--stdin", "--format", "json", *tree.tree_args, NOVA)
     for names in ("rust/kernel/io.rs\nREADME\ngone.c\n", "rust/kernel/io.rs\0README\0gone.c\0"):
-        done = subprocess.run(
-            words, input=names, cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}),
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = run_text(words, stdin=names, cwd=tree.srctree, env=tree.environment())
         document = json.loads(done.stdout)
         assert [c["kind"] for c in document["changes"]] == ["file", "unread", "unread"]
         assert [c["crate"] for c in document["crates"]] == ["kernel"]
@@ -210,11 +206,8 @@ def test_names_from_standard_input(tree: Miniature) -> None:
 )
 def test_a_name_as_git_prints_it(tree: Miniature, line: str, name: str) -> None:
     """`git diff --name-only` quotes names; only a newline ends one."""
-    words = [sys.executable, "-m", "kdeps", "affected", "--stdin", "--format", "json", *tree.tree_args, NOVA]
-    done = subprocess.run(
-        words, input=os.fsencode(line), cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}),
-        capture_output=True, check=False,
-    )  # fmt: skip
+    words = ("affected", "--stdin", "--format", "json", *tree.tree_args, NOVA)
+    done = run(words, stdin=os.fsencode(line), cwd=tree.srctree, env=tree.environment())
     assert done.stderr == b""
     assert [c["name"] for c in json.loads(done.stdout)["changes"]] == [name]
     assert os.fsencode(unquoted(r'"\377\1"')) == b"\xff1"

@@ -5,21 +5,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from kdeps.cli.commands.cache import KINDS
 from kdeps.contents.memory import Memory, load_memory, save_memory
 from kdeps.system.cache import LIMIT, LIMITS, Store
 from tests.conftest import CHECKOUT
+from tests.support.program import run_text
 
 
 def run(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(CHECKOUT)}
-    return subprocess.run(
-        [sys.executable, "-m", "kdeps", "cache", *words],
-        env=environ, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return run_text(("cache", *words), cwd=CHECKOUT, env=environ)
 
 
 def test_an_empty_cache_is_no_error(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.support.decode import NAME, READABLE, decode
 from tests.support.elf_objects import find_compiler
 from tests.support.machine import build_module
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run_text
 
 SOURCE = """\
 extern volatile int *target;
@@ -173,11 +174,9 @@ class Built:
 
     def decode(self, log: str, *words: str) -> tuple[int, list[str], str]:
         """The exit status, the lines that were added, and standard error."""
-        done = subprocess.run(
-            [sys.executable, "-m", "kdeps", "decode", *(words or self.words)],
-            input=log, capture_output=True, text=True, cwd=self.tree.srctree, check=False,
-            env=self.tree.environment({"PYTHONPATH": str(CHECKOUT)}),
-        )  # fmt: skip
+        done = run_text(
+            ("decode", *(words or self.words)), cwd=self.tree.srctree, env=self.tree.environment(), stdin=log
+        )
         lines = done.stdout.splitlines()
         added = [line for line in lines if line.startswith("kdeps: ")]
         assert "".join(f"{line}\n" for line in lines if line not in added) == log.replace(

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -17,6 +16,7 @@ from kdeps.report import explain_text
 from tests.conftest import CHECKOUT
 from tests.support.elf_objects import compile_object
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run_text
 from tests.support.schemas import read_sarif
 
 OBJECTS = CHECKOUT / "tests/data/objects"
@@ -25,10 +25,7 @@ M = f"M={MODULE}"
 
 def _run(tree: Miniature, tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environ = tree.environment({"PYTHONPATH": str(CHECKOUT), "XDG_CACHE_HOME": str(tmp_path / "cache")})
-    return subprocess.run(
-        [sys.executable, "-m", "kdeps", *words, *tree.tree_args, M], cwd=tree.srctree, env=environ,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return run_text((*words, *tree.tree_args, M), cwd=tree.srctree, env=environ)
 
 
 def _break_modpost(tree: Miniature) -> None:
@@ -79,10 +76,7 @@ def test_an_error_of_rustc_is_explained_by_the_verdict(tree: Miniature, tmp_path
 def test_a_forgotten_o_is_said(tree: Miniature) -> None:
     """Without O= make looks for a configuration where none is."""
     environ = tree.environment({"PYTHONPATH": str(CHECKOUT)})
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "make", M], cwd=tree.srctree, env=environ, capture_output=True, text=True,
-        check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = run_text(("make", M), cwd=tree.srctree, env=environ)
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"kdeps: explain: {tree.srctree}: no .config, so nothing was ever built here")
@@ -147,10 +141,7 @@ def test_without_a_module_the_kernels_own_crates_are_looked_at(tree: Miniature) 
     for path in (tree.objtree / "rust").glob("*.o"):
         _replace(path, OBJECTS / ("driver-x86.o" if path.name == "kernel.o" else "clean-x86.o"))
     environ = tree.environment({"PYTHONPATH": str(CHECKOUT)})
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "explain", "--no-replay", *tree.tree_args], cwd=tree.srctree, env=environ,
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = run_text(("explain", "--no-replay", *tree.tree_args), cwd=tree.srctree, env=environ)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "explain: the kernel: 3 build_assert!s left in the code" in done.stdout
 
@@ -174,10 +165,7 @@ def test_a_kernel_that_cannot_be_linked_is_explained(tree: Miniature, tmp_path: 
     environ = tree.environment(
         {"PYTHONPATH": str(Path(__file__).parent.parent), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "make", *tree.tree_args, "vmlinux"], cwd=tree.srctree, env=environ,
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = run_text(("make", *tree.tree_args, "vmlinux"), cwd=tree.srctree, env=environ)
     assert done.returncode == 2
     below = done.stderr.partition("rust_build_error\n")[2]
     assert "error: a `build_assert!` is left in the code: the table has 8 entries\n" in below
@@ -194,10 +182,7 @@ def test_a_make_that_builds_no_kernel_is_not_explained(goal: str, tree: Miniatur
     _link_kernel(tree)
     tree.append("Makefile", f"\n{goal}: stops\nstops:\n\t@exit 1\n")
     environ = tree.environment({"PYTHONPATH": str(Path(__file__).parent.parent)})
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "make", *tree.tree_args, goal], cwd=tree.srctree, env=environ,
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = run_text(("make", *tree.tree_args, goal), cwd=tree.srctree, env=environ)
     assert done.returncode == 2
     assert "build_assert" not in done.stderr
 
@@ -240,10 +225,7 @@ def test_without_a_demangler_names_are_mangled_and_one_note_says_so(tree: Miniat
     os.utime(tree.module / "nova-core.o", ns=(stamp, stamp))
     environ = tree.environment({"PYTHONPATH": str(CHECKOUT), "PATH": str(tree.toolchain / "bin")})
 
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "explain", "--no-replay", *tree.tree_args, M], cwd=tree.srctree, env=environ,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_text(("explain", "--no-replay", *tree.tree_args, M), cwd=tree.srctree, env=environ)
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert all(name in done.stdout for name in names)

@@ -18,6 +18,7 @@ import pytest
 from kdeps.report import query_json
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run_text
 
 SCHEMA = json.loads((Path(query_json.__file__).parent / "why.schema.json").read_text())
 NOVA = "M=drivers/gpu/nova-core"
@@ -269,11 +270,11 @@ def test_what_cannot_be_answered(
 
 def test_options_may_stand_behind(tree: Miniature) -> None:
     """``kdeps why kernel --all`` is what people type."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "why", "kernel", *tree.tree_args, "--format", "json", "--all"],
-        cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    done = run_text(
+        ("why", "kernel", *tree.tree_args, "--format", "json", "--all"),
+        cwd=tree.srctree,
+        env=tree.environment(),
+    )
     assert json.loads(done.stdout)["verdict"] == "fresh"
 
 

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHECKOUT
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run_text
 from tests.support.schemas import read_json
 
 NAMES = {
@@ -57,11 +55,11 @@ def test_a_record_that_names_anything(tree: Miniature, tmp_path: Path, name: str
     ledger = tmp_path / "ledger"
     before = {path: os.lstat(path).st_mtime_ns for path in tree.srctree.rglob("*")}
     for words in (["--record", str(ledger)], ["--against", str(ledger)]):
-        done = subprocess.run(
-            [sys.executable, "-m", "kdeps", "ci", "--format=json", *words, *tree.tree_args, f"M={MODULE}"],
-            cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True,
-            check=False, timeout=120, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        done = run_text(
+            ("ci", "--format=json", *words, *tree.tree_args, f"M={MODULE}"),
+            cwd=tree.srctree,
+            env=tree.environment(),
+        )
         assert done.returncode in (0, 1, 2), done.stderr
         assert "Traceback" not in done.stderr
         report = read_json(done.stdout)

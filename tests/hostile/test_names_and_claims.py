@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -18,9 +17,9 @@ import pytest
 from kdeps.demo.miniature import gnu_make
 from kdeps.staleness.check import check_build
 from kdeps.system.errors import KdepsError
-from tests.conftest import CHECKOUT
 from tests.support.bad_input import KERNEL, TIMEOUT_S, M, check, cure, is_harmless, rewrite, unchanged
 from tests.support.miniature import Miniature
+from tests.support.program import run as run_kdeps
 
 
 def add_prerequisites(path: Path, *names: bytes) -> None:
@@ -104,14 +103,8 @@ def test_no_name_reaches_the_terminal_raw(tree: Miniature, name: bytes, colour: 
     culprit.write_bytes(b"")
     add_prerequisites(tree.objtree / KERNEL, os.fsencode(culprit))
     tree.touch(culprit)
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "check", f"--color={colour}", *tree.tree_args, M],
-        cwd=tree.srctree,
-        env=tree.environment({"PYTHONPATH": str(CHECKOUT)}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=TIMEOUT_S,
+    done = run_kdeps(
+        ("check", f"--color={colour}", *tree.tree_args, M), cwd=tree.srctree, env=tree.environment()
     )
     text = done.stdout.decode()
     assert done.returncode == 1

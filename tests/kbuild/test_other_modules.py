@@ -6,15 +6,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from kdeps.kbuild.rules import read_rules
 from kdeps.kbuild.tree import find_tree
-from tests.conftest import CHECKOUT, RunKdeps
+from tests.conftest import RunKdeps
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run_text
 
 
 @pytest.fixture
@@ -190,10 +190,7 @@ def test_another_kernel_is_no_module(tree: Miniature) -> None:
     other = tree.root / "other"
     shutil.copytree(tree.objtree, other, symlinks=True)
     tree.edit(other / "Module.symvers", (other / "Module.symvers").read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "check", f"O={other}", f"M={MODULE}"],
-        cwd=tree.srctree, env=tree.environment({"PYTHONPATH": str(CHECKOUT)}), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_text(("check", f"O={other}", f"M={MODULE}"), cwd=tree.srctree, env=tree.environment())
     assert f"{tree.objtree.name}/Module.symvers is older" not in done.stdout
     assert f"MO={tree.objtree}" not in done.stdout
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from kdeps.kbuild.slips import find_slip, find_slip_of_make
 from kdeps.kbuild.suggest import did_you_mean, suggest_folder
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run_text
 
 M = f"M={MODULE}"
 TYPO = MODULE[:-1]
@@ -234,15 +234,10 @@ def test_a_path_is_suggested_only_where_each_part_has_a_neighbour(tmp_path: Path
 
 def _kdeps(tree: Miniature, *words: str) -> subprocess.CompletedProcess[str]:
     """Run kdeps with its words exactly in this order."""
-    return subprocess.run(
-        [sys.executable, "-m", "kdeps", *words],
+    return run_text(
+        words,
         cwd=tree.srctree,
         env=tree.environment({**{"PYTHONPATH": str(CHECKOUT)}, "HOME": os.environ.get("HOME", "/")}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
     )
 
 

@@ -17,6 +17,7 @@ from kdeps.report.issues import KINDS
 from kdeps.system.birth import birth_times
 from tests.conftest import CHECKOUT
 from tests.support.miniature import MODULE, Miniature, create
+from tests.support.program import run_text
 
 
 def _parts(name: str) -> tuple[list[str], list[str]]:
@@ -102,10 +103,7 @@ def test_the_reproduction_does_what_the_page_says(name: str, demo: Miniature, tm
 @pytest.mark.parametrize("word", ["newer-prerequisite", "E0463", "e0463"])
 def test_a_page_is_printed(word: str) -> None:
     """The one word is a name, not an argument of make."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "explain", word], env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_text(("explain", word), cwd=CHECKOUT, env={**os.environ})
     page = read_page(word)
     assert page is not None
     assert (done.returncode, done.stdout) == (0, page.text)
@@ -113,9 +111,6 @@ def test_a_page_is_printed(word: str) -> None:
 
 def test_a_code_without_a_page_names_the_pages() -> None:
     """It is no goal of make, so the mistake is said at once."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "explain", "E9999"], env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_text(("explain", "E9999"), cwd=CHECKOUT, env={**os.environ})
     assert done.returncode == 2
     assert done.stderr.startswith("kdeps: error: E9999: no page has that name; there are E0460, ")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.conftest import CHECKOUT, drop_privileges
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run
 
 M = f"M={MODULE}"
 KERNEL = "rust/.kernel.o.cmd"
@@ -31,16 +32,15 @@ def check(
     """Run ``kdeps check`` as a process; ``O=`` is added where it is called in the source tree."""
     options = [word for word in words if word.startswith("--")]
     rest = [word for word in words if not word.startswith("--")]
-    done = subprocess.run(
-        [sys.executable, "-m", "kdeps", "check", *options, *(tree.tree_args if cwd is None else ()), *rest],
-        cwd=cwd or tree.srctree,
-        env=tree.environment({"PYTHONPATH": str(CHECKOUT), **(env or {})}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=TIMEOUT_S,
-        preexec_fn=drop_privileges if unprivileged and os.geteuid() == 0 else None,
-    )
+    words = ("check", *options, *(tree.tree_args if cwd is None else ()), *rest)
+    place, environ = cwd or tree.srctree, tree.environment(env)
+    if unprivileged and os.geteuid() == 0:
+        done = subprocess.run(
+            [sys.executable, "-m", "kdeps", *words], cwd=place, env={**environ, "PYTHONPATH": str(CHECKOUT)},
+            stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=TIMEOUT_S, preexec_fn=drop_privileges,
+        )  # fmt: skip
+    else:
+        done = run(words, cwd=place, env=environ)
     # Not text=True: that would turn a carriage return into a newline.
     output, errors = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
     assert "Traceback" not in errors + output, errors + output

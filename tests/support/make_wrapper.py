@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import CHECKOUT
 from tests.support.miniature import MODULE, Miniature
+from tests.support.program import run_text
 
 M = f"M={MODULE}"
 NEW = "new_code_of_the_test"
@@ -50,21 +51,14 @@ class Wrapped:
 
     def call(self, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Run ``kdeps make`` with these words alone."""
-        return self._run([*KDEPS, *words], cwd, None)
+        return run_text(("make", *words), cwd=cwd, env=self.environment())
 
     def run(
         self, *words: str, env: dict[str, str] | None = None, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run it with the words that name the tree, too."""
-        return self._run(self.command(*words), cwd or self.tree.srctree, env)
-
-    def _run(
-        self, command: list[str], cwd: Path, env: dict[str, str] | None
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=cwd, env=self.environment(env),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        command = self.command(*words)[len(KDEPS) - 1 :]
+        return run_text(command, cwd=cwd or self.tree.srctree, env=self.environment(env))
 
     def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
