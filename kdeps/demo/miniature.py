@@ -35,7 +35,7 @@ OLDEST_MAKE = (3, 82)
 ALIASES = {"ld.lld": "ld", "llvm-nm": "nm", "llvm-objcopy": "objcopy"}
 """Further names for tools, for ``LLVM=1``."""
 
-SHEBANG = b"#!/usr/bin/env python3\n"
+ANY_PYTHON = b"/usr/bin/env python3"
 
 STEERING = re.compile(
     r"(GNU)?MAKE\w*|MFLAGS|VPATH|KBUILD_\w+|KCONFIG_\w+|KCFLAGS|KRUSTFLAGS|LLVM|ARCH|SRCARCH"
@@ -98,8 +98,8 @@ def _copy(path: Path, copy: Path) -> None:
     """Copy a file; make a script executable, and a Python one start quickly and isolated."""
     data = path.read_bytes()
     interpreter = os.fsencode(sys.executable)
-    if data.startswith(SHEBANG) and 0 < len(interpreter) < 100 and not re.search(rb"\s", interpreter):
-        data = b"#!" + interpreter + b" -ISB\n" + data[len(SHEBANG) :]
+    if data.startswith(b"#!") and 0 < len(interpreter) < 100 and not re.search(rb"\s", interpreter):
+        data = data.replace(ANY_PYTHON, interpreter + b" -ISB")
     copy.write_bytes(data)
     copy.chmod(0o755 if data.startswith(b"#!") else 0o644)
 
