@@ -8,6 +8,7 @@ are no mangled name stay as they are, so that colours, time stamps and binary no
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
 
 from kdeps.running.oops import Oops, OopsReader
@@ -19,7 +20,7 @@ _NAME = re.compile(
 )
 """A mangled name where a word begins: behind a colour too, or behind the kernel's prefixes for padding and CFI."""
 _MAX_PIECE = 1 << 16
-_WORD = re.compile(rb"[A-Za-z0-9_.$@]*\Z")
+_IN_NAMES = string.ascii_letters.encode() + string.digits.encode() + b"_.$@"
 
 
 class LogStream:
@@ -37,8 +38,9 @@ class LogStream:
         yield from self._pass_on([line + b"\n" for line in lines])
         if len(self._rest) > _MAX_PIECE:
             # A name at the end may continue; it is kept unless it is longer than any name.
-            word = _WORD.search(self._rest[-_MAX_PIECE // 2 :])
-            kept = len(word[0]) if word else 0
+            # Not by a pattern that ends with \Z: it tries every place before the end.
+            end = self._rest[-_MAX_PIECE // 2 :]
+            kept = len(end) - len(end.rstrip(_IN_NAMES))
             at = len(self._rest) - (kept if kept < _MAX_PIECE // 2 else 0)
             piece, self._rest = self._rest[:at], self._rest[at:]
             yield self._readable(piece)
