@@ -25,7 +25,7 @@ from kdeps.system.cache import name_of
 from kdeps.system.stat import FINE_NS, stamp_of
 from tests.campaigns.watch.coverage import looked_at
 from tests.conftest import CHECKOUT
-from tests.support.elf_objects import put
+from tests.support.elf_objects import put, put_programs
 from tests.support.miniature import MODULE, Miniature
 
 M = f"M={MODULE}"
@@ -42,7 +42,7 @@ class Keeper:
         self.environ["PATH"] = f"{tmp_path / 'early'}:{self.environ['PATH']}"
         self.early = tmp_path / "early"
         self.early.mkdir()
-        make_programs(tree.toolchain / "bin")
+        put_programs(tree.toolchain / "bin")
         tree.make("modules_prepare")
         tree.make(M)
         self.settle()
@@ -78,16 +78,6 @@ class Keeper:
     def file(self) -> Path:
         [path] = (Path(self.environ["XDG_CACHE_HOME"]) / "kdeps/answers").iterdir()
         return path
-
-
-def make_programs(folder: Path) -> None:
-    """Put a program in place of each script, for a script is asked for its version each time."""
-    for tool in list(folder.iterdir()):
-        if tool.read_bytes()[:2] == b"#!":
-            real = tool.with_name(f"{tool.name}.real")
-            tool.rename(real)
-            source = f'#include <unistd.h>\nint main(int n, char **v) {{ v[0] = "{real}"; return execv(v[0], v); }}\n'
-            subprocess.run(["gcc", "-x", "c", "-o", tool, "-"], input=source, text=True, check=True)
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -37,12 +39,49 @@ def compile_module(folder: Path, magic: str = f"{RELEASE} SMP mod_unload ", rust
 
 
 def compile_object(folder: Path, text: str) -> bytes:
-    """A real object of some C."""
-    source = folder / "module.c"
-    source.write_text(text)
-    command = [find_compiler(), "-c", "-O2", str(source), "-o", str(folder / "module.o")]
-    subprocess.run(command, check=True, cwd=folder)
-    return (folder / "module.o").read_bytes()
+    """A real object of some C, which is ``module.o`` in the folder as well."""
+    data = _compile(text)
+    (folder / "module.o").write_bytes(data)
+    return data
+
+
+@functools.cache
+def _compile(text: str) -> bytes:
+    """Compile each text once in a run of the tests: the object depends on nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "module.c").write_text(text)
+        subprocess.run([find_compiler(), "-c", "-O2", "module.c"], check=True, cwd=folder)
+        return Path(folder, "module.o").read_bytes()
+
+
+def put_programs(folder: Path) -> None:
+    """Put a program in place of each script, for a script is asked for its version each time."""
+    for tool in list(folder.iterdir()):
+        if tool.read_bytes()[:2] == b"#!":
+            tool.rename(tool.with_name(f"{tool.name}.real"))
+            tool.write_bytes(_caller())
+            tool.chmod(0o755)
+
+
+@functools.cache
+def _caller() -> bytes:
+    """A program that becomes what has its own name with ``.real`` behind it."""
+    source = r"""
+        #include <string.h>
+        #include <unistd.h>
+        int main(int n, char **v) {
+            char path[4096];
+            ssize_t length = readlink("/proc/self/exe", path, sizeof path - 6);
+            if (length < 0) return 1;
+            strcpy(path + length, ".real");
+            v[0] = path;
+            return execv(path, v);
+        }
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "program")
+        subprocess.run([find_compiler(), "-x", "c", "-o", program, "-"], input=source, text=True, check=True)
+        return program.read_bytes()
 
 
 def put(path: Path, data: bytes) -> None:

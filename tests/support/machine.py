@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.support.elf_objects import RELEASE, compile_object, put
@@ -31,15 +33,22 @@ def build_module(
     debug: str = "",
 ) -> bytes:
     """Compile and link a module as Kbuild does: ``ld -r --build-id=sha1``; with some debug information or none."""
+    data = _link(MODULE.format(value=value, release=release, name=name), build_id, debug)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "part.o").write_bytes(
-        compile_object(folder, MODULE.format(value=value, release=release, name=name))
-    )
-    if debug:
-        (folder / "debug").write_text(debug)
-        _run(folder, "objcopy", "--add-section", ".debug_info=debug", "part.o")
-    _run(folder, "ld", "-r", f"--build-id={build_id}", "-o", "linked.ko", "part.o")
-    return (folder / "linked.ko").read_bytes()
+    (folder / "linked.ko").write_bytes(data)
+    return data
+
+
+@functools.cache
+def _link(text: str, build_id: str, debug: str) -> bytes:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        compile_object(folder, text)
+        if debug:
+            (folder / "debug").write_text(debug)
+            _run(folder, "objcopy", "--add-section", ".debug_info=debug", "module.o")
+        _run(folder, "ld", "-r", f"--build-id={build_id}", "-o", "linked.ko", "module.o")
+        return (folder / "linked.ko").read_bytes()
 
 
 def _run(folder: Path, *command: str) -> None:
