@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.miniature import Miniature, create
+from tests.support.miniature import Miniature, Snapshot, create
 from tests.support.program import run_text
 
 # A shell starts a background job (and some CI agents start everything) with SIGINT
@@ -43,10 +43,23 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
     return miniature
 
 
+@pytest.fixture(scope="session")
+def snapshot(pristine: Miniature) -> Snapshot:
+    return Snapshot(pristine)
+
+
+@pytest.fixture(scope="session")
+def in_source(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Another one, built in the source tree."""
+    miniature = create(tmp_path_factory.mktemp("in-source"))
+    miniature.build()
+    return Snapshot(miniature)
+
+
 @pytest.fixture
-def tree(pristine: Miniature, tmp_path: Path) -> Miniature:
+def tree(snapshot: Snapshot, tmp_path: Path) -> Miniature:
     """A built miniature of one's own."""
-    return pristine.copy_to(tmp_path / "tree")
+    return snapshot.put(tmp_path / "tree")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunKdeps
-from tests.support.miniature import Miniature, create
+from tests.support.miniature import Miniature, Snapshot, create
 from tests.support.verdict import M, judged, kinds
 
 VARIABLES = """\
@@ -26,10 +26,10 @@ def pahole(path: Path, says: str) -> None:
     path.chmod(0o755)
 
 
-@pytest.fixture
-def configured(tmp_path: Path) -> Miniature:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """A tree whose configuration was made from the version of pahole and the flags of clang."""
-    tree = create(tmp_path / "tree")
+    tree = create(tmp_path_factory.mktemp("configured"))
     makefile, script = tree.srctree / "Makefile", tree.srctree / "scripts/kconfig/conf.script"
     line = "BINDGEN = bindgen\n"
     assert line in makefile.read_text()
@@ -39,7 +39,12 @@ def configured(tmp_path: Path) -> Miniature:
     script.write_text(script.read_text().replace('"CC_VERSION_TEXT")', more, 1))
     pahole(tree.toolchain / "bin/pahole", "v1.30")
     tree.build()
-    return tree
+    return Snapshot(tree)
+
+
+@pytest.fixture
+def configured(built: Snapshot, tmp_path: Path) -> Miniature:
+    return built.put(tmp_path / "tree")
 
 
 def _upgrade(tree: Miniature) -> None:

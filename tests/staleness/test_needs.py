@@ -15,7 +15,7 @@ from kdeps.staleness.check import check_build
 from kdeps.staleness.reasons import Status
 from tests.campaigns.watch.coverage import find_uncovered
 from tests.conftest import RunKdeps
-from tests.support.miniature import MODULE, Miniature, create
+from tests.support.miniature import MODULE, Miniature, Snapshot
 
 CRATES = [
     *(
@@ -91,11 +91,9 @@ FIRST = [
 
 
 @pytest.fixture(scope="module")
-def arch_like(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+def arch_like(tmp_path_factory: pytest.TempPathFactory, in_source: Snapshot) -> Miniature:
     """Headers as Arch and Fedora lay them out, in one tree and without rust/Makefile, and a module never built."""
-    root = tmp_path_factory.mktemp("arch")
-    tree = create(root)
-    tree.build()
+    tree = in_source.put(tmp_path_factory.mktemp("arch"))
     tree.make(f"M={MODULE}", "clean")
     for path in sorted((tree.srctree / "rust").rglob("*"), reverse=True):
         if path.is_dir() and not any(path.iterdir()):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT, RunKdeps, paste_help
-from tests.support.miniature import Miniature, has_deletion_sense
+from tests.support.miniature import Miniature, Snapshot, has_deletion_sense
 from tests.support.verdict import M, direct, judged
 
 
@@ -64,12 +64,9 @@ def test_the_help_chooses_the_tools_that_the_environment_chose(tree: Miniature, 
     assert f"    make {tree.tree_args[0]} {M} ARCH=x86\n" in done.stdout
 
 
-def test_an_in_source_build_is_judged_the_same(tmp_path: Path, kdeps: RunKdeps) -> None:
+def test_an_in_source_build_is_judged_the_same(tmp_path: Path, in_source: Snapshot, kdeps: RunKdeps) -> None:
     """Without O= the records lie beside the sources; the answer is Kbuild's all the same."""
-    from tests.support.miniature import create
-
-    tree = create(tmp_path / "in")
-    tree.build()
+    tree = in_source.put(tmp_path / "in")
     assert judged(kdeps, tree, M)["verdict"] == "fresh"
     tree.touch("include/linux/pci.h")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import RunKdeps
 from tests.support.elf_objects import put
-from tests.support.miniature import MODULE, Miniature, create
+from tests.support.miniature import MODULE, Miniature, Snapshot
 from tests.support.schemas import read_json
 from tests.support.whole_tree import archive, ask, record, rules_of, settle
 
@@ -79,10 +79,9 @@ def test_what_no_list_leads_to_is_not_visited(whole: Miniature, kdeps: RunKdeps)
     assert "gamma/old.o" in ask(kdeps, whole)["direct"]
 
 
-def test_a_linker_script_that_somebody_wrote_needs_no_record(tmp_path: Path) -> None:
+def test_a_linker_script_that_somebody_wrote_needs_no_record(tmp_path: Path, in_source: Snapshot) -> None:
     """Built in the source tree, both kinds lie side by side: other architectures have some without ``.lds.S``."""
-    tree = create(tmp_path / "linux")
-    tree.build()
+    tree = in_source.put(tmp_path / "linux")
     for name in ("written.lds", "generated.lds", "generated.lds.S"):
         tree.edit(tree.srctree / "arch/alpha" / name, "")
     rules = rules_of(tree)

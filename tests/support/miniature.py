@@ -188,34 +188,55 @@ class Miniature(miniature.Miniature):
     # -- copying ---------------------------------------------------------------
 
     def copy_to(self, root: Path) -> Miniature:
-        """The same tree at another place, as if it had been made and built there.
+        """The same tree at another place, as if it had been made and built there."""
+        return Snapshot(self).put(root)
 
-        Every file is text, so every mention of the old place can be replaced;
-        times are kept to the nanosecond. The object tree must lie under `root`.
-        """
-        old, objtree = self.root, self.objtree.relative_to(self.root)
+
+class Snapshot:
+    """A tree as it was, to be put at other places as if it had been made and built there.
+
+    Every file is text, so every mention of the old place can be replaced; times are kept to the nanosecond.
+    The object tree must lie under the root.
+    """
+
+    def __init__(self, tree: Miniature) -> None:
+        self.objtree = tree.objtree.relative_to(tree.root)
+        self.folders: list[tuple[str, int]] = []
+        self.files: list[tuple[str, int, int, list[bytes]]] = []
+        self.links: list[tuple[str, int, list[bytes]]] = []
+        root = os.fsencode(tree.root)
+        for folder, folders, files in os.walk(tree.root):
+            self.folders.append((os.path.relpath(folder, tree.root), os.stat(folder).st_mtime_ns))
+            for name in (*folders, *files):
+                path = os.path.join(folder, name)
+                below = os.path.relpath(path, tree.root)
+                status = os.lstat(path)
+                if stat.S_ISLNK(status.st_mode):
+                    target = os.fsencode(os.readlink(path)).split(root)
+                    self.links.append((below, status.st_mtime_ns, target))
+                elif stat.S_ISREG(status.st_mode):
+                    parts = Path(path).read_bytes().split(root)
+                    self.files.append((below, stat.S_IMODE(status.st_mode), status.st_mtime_ns, parts))
+
+    def put(self, root: Path) -> Miniature:
+        """Write it all; a copy is made for most tests, so by as few calls as can be."""
         root.mkdir(parents=True, exist_ok=True)
         root = root.resolve()
-        before, after = os.fsencode(old), os.fsencode(root)
-        times: list[tuple[Path, int]] = []
-        for folder, folders, files in os.walk(old):
-            here = root / Path(folder).relative_to(old)
-            here.mkdir(exist_ok=True)
-            times.append((here, os.stat(folder).st_mtime_ns))
-            for name in (*folders, *files):
-                path, copy = Path(folder, name), here / name
-                status = path.lstat()
-                if stat.S_ISLNK(status.st_mode):
-                    copy.symlink_to(os.fsdecode(os.fsencode(os.readlink(path)).replace(before, after)))
-                elif stat.S_ISREG(status.st_mode):
-                    copy.write_bytes(path.read_bytes().replace(before, after))
-                    copy.chmod(stat.S_IMODE(status.st_mode))
-                else:
-                    continue
-                os.utime(copy, ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False)
-        for here, mtime_ns in reversed(times):
-            os.utime(here, ns=(mtime_ns, mtime_ns))
-        return Miniature(root, root / objtree)
+        top, after = f"{root}/", os.fsencode(root)
+        for below, _ in self.folders[1:]:
+            os.mkdir(top + below)
+        for below, mode, mtime_ns, parts in self.files:
+            descriptor = os.open(top + below, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            os.write(descriptor, after.join(parts))
+            os.fchmod(descriptor, mode)
+            os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+            os.close(descriptor)
+        for below, mtime_ns, parts in self.links:
+            os.symlink(after.join(parts), os.fsencode(top + below))
+            os.utime(top + below, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+        for below, mtime_ns in reversed(self.folders):
+            os.utime(top + below, ns=(mtime_ns, mtime_ns))
+        return Miniature(root, root / self.objtree)
 
 
 def create(root: Path, *, objtree: Path | None = None) -> Miniature:
