@@ -175,11 +175,9 @@ def test_time_grows_with_the_size_and_no_faster(unit: bytes) -> None:
 
     def seconds(count: int) -> float:
         data = head + unit * (count // len(unit))
-        best = 9e9
-        for _ in range(3):
-            started = time.process_time()
-            parse_record(data)
-            best = min(best, time.process_time() - started)
-        return best
+        started = time.process_time()
+        parse_record(data)
+        return time.process_time() - started
 
-    assert seconds(800_000) < 24 * seconds(100_000) + 0.02
+    limit = 24 * min(seconds(100_000) for _ in range(3)) + 0.02
+    assert any(seconds(800_000) < limit for _ in range(3))
