@@ -10,7 +10,7 @@ import pytest
 
 from kdeps.cli.exits import Exit
 from tests.support.make_wrapper import NEW, ROOT, M, Wrapped
-from tests.support.miniature import create
+from tests.support.miniature import Miniature
 
 
 def test_a_kernel_that_is_not_plain_is_said_to_be_unchecked(make: Wrapped) -> None:
@@ -146,10 +146,9 @@ def test_root_does_not_write_into_somebody_elses_tree(make: Wrapped) -> None:
     assert NEW in make.module()
 
 
-def test_the_folder_of_mo_is_that_of_a_module(tmp_path: Path) -> None:
+def test_the_folder_of_mo_is_that_of_a_module(tree: Miniature, tmp_path: Path) -> None:
     """Kbuild's Makefile there exports KBUILD_EXTMOD: every make in it builds the module, so a refresh goes elsewhere."""
-    tree = create(tmp_path / "tree", objtree=tmp_path / "tree/build")
-    tree.build(module=None)
+    tree.make(M, "clean")
     make = Wrapped(tree, tmp_path)
     output = tmp_path / "output"
     output.mkdir()

@@ -11,11 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from kdeps.contents.ledger import LedgerError
+from kdeps.contents.ledger import Ledger, LedgerError
 from kdeps.contents.ledger_file import format_ledger, read_ledger, write_ledger
 from tests.conftest import RunKdeps
 from tests.support.ledger import record
 from tests.support.miniature import MODULE, Miniature
+
+
+@pytest.fixture(scope="module")
+def ledger(pristine: Miniature, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """What damage is done to."""
+    return record(pristine, tmp_path_factory.mktemp("cache"))
+
 
 # -- the file ------------------------------------------------------------------------
 
@@ -37,10 +44,9 @@ def test_the_same_contents_are_the_same_bytes(tree: Miniature, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_damaged_ledger_is_an_error_or_what_it_was(tree: Miniature, tmp_path: Path, seed: int) -> None:
+def test_a_damaged_ledger_is_an_error_or_what_it_was(ledger: Ledger, tmp_path: Path, seed: int) -> None:
     """Cut off, bits flipped, bytes inserted: never a crash, never another ledger."""
     path = tmp_path / ("ledger.gz" if seed % 2 else "ledger")
-    ledger = record(tree, tmp_path)
     write_ledger(str(path), ledger)
     rng = random.Random(seed)
     data = bytearray(path.read_bytes())
@@ -63,10 +69,9 @@ def test_a_damaged_ledger_is_an_error_or_what_it_was(tree: Miniature, tmp_path: 
     assert again == ledger
 
 
-def test_one_flipped_bit_is_never_believed(tree: Miniature, tmp_path: Path) -> None:
+def test_one_flipped_bit_is_never_believed(ledger: Ledger, tmp_path: Path) -> None:
     """Anywhere in it: in a digest above all, where it would still be a ledger."""
     path = tmp_path / "ledger"
-    ledger = record(tree, tmp_path)
     write_ledger(str(path), ledger)
     whole = path.read_bytes()
     for seed in range(300):

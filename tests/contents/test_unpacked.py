@@ -16,7 +16,7 @@ import pytest
 from kdeps.contents.ledger_file import write_ledger
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.ledger import record
-from tests.support.miniature import MODULE, Miniature, create, ko
+from tests.support.miniature import MODULE, Miniature, Snapshot, ko
 from tests.support.unpacked import (
     POISONS,
     SOURCES,
@@ -137,10 +137,11 @@ sys.exit(main())
 """
 
 
-def test_a_tree_that_is_built_where_its_sources_lie(kdeps: RunKdeps, tmp_path: Path) -> None:
+def test_a_tree_that_is_built_where_its_sources_lie(
+    in_source: Snapshot, kdeps: RunKdeps, tmp_path: Path
+) -> None:
     """Generated files lie among the sources; none of these is removed."""
-    tree = create(tmp_path / "tree")
-    tree.build()
+    tree = in_source.put(tmp_path / "tree")
     ledger = tmp_path / "ledger"
     assert kdeps(tree, "ci", f"--record={ledger}", M).returncode == 0
     sources = {

@@ -10,23 +10,29 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunKdeps
-from tests.support.miniature import MODULE, Miniature, create
+from tests.support.miniature import MODULE, Miniature, Snapshot
 from tests.support.schemas import read_json
 from tests.support.verdict import direct, judged
 
 M = f"M={MODULE}"
 
 
-@pytest.fixture
-def second(tree: Miniature, tmp_path: Path) -> Miniature:
-    """The same sources with an object tree of its own; the module was last built against the first one."""
-    other = dataclasses.replace(tree, objtree=tmp_path / "second")
+@pytest.fixture(scope="module")
+def both(snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    tree = snapshot.put(tmp_path_factory.mktemp("both"))
+    other = dataclasses.replace(tree, objtree=tree.root / "second")
     other.make("defconfig")
     other.make("modules_prepare")
     other.make(M)
     tree.touch(f"{MODULE}/gpu.rs")
     tree.make(M)
-    return other
+    return Snapshot(other)
+
+
+@pytest.fixture
+def second(both: Snapshot, tmp_path: Path) -> Miniature:
+    """The same sources with an object tree of its own; the module was last built against the first one."""
+    return both.put(tmp_path / "tree")
 
 
 def test_a_fresh_tree_is_fresh_whatever_the_module_was_built_against(
@@ -63,10 +69,9 @@ def test_the_wrapper_refreshes_them(second: Miniature, kdeps: RunKdeps) -> None:
     assert "500" in (second.srctree / MODULE / "nova-core.ko").read_text()
 
 
-def test_a_tree_that_was_copied(tmp_path: Path, kdeps: RunKdeps) -> None:
+def test_a_tree_that_was_copied(tmp_path: Path, in_source: Snapshot, kdeps: RunKdeps) -> None:
     """The copy's records still name the original's crates."""
-    original = create(tmp_path / "one")
-    original.build()
+    original = in_source.put(tmp_path / "one")
     shutil.copytree(original.root, tmp_path / "two", symlinks=True)
     copy = dataclasses.replace(original, root=tmp_path / "two", objtree=tmp_path / "two/linux")
     copy.touch("rust/kernel/io.rs")
@@ -75,10 +80,11 @@ def test_a_tree_that_was_copied(tmp_path: Path, kdeps: RunKdeps) -> None:
     assert "io.rs" in done.stdout
 
 
-def test_what_rustc_is_told_of_the_place_of_a_copied_tree(tmp_path: Path, kdeps: RunKdeps) -> None:
+def test_what_rustc_is_told_of_the_place_of_a_copied_tree(
+    tmp_path: Path, in_source: Snapshot, kdeps: RunKdeps
+) -> None:
     """Its commands name the object tree, so Kbuild compiles the copy's crates again; a link to the tree is no copy."""
-    original = create(tmp_path / "one")
-    original.build()
+    original = in_source.put(tmp_path / "one")
     shutil.copytree(original.root, tmp_path / "two", symlinks=True)
     (tmp_path / "link").symlink_to(tmp_path / "one")
     copy = dataclasses.replace(original, root=tmp_path / "two", objtree=tmp_path / "two/linux")
@@ -90,10 +96,9 @@ def test_what_rustc_is_told_of_the_place_of_a_copied_tree(tmp_path: Path, kdeps:
     assert judged(kdeps, copy, M)["verdict"] == "fresh"
 
 
-def test_a_ledger_of_a_tree_that_was_moved(tmp_path: Path, kdeps: RunKdeps) -> None:
+def test_a_ledger_of_a_tree_that_was_moved(tmp_path: Path, in_source: Snapshot, kdeps: RunKdeps) -> None:
     """It holds for the moved tree, and so does what it says of that tree's crates."""
-    tree = create(tmp_path / "one")
-    tree.build()
+    tree = in_source.put(tmp_path / "one")
     ledger = tmp_path / "ledger"
     assert kdeps(tree, "ci", f"--record={ledger}", M).returncode == 0
     (tmp_path / "one/linux").rename(tmp_path / "one/moved")
