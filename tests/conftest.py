@@ -21,9 +21,6 @@ from tests.support.program import run_text
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as under nohup
 
-# Containers often set this: each of thousands of processes would then compile kdeps anew.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
 CHECKOUT = Path(__file__).parent.parent
 
 # Containers often forbid bytecode, and then each process compiles every module that it imports.
