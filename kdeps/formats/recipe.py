@@ -16,7 +16,6 @@ from collections.abc import Iterable
 
 from kdeps.formats.recipe_command import Command, calls_make, find_key, follow_program
 from kdeps.formats.recipe_state import (
-    ASSIGNMENT,
     UNKNOWN,
     State,
     States,
@@ -24,13 +23,16 @@ from kdeps.formats.recipe_state import (
     any_status,
     expand,
     expand_joined,
+    find_value,
 )
 from kdeps.formats.recipe_words import NotShell, Piece, Token, Word, plain_text, read_tokens
 
 _ENDS = frozenset(("then", "else", "elif", "fi", "do", "done", "esac", "}", ")", ";;"))
 _JUMPS = frozenset(("exit", "return", "break", "continue"))
+_LINE = re.compile(r"(?:[^\\\n]|\\.)+", re.DOTALL)
+"""A line, with those behind it that a backslash joins to it."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_GLOB = re.compile(r"[*?\[]")
+_ASSIGNS = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
 _OK: tuple[Status, ...] = ("ok",)
 _NOT_OK: tuple[Status, ...] = ("failed", "lost")
 _MAX_DEPTH = 40
@@ -48,7 +50,7 @@ def read_commands(
 
     With ``one_shell`` (``.ONESHELL``) all lines have one shell, else each has its own.
     """
-    lines = [line.lstrip("@+- \t") for line in recipe.replace("\\\n", " ").split("\n")]
+    lines = [line.lstrip("@+- \t") for line in _LINE.findall(recipe)]
     found: list[Command] = []
     for text in ["\n".join(lines)] if one_shell else lines:
         shell = _Shell(environ)
@@ -264,7 +266,9 @@ class _Shell:
         for state in states:
             values = [UNKNOWN]  # of the arguments of the script
             if words is not None:
-                values = [value for word in words for value in self._expand_names(word, state)]
+                values = [
+                    value for word in words for value in expand(word, state, self.environ, self.unknown)
+                ]
             lists.setdefault(tuple(values), {})[state] = None
         start, outer, self.left = self.at, self.left, {}
         after = self.body({})
@@ -325,6 +329,9 @@ class _Shell:
             if not expanded and _assigns(word):
                 given = state.assign(assignments)
                 name, _, value = expand_joined(word, given, self.environ, self.unknown).partition("=")
+                if name.endswith("+"):
+                    name = name[:-1]
+                    value = (find_value(name, given, self.environ) or "") + value
                 assignments[name] = value
             else:
                 expanded += expand(word, state, self.environ, self.unknown)
@@ -340,13 +347,6 @@ class _Shell:
             left[state] = None
             return (), None
         return follow_program(expanded, assignments, state, self.environ, self.unknown)
-
-    def _expand_names(self, word: Word, state: State) -> list[str]:
-        """Expand a word of a list: the names that a pattern stands for are not known."""
-        if any(not piece.opening and not piece.quoted and _GLOB.search(piece.text) for piece in word):
-            self.unknown.append("".join(piece.text for piece in word))
-            return [UNKNOWN]
-        return expand(word, state, self.environ, self.unknown)
 
     def _call(self, name: str, state: State) -> States:
         """Follow a function of the shell."""
@@ -368,10 +368,10 @@ def _ended(states: States, *statuses: Status) -> States:
 def _read_line(text: str) -> list[Token]:
     """Split what make hands to a shell, or runs itself if it is longer than a shell would take."""
     if len(text) > _MAX_SHELL_LINE:
-        return [(Piece(word, quoted=True),) for word in text.split()]
+        return [(Piece(word, quoted=True),) for word in text.replace("\\\n", " ").split()]
     return read_tokens(text)
 
 
 def _assigns(word: Word) -> bool:
     """Whether a word assigns a variable, if it stands before the program."""
-    return not word[0].opening and not word[0].quoted and ASSIGNMENT.match(word[0].text) is not None
+    return not word[0].opening and not word[0].quoted and _ASSIGNS.match(word[0].text) is not None

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kdeps.formats.makeargs import parse_make_args, working_directory
-from kdeps.formats.recipe_state import ASSIGNMENT, UNKNOWN, State, any_status
+from kdeps.formats.recipe_state import ASSIGNMENT, UNKNOWN, State, any_status, find_value
 
 _WRAPPERS = frozenset(
     ("sudo", "doas", "env", "nice", "exec", "command", "builtin", "ionice", "nohup", "time", "timeout", "stdbuf", "setsid",
@@ -30,6 +30,11 @@ _UNLOADS = frozenset(("-r", "--remove", "-n", "--dry-run"))
 _MODULE = re.compile(r"(?:M|KBUILD_EXTMOD|SUBDIRS)=")
 _MATTERS = re.compile(r"-C|-f|-[A-Za-z]*C$|(?:M|O|MO|ARCH|LLVM|CROSS_COMPILE|CC|RUSTC|SUBDIRS|KBUILD_\w+)=")
 _DECLARES = frozenset(("export", "readonly", "declare", "typeset", "local"))
+_SEARCHED = re.compile(r"(?!\.{0,2}(?:/|$))")
+"""A folder that the shell looks for where CDPATH says."""
+_SEARCHES = re.compile(r"(?!\.?/?(?::|$))")
+"""A CDPATH whose first folder is not the current one."""
+_ANY_MAKE = re.compile(r"\bg?make\b")
 _NAMES = re.compile(r"\b([A-Za-z_]\w*)=", re.ASCII)
 
 
@@ -71,24 +76,24 @@ def follow_program(
     after: Iterable[State] = any_status((state,))
     at = _find_make(words)
     before = words[:at]
-    given = {name: value for name, value in state.variables if name in state.exported}
+    given = {name: value for name, value in state.variables if not state.exported.isdisjoint((name, "*"))}
     given.update(assignments)
     if at is not None or words[0] in _WRAPPERS:
         given.update({m[1]: m[2] for m in map(ASSIGNMENT.fullmatch, before) if m})
         given = {**dict.fromkeys(_find_removed(before, environ), UNKNOWN), **given}
-    is_wrapped = words[0] not in _DECLARES
+    is_wrapped = words[0] not in (*_DECLARES, "let", "alias")
     run = [word for word in before if not (is_wrapped and ASSIGNMENT.fullmatch(word))]
     if at is not None:
         rest = [word for word in words[at:] if not word.startswith(("--on-stale", "--with"))]
-        return after, _read_make(rest, given, state.folder, _why_unclear(run, rest), unknown)
+        return after, _read_make(rest, given, state, _why_unclear(run, rest), unknown)
     run = list(itertools.dropwhile(lambda word: word in _WRAPPERS or word[:1] == "-", run))
     if not run:
         return after, None
-    if (changed := _follow_builtin(run, state, environ)) is not None:
+    if (changed := _follow_builtin(run, state, {**environ, **assignments}, unknown)) is not None:
         is_read = run[0] in (".", "source") or (run[0] == "eval" and UNKNOWN in "".join(run))
         return changed, Command(tuple(run), state.folder) if is_read else None
     talks = os.path.basename(run[0]) in _TALKERS
-    inner = next(filter(calls_make, run), "")
+    inner = next(filter(calls_make if run[0] != "alias" else _ANY_MAKE.search, run), "")
     if inner and not talks:
         why = f"`{run[0]}` is given `{inner[:200]}` to run"
         return after, Command(("make",), state.folder, (), why)
@@ -105,22 +110,36 @@ def _find_removed(run: list[str], environ: dict[str, str]) -> set[str]:
     return environ.keys() & {re.sub("-u|--unset=", "", word, count=1) for word in options}
 
 
-def _follow_builtin(run: list[str], state: State, environ: dict[str, str]) -> Iterable[State] | None:
+def _follow_builtin(
+    run: list[str], state: State, environ: dict[str, str], unknown: list[str]
+) -> Iterable[State] | None:
     """Follow a command that changes the shell itself; None if it is another one."""
     name, *arguments = run
-    operands = [word for word in arguments if word[:1] != "-" or word == "-"]
+    options = "".join(word for word in arguments if word[:1] in "-+")
+    operands = [word for word in arguments if word[:1] not in "-+" or word == "-"]
     text = " ".join(arguments)
     if name in _DECLARES:
         values = {m[1]: m[2] for m in map(ASSIGNMENT.fullmatch, operands) if m}
-        exported = (*values, *operands) if name == "export" else environ.keys() & values
-        return (state.assign(values, exported),)
+        if "+x" in options or (name == "export" and "n" in options):
+            names = [word.partition("=")[0] for word in operands]
+            unknown += (f"${name}" for name in names)
+            return (state.assign(dict.fromkeys(names, UNKNOWN), names),)
+        is_export = name == "export" or "x" in options
+        return (state.assign(values, (*values, *operands) if is_export else environ.keys() & values),)
+    if name == "set" and re.search("-[a-z]*a|allexport", text):
+        return (state.assign({}, "*"),)
     if name in ("cd", "pushd"):
         folder = operands[0] if operands else environ.get("HOME", UNKNOWN)
+        if _SEARCHED.match(folder) and _SEARCHES.match(find_value("CDPATH", state, environ) or ""):
+            unknown.append(f"cd {folder}")
+            folder = UNKNOWN
         if name == "pushd":
             state = state._replace(folders=(*state.folders, state.folder))
         return state.move(UNKNOWN if folder == "-" else folder), state._replace(status="lost")
     if name == "popd":
         return (state._replace(folders=state.folders[:-1] or (UNKNOWN,)),)
+    if name == "let" or (name == "printf" and "-v" in arguments):
+        name, operands = "read", re.findall(r"[A-Za-z_]\w*", text)
     if name in ("read", "mapfile", "readarray", "getopts", "unset"):
         return any_status((state.assign(dict.fromkeys(operands, UNKNOWN), environ.keys() & operands),))
     if name == "eval" and calls_make(text):
@@ -156,7 +175,7 @@ def _decide_test(operands: list[str]) -> bool | None:
 
 
 def _read_make(
-    words: list[str], assignments: dict[str, str], folder: str, unclear: str, unknown: list[str]
+    words: list[str], assignments: dict[str, str], state: State, unclear: str, unknown: list[str]
 ) -> Command:
     """Say what a make is given.
 
@@ -165,7 +184,7 @@ def _read_make(
         unclear: Why the words before make leave open what it does.
         unknown: What could not be expanded, as it is written.
     """
-    place = working_directory(parse_make_args(tuple(words[1:])), folder)
+    place = working_directory(parse_make_args(tuple(words[1:])), state.folder)
     matter = [word for word in words[1:] if _MATTERS.match(word)]
     matter += [b for a, b in itertools.pairwise(words) if a in ("-C", "-f")]
     matter += [value for name, value in assignments.items() if _MATTERS.match(f"{name}=")]
@@ -174,7 +193,9 @@ def _read_make(
     if found:
         shown = found.replace(UNKNOWN, unknown[-1] if unknown else "$…")
         unclear = f"only the shell knows `{shown}` in `{' '.join(('make', *kept[1:]))}`"
-    return Command(kept, folder, tuple(assignments.items()), unclear)
+    if state.sourced and not unclear:
+        unclear = "a script that its shell reads before make may export anything"
+    return Command(kept, state.folder, tuple(assignments.items()), unclear)
 
 
 def find_key(command: Command) -> tuple[object, ...]:

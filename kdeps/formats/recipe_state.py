@@ -22,6 +22,8 @@ _MAX_PATH = 4096
 _MAX_VALUE = 1 << 17
 """No program is given a longer word (``MAX_ARG_STRLEN``)."""
 _MAX_NESTING = 40
+_PATTERN = re.compile(r"[*?]|\[[^\]]+\]|\{[^{}]*(?:,|\.\.)[^{}]*\}")
+"""What only a shell that runs can expand: names of files, and the braces of bash."""
 _PARAMETER = re.compile(r"(\w+)(?:(:?)([-=])(.*))?", re.ASCII | re.DOTALL)
 _KNOWN_COMMANDS = {"uname -r": "release", "uname -m": "machine"}
 
@@ -37,7 +39,7 @@ class State(NamedTuple):
     variables: tuple[tuple[str, str], ...] = ()
     """What the text has assigned, by name."""
     exported: frozenset[str] = frozenset()
-    """Which of them a program gets."""
+    """Which of them a program gets; ``*`` is all of them."""
     sourced: bool = False
     """A script was read into the shell: what the text has not assigned since then may be anything."""
     status: Status = "ok"
@@ -81,11 +83,15 @@ def expand_joined(word: Word, state: State, environ: dict[str, str], unknown: li
 
 def expand(word: Word, state: State, environ: dict[str, str], unknown: list[str]) -> list[str]:
     """Expand a word: to several where a value without quotes has blanks, to none where it is empty."""
-    joined = ""
+    joined = plain = ""
     for piece in _expand_tilde(word, "", state, environ):
         value = _expand_piece(piece, state, environ, unknown)
         is_kept = piece.quoted or not piece.opening
         joined += _KEPT + value if is_kept else re.sub(r"\s+", _SPLIT, value)
+        plain += _KEPT if piece.quoted else value
+    if _PATTERN.search(plain):
+        unknown.append("".join(piece.written if piece.opening else piece.text for piece in word))
+        return [UNKNOWN]
     return [found.replace(_KEPT, "") for found in joined.split(_SPLIT) if found]
 
 
@@ -95,7 +101,7 @@ def _expand_tilde(word: Word, before: str, state: State, environ: dict[str, str]
     tilde = re.match(f"({before})~(?=/|$)", first.text, re.ASCII)
     if tilde is None or first.quoted or first.opening or (rest and tilde.end() == len(first.text)):
         return word
-    home = _find_value("HOME", state, environ) or UNKNOWN
+    home = find_value("HOME", state, environ) or UNKNOWN
     return (first._replace(text=tilde[1] + home + first.text[tilde.end() :]), *rest)
 
 
@@ -104,13 +110,13 @@ def _expand_piece(piece: Piece, state: State, environ: dict[str, str], unknown: 
     if not piece.opening:
         return piece.text
     if piece.opening == "(":
-        command = " ".join(piece.text.split()).removeprefix("/usr").removeprefix("/bin/")
+        command = " ".join(piece.text.replace("\\\n", "").split()).removeprefix("/usr").removeprefix("/bin/")
         if command in ("pwd", "pwd -L", "pwd -P"):
             return state.folder
         if command in _KNOWN_COMMANDS:
             return str(getattr(os.uname(), _KNOWN_COMMANDS[command]))
     elif piece.opening == "{" and (match := _PARAMETER.fullmatch(piece.text)):
-        value = _find_value(match[1], state, environ)
+        value = find_value(match[1], state, environ)
         if match[3] and (value is None or (match[2] and not value)):
             return (
                 UNKNOWN
@@ -131,7 +137,7 @@ def _expand_default(text: str, state: State, environ: dict[str, str], unknown: l
     )
 
 
-def _find_value(name: str, state: State, environ: dict[str, str]) -> str | None:
+def find_value(name: str, state: State, environ: dict[str, str]) -> str | None:
     """Find what a variable stands for; None if nothing has given it a value that is known."""
     if name == "PWD":
         return state.folder

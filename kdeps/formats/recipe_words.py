@@ -17,7 +17,8 @@ _EXPANSION = r"""
   | `(?P<backquoted>(?:[^`\\]|\\.)*)`
 """
 _TOKEN = re.compile(
-    r"""(?P<blank>(?:[ \t\r]|\\\n)+)
+    r"""(?P<blank>[ \t\r]+)
+  | (?P<removed>\\\n)
   | (?P<plain>[^ \t\r\n'"\\$`;|&()<>#]+)
   | '(?P<single>[^']*)'
   | \\(?P<escaped>.)
@@ -25,7 +26,8 @@ _TOKEN = re.compile(
   | (?P<here><<-?(?!<))
   | (?P<redirection>&>>?|>>|>\||>&|<<<|<>|<&|>|<)
   | (?P<operator>;;|&&|\|\||\|&|[;|&()\n])
-  | (?P<comment>\#[^\n]*)"""
+  | (?P<comment>\#[^\n]*)
+  | \$(?P<ansi>'(?:[^'\\]|\\.)*'|(?="))"""
     + _EXPANSION,
     re.VERBOSE | re.DOTALL,
 )
@@ -54,7 +56,7 @@ class Piece(NamedTuple):
         """An expansion as one writes it."""
         if self.opening == "{":
             return f"${self.text}" if re.fullmatch(r"\w+|\W", self.text) else f"${{{self.text}}}"
-        return f"$({self.text})"
+        return f"$({self.text})" if self.opening == "(" else f"${self.text}"
 
 
 Word = tuple[Piece, ...]
@@ -107,6 +109,8 @@ class _Lexer:
             self.at = _find_end(self.text, match.start(kind))
             inside = self.text[match.start(kind) + 1 : self.at - 1]  # of `$((1))` it is `(1)`
             self.word.append(Piece(inside, text, self.in_quotes))
+        elif kind == "ansi":
+            self.word.append(Piece(text, "'", quoted=True))
         elif kind in ("name", "backquoted"):
             self.word.append(Piece(text, "{" if kind == "name" else "(", self.in_quotes))
         elif kind == "comment" and self.word:

@@ -200,7 +200,7 @@ def find_own_makefiles(args: MakeArgs, cwd: str) -> list[str]:
 
 def find_read_makefiles(args: MakeArgs, cwd: str) -> list[str]:
     """Those of them that make reads."""
-    found = [path for path in find_own_makefiles(args, cwd) if os.path.exists(path)]
+    found = [p for p in find_own_makefiles(args, cwd) if os.path.exists(p) or os.path.basename(p) == "-"]
     return found if args.files else found[:1]
 
 

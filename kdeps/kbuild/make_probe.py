@@ -7,11 +7,11 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
+from kdeps.formats.makelines import find_closing
 from kdeps.kbuild.make_rules import Recipe
 
 _MARK = "kdeps-recipe "
-_COMMENT = re.compile(r"^[@+\- \t]*#.*\\\n", re.MULTILINE)
-"""A line of a recipe that is a comment for the shell, whatever follows it: make's definitions join it to the next."""
+_CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)\\\n")
 _EXPORT = re.compile(
     r"^(?:[ \t]*|[^\t\n#:=]*:[ \t]*)(?:(?:override|private)[ \t]+)*(un)?export\b([^\n#]*)", re.MULTILINE
 )
@@ -54,6 +54,7 @@ def write_probe(
     listed = " ".join(sorted(filter(_NAME.fullmatch, names)))
     value, origin = "$($(kdeps-name))", "$(origin $(kdeps-name))"
     lines = ["override MAKEFILE_LIST := $(filter-out $(lastword $(MAKEFILE_LIST)),$(MAKEFILE_LIST))"]
+    lines += ["define kdeps-newline", "", "", "endef", "kdeps-continued = \\$(kdeps-newline)"]
     lines += settings
     lines.append(
         f"$(foreach kdeps-name,{listed},"
@@ -72,13 +73,31 @@ def write_probe(
         lines += [f"override < := {first}", "override ^ := $<"]
         lines += [
             "define kdeps-recipe",
-            _COMMENT.sub("", recipe.text),
+            _keep_continued(recipe.text),
             "",
             "endef",
             f"$(info {_MARK})",
             "$(info $(kdeps-recipe))",
         ]
     return "\n".join([*lines, "$(error kdeps)", ""])
+
+
+def _keep_continued(recipe: str) -> str:
+    """Keep what only the shell decides from make's definitions, which join lines: what a backslash at the end of a line is.
+
+    It may end a comment or a word. Inside of a reference make itself joins the lines.
+    """
+    kept: list[str] = []
+    at = 0
+    while (dollar := recipe.find("$", at)) >= 0:
+        end = dollar + 2
+        if recipe[dollar + 1 : end] in ("(", "{"):
+            end = find_closing(recipe, end)
+        if end < 0:
+            break
+        kept += (_CONTINUED.sub(r"\1$(kdeps-continued)", recipe[at:dollar]), recipe[dollar:end])
+        at = end
+    return "".join((*kept, _CONTINUED.sub(r"\1$(kdeps-continued)", recipe[at:])))
 
 
 def read_answer(text: str) -> Answer:

@@ -6,6 +6,8 @@ Source: make 4.3 and 4.4.1 by experiment.
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 from typing import NamedTuple
 
@@ -14,6 +16,15 @@ _ASSIGNED = re.compile(
     r"^# (?:makefile|'override').*\n(?:define )?([A-Za-z_]\w*)(?: [:?+]?=|$)", re.MULTILINE
 )
 _STEM = "#  Implicit/static pattern stem: '"
+_SUFFIXES = frozenset(
+    (
+        ".out", ".a", ".ln", ".o", ".c", ".cc", ".C", ".cpp", ".p", ".f", ".F", ".m", ".r", ".y", ".l", ".ym", ".yl",
+        ".s", ".S", ".mod", ".sym", ".def", ".h", ".info", ".dvi", ".tex", ".texinfo", ".texi", ".txinfo", ".w", ".ch",
+        ".web", ".sh", ".elc", ".el",
+    )
+)  # fmt: skip
+"""The suffixes that make knows by itself; ``-r`` takes them away."""
+_READ = re.compile(r"^Reading makefile '(.*?)'(?: \(|\.\.\.)", re.MULTILINE)
 _ORIGINS = ("# makefile", "# 'override' directive")
 """How the comment before an assignment that holds for some targets alone begins in make's database."""
 
@@ -30,17 +41,22 @@ class Recipe(NamedTuple):
 
 
 class Rules:
-    """The rules that make has read, as ``make -p`` prints them."""
+    """The rules that make has read in a folder, as ``make -p -r --debug=v`` prints them."""
 
-    def __init__(self, database: str, goals: tuple[str, ...]) -> None:
+    def __init__(self, database: str, goals: tuple[str, ...], folder: str) -> None:
+        self.folder = folder
         default = re.search(r"^\.DEFAULT_GOAL :?= *(\S+)", database, re.MULTILINE)
         listed = re.search(r"^MAKEFILE_LIST :?= *(.*)", database, re.MULTILINE)
         self.makefiles = listed[1].split() if listed else []
+        self.wanted_makefiles: list[str] = _READ.findall(database)
+        """Those that make has read, and those that it looked for."""
         self.goals = goals or ((default[1],) if default else ())
         self.prerequisites: dict[str, list[str]] = {}
         self.recipes: dict[str, list[str]] = {}
         self.stems: dict[str, str] = {}
         """Target of a static pattern rule → what its `%` stands for."""
+        self.patterns: list[tuple[str, str]] = []
+        """Each target with a `%`, and the name that its rule has here: several rules may have one target."""
         self.settings: dict[str, list[tuple[str, bool]]] = {}
         """Target or pattern → its assignments, and whether each is for it alone."""
         self.assigned = set(_ASSIGNED.findall(database))
@@ -48,6 +64,8 @@ class Rules:
         self.shell = shell[1] if shell else ""
         self._read_patterns(database)
         self._read(database)
+        self._add_suffix_rules()
+        self.named = {*self.prerequisites}.union(*self.prerequisites.values())
         self.one_shell = ".ONESHELL" in self.prerequisites
 
     def _read_patterns(self, database: str) -> None:
@@ -89,12 +107,26 @@ class Rules:
             elif line[:1] != "#" and not skipped and not targets:
                 name, colon, rest = line.partition(":")
                 if colon:
+                    if "%" in name:
+                        self.patterns += [(target, line) for target in name.split()]
+                        name = line
                     targets = [name]
                     known = self.prerequisites.setdefault(name, [])
                     known += rest.lstrip(":").split()
             elif prefix and targets and self.recipes.get(targets[0]):
                 self.recipes[targets[0]][-1] += f"\n{line}"  # the rest of a line that ends in a backslash
             about = line
+
+    def _add_suffix_rules(self) -> None:
+        """Take `.c.o:` and `.all:` for the patterns that make makes of them."""
+        known = {*_SUFFIXES, *self.prerequisites.get(".SUFFIXES", ())}
+        for name in [name for name in self.recipes if name[:1] == "." and not self.prerequisites[name]]:
+            for at in range(1, len(name) + 1):
+                if name[:at] in known and (at == len(name) or name[at:] in known):
+                    rule = f"%{name[at:]}: %{name[:at]}"
+                    self.patterns.append((f"%{name[at:]}", rule))
+                    self.prerequisites[rule] = [f"%{name[:at]}"]
+                    self.recipes[rule] = self.recipes[name]
 
     def _set(self, target: str, assignment: str, about: str) -> None:
         """Note one assignment; ``about`` is the comment before it, which says where it comes from."""
@@ -142,13 +174,49 @@ class Rules:
         """Find the rule whose recipe makes a target, and what its `%` stands for."""
         if target in self.recipes:
             return target, self.stems.get(target, "")
-        for pattern in self.recipes:
-            if "%" in pattern and _fits(pattern, target):
+        fitting: list[tuple[str, str]] = []
+        for pattern, rule in self.patterns:
+            if rule in self.recipes and _fits(pattern, target):
                 if not pattern.strip("%") and target in self.prerequisites and target not in self.goals:
                     continue  # `%:` is for goals that no rule names
                 before, _, behind = pattern.partition("%")
-                return pattern, target[len(before) : len(target) - len(behind)]
+                fitting.append((rule, target[len(before) : len(target) - len(behind)]))
+        fitting.sort(key=lambda found: len(found[1]))  # make prefers the shortest stem
+        for rule, stem in fitting:
+            needed = [name.replace("%", stem) for name in self.prerequisites[rule] if name != "|"]
+            if all(name in self.named or self._find_time(name) for name in needed):
+                return rule, stem
+        if chained := [found for found in fitting if not found[0].startswith("%:")]:
+            return chained[0]  # make may know how to make what it needs
         return (".DEFAULT", "") if ".DEFAULT" in self.recipes and target in self.goals else (target, "")
+
+    def find_remade_makefile(self) -> str:
+        """Find a Makefile that make makes anew before it looks at its goals; empty if none is."""
+        for name in self.wanted_makefiles:
+            rule, _ = self._find_rule(name)
+            if any(line.strip("@+- \t") for line in self.recipes.get(rule, ())) and self._is_old(name, set()):
+                return name
+        return ""
+
+    def _is_old(self, target: str, asked: set[str]) -> bool:
+        """Whether make would make a target anew."""
+        if target in asked:
+            return False
+        asked.add(target)
+        made = self._find_time(target)
+        if not made or target in self.prerequisites.get(".PHONY", ()):
+            return True
+        rule, stem = self._find_rule(target)
+        needed = [*self.prerequisites.get(rule, ()), *self.prerequisites.get(target, ())]
+        names = [name.replace("%", stem) for name in itertools.takewhile(lambda name: name != "|", needed)]
+        return any(self._find_time(name) > made or self._is_old(name, asked) for name in names)
+
+    def _find_time(self, name: str) -> float:
+        """When a file was changed; 0 if it is not there."""
+        try:
+            return os.path.getmtime(os.path.join(self.folder, name))
+        except OSError:
+            return 0.0
 
 
 def _fits(pattern: str, target: str) -> bool:

@@ -55,6 +55,14 @@ _STEADY_SHELL = re.compile(
 )
 
 
+_STREAM = re.compile(r"-$|/(?:dev|proc)/")
+"""A Makefile that is no file: what comes from a pipe can be read once."""
+_BUILDS_WHILE_READ = re.compile(
+    r"^[^#\n]*(?:\$[({]shell\s|!=)(?:[^\n]|\\\n)*(?:\bmake|\$[({]MAKE[)}])\s(?:[^\n]|\\\n)*\b(?:M|KBUILD_EXTMOD)=",
+    re.MULTILINE,
+)
+
+
 class OuterMake(NamedTuple):
     """What a make would do that reads a Makefile of the user's own first."""
 
@@ -93,10 +101,12 @@ class _Asker:
         names = args.files or tuple(n for n in MAKEFILES if os.path.exists(os.path.join(folder, n)))[:1]
         if not names:
             return OuterMake()
+        if stream := next(filter(_STREAM.match, names), ""):
+            return OuterMake(unclear=f"`make -f {stream}` reads what only the shell knows")
         place = tuple(f"-f{name}" for name in names) if not args.files else ()
         run = partial(self._run, words, place, cwd, environ)
         try:
-            rules = Rules(run("$(error kdeps)\n", "-p", "-r"), args.goals)
+            rules = Rules(run("$(error kdeps)\n", "-p", "-r", "--debug=v"), args.goals, folder)
             makefiles = tuple(os.path.join(folder, name) for name in rules.makefiles)
             texts = [read_text(path, _MAX_BYTES) for path in makefiles]
 
@@ -113,6 +123,11 @@ class _Asker:
                     expand(list(recipes), settings), args, folder, environ, depth, rules
                 )
                 answer = _join(answer, found)
+            if answer.kernel_makes or _concerns_kernel([], folder):
+                if any(map(_BUILDS_WHILE_READ.search, texts)):
+                    raise _NotClear("it calls make by `$(shell …)`, while it is read")
+                if name := rules.find_remade_makefile():
+                    raise _NotClear(f"make makes {name} anew before it reads it")
         except _NotClear as error:
             return OuterMake(
                 unclear=str(error), makefiles=tuple(os.path.join(folder, name) for name in names)
@@ -143,7 +158,7 @@ class _Asker:
             last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2] or "no message"
             last = re.sub(rf"{re.escape(file.name)}:\d+: ", "", last)
             raise _NotClear(f"make stops while it reads the Makefile: {last}")
-        return text.replace(f" {file.name}", "")
+        return text.replace(f" {file.name}", "").replace(f"'{file.name}'", "''")
 
     def _communicate(
         self, command: list[str], cwd: str, environ: dict[str, str], timeout_s: float
@@ -275,10 +290,12 @@ def _find_script(command: Command) -> str:
         place = working_directory(args, command.folder)
         is_there = (
             command.unclear
-            or os.path.isdir(place)
+            or any(os.path.exists(os.path.join(place, name)) for name in args.files or MAKEFILES)
+            or any(map(_STREAM.match, args.files))
             or {"M", "KBUILD_EXTMOD", "SUBDIRS"} & args.variables.keys()
         )
-        return "" if is_there else f"make in {place}, which is not there"
+        lacks = "where no Makefile is yet" if os.path.isdir(place) else "which is not there"
+        return "" if is_there else f"make in {place}, {lacks}"
     is_runner = os.path.basename(name) in _RUNNERS or _SH.fullmatch(os.path.basename(name))
     script = next(filter(_SCRIPT.fullmatch, command.words), "") if name[:1].isdigit() else ""
     if is_runner or _SCRIPT.fullmatch(name):

@@ -80,7 +80,7 @@ CASES = (
     Case("KDIR twice, ifdef", HEAD + "ifdef DEBUG\nKDIR := /debug\nelse\nKDIR := KERNEL\nendif\nall: ; $(MAKE) -C $(KDIR) M=$(CURDIR)\nendif\n", kernel="KERNEL"),
     Case("KDIR twice, ifdef taken", HEAD + "ifdef DEBUG\nKDIR := /debug\nelse\nKDIR := KERNEL\nendif\nall: ; $(MAKE) -C $(KDIR) M=$(CURDIR)\nendif\n", ("DEBUG=1",), kernel="/debug"),
     Case("KDIR in an included file", "-include local.mk\nKDIR ?= /nowhere\nobj-m := a.o\nall: ; $(MAKE) -C $(KDIR) M=$(CURDIR)\n", kernel="KERNEL", files=(("local.mk", "KDIR = KERNEL\n"),)),
-    Case("an included file that is made", "include conf.mk\nobj-m := a.o\nall: ; $(MAKE) -C KERNEL M=$(CURDIR)\nconf.mk:\n\ttouch $@ executed\n", unclear="", kernel="KERNEL"),
+    Case("an included file that is made", "include conf.mk\nobj-m := a.o\nall: ; $(MAKE) -C KERNEL M=$(CURDIR)\nconf.mk:\n\ttouch $@ executed\n", unclear="make makes conf.mk", modules=()),
     Case("the first that exists", "KDIR := $(firstword $(wildcard /nowhere KERNEL))\nobj-m := a.o\nall: ; $(MAKE) -C $(KDIR) M=$(CURDIR)\n", kernel="KERNEL"),
     Case("found by an if", "KDIR := $(if $(wildcard KERNEL/Makefile),KERNEL,/nowhere)\nobj-m := a.o\nall: ; $(MAKE) -C $(KDIR) M=$(CURDIR)\n", kernel="KERNEL"),
     Case("relative", "KDIR := ../kernel\nobj-m := a.o\nall: ; $(MAKE) -C $(KDIR) M=$(CURDIR)\n", kernel="KERNEL"),
