@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kdeps.formats.elf import Elf, parse_elf
-from kdeps.formats.symvers import parse_symvers
+from kdeps.formats.symvers import find_garbled_line, parse_symvers
 from kdeps.system.files import AllowedRoots, open_nonblocking
 
 _MAX_SYMVERS = 64 << 20
@@ -61,4 +61,7 @@ def read_symvers(path: str, fence: AllowedRoots) -> dict[str, int]:
     """Read a ``Module.symvers`` by symbol; empty if the file is missing."""
     with opened(path, fence) as descriptor:
         data = pread(descriptor, 0, _MAX_SYMVERS) if descriptor is not None else b""
+    garbled = find_garbled_line(data)
+    if garbled is not None:
+        fence.errors[path] = f"line {garbled} is none of a list of symbols"
     return parse_symvers(data.decode("utf-8", "replace"))

@@ -9,9 +9,15 @@ Source: linux ``scripts/mod/modpost.c`` (``write_dump``, ``add_versions``, ``add
 
 from __future__ import annotations
 
+import re
 import struct
 
-from kdeps.formats.elf import Elf
+from kdeps import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kdeps.formats.elf import Elf
+
+_LINE = re.compile(rb"0x[0-9a-fA-F]{1,16}(?:\t[^\t\0]+){2}(?:\tEXPORT_\w+(?:\t[^\t\0]*)?)?")
 
 
 def parse_symvers(text: str) -> dict[str, int]:
@@ -26,6 +32,24 @@ def parse_symvers(text: str) -> dict[str, int]:
         except ValueError:
             continue
     return found
+
+
+def find_garbled_line(data: bytes) -> int | None:
+    """Return the number of the first line that is none of such a list; None if all are.
+
+    modpost stops at most of them, and takes a NUL for the end of the list.
+    """
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return next((at for at, line in enumerate(lines, start=1) if not _LINE.fullmatch(line)), None)
+
+
+def has_garbled_end(head: bytes, tail: bytes) -> bool:
+    """Whether the first and the last bytes of a list show that it is none; lines that they cut are left out."""
+    whole = head == tail
+    parts = [head] if whole else [head.rpartition(b"\n")[0], tail.partition(b"\n")[2]]
+    return any(find_garbled_line(part) is not None for part in parts)
 
 
 def parse_versions(elf: Elf) -> dict[str, int]:

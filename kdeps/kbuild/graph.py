@@ -59,7 +59,7 @@ def build_graph(rules: Rules, objtree: str) -> Graph:
     used = (
         frozenset(range(len(ordered)))
         if rules.whole
-        else _find_used(ordered, feeds, producers, objtree, reads_any=rules.reads_any)
+        else _find_used(ordered, feeds, producers, objtree, rules)
     )
     return Graph(ordered, producers, tuple(feeds), order, cycles, used)
 
@@ -110,19 +110,18 @@ def _find_used(
     feeds: list[tuple[Feed, ...]],
     producers: dict[str, int],
     objtree: str,
-    *,
-    reads_any: frozenset[str],
+    read: Rules,
 ) -> frozenset[int]:
-    starts: list[int] = []
+    starts = [producers[path] for path in read.given if path in producers]
     for at, rule in enumerate(rules):
         if rule.owner is Owner.MODULE and rule.record is not None:
             starts += [feed.producer for feed in feeds[at]]
-    if reads_any:
+    if read.reads_any:
         starts += [
             at
             for at, rule in enumerate(rules)
             if rule.owner is Owner.KERNEL
-            and not reads_any.isdisjoint(map(_kind_read_by_modules, rule.outputs))
+            and not read.reads_any.isdisjoint(map(_kind_read_by_modules, rule.outputs))
         ]
     for name in list_module_tools(objtree):
         at_tool = producers.get(f"{objtree}/{name}")

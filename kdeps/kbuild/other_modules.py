@@ -31,6 +31,7 @@ def add_other_modules(
     ``read`` reads another module; ``seen`` are the folders that are being read or were, and grows.
     """
     tree = reader.tree
+    _follow_links(reader)
     for folder in _find_input_folders(reader.rules.values(), tree):
         root = next((os.path.dirname(p) for p in _list_records(folder, tree) if os.path.exists(p)), None)
         if root is None:
@@ -47,6 +48,21 @@ def add_other_modules(
             reader.rules.setdefault(rule.target, _belongs_to_other(rule, tree))
     _add_lost_outputs(reader)
     _part_circles(reader)
+
+
+def find_given_lists(tree: Tree) -> tuple[str, ...]:
+    """Find the lists of symbols that the user names; a record may have none, or others, until make runs."""
+    given = tree.args.variables.get("KBUILD_EXTRA_SYMBOLS", "").split() if tree.module else ()
+    return tuple(os.path.realpath(os.path.join(tree.module_records_base, name)) for name in given)
+
+
+def _follow_links(reader: RecordReader) -> None:
+    """Add what the links lead to that are given as lists of symbols: records are beside that."""
+    own = f"{reader.tree.module_output}/Module.symvers"
+    symvers = reader.rules.get(own)
+    if symvers is not None:
+        real = [os.path.realpath(path) for path in symvers.uncompared_inputs if os.path.islink(path)]
+        reader.rules[own] = symvers._replace(uncompared_inputs=(*symvers.uncompared_inputs, *real))
 
 
 def _add_lost_outputs(reader: RecordReader) -> None:
@@ -107,7 +123,7 @@ def list_searched_records(rules: Iterable[Rule], tree: Tree) -> Iterator[str]:
 def _find_input_folders(rules: Iterable[Rule], tree: Tree) -> list[str]:
     """Find the folders of a module's inputs that another module build may have made."""
     made: set[str] = set()
-    inputs: set[str] = set()
+    inputs = {*find_given_lists(tree)}
     for rule in rules:
         made.update(rule.outputs)
         if rule.owner is not Owner.KERNEL:

@@ -106,3 +106,5 @@ class Rules(NamedTuple):
     """Other modules whose rules are among these, sources and output, each behind those that it reads."""
     whole: bool = False
     """They are those of plain ``make``: the whole kernel with all its modules."""
+    given: tuple[str, ...] = ()
+    """Lists of symbols that the user names, whether a record has them or not."""

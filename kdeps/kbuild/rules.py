@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from kdeps import TYPE_CHECKING
 from kdeps.kbuild.module import read_module
-from kdeps.kbuild.other_modules import add_other_modules
+from kdeps.kbuild.other_modules import add_other_modules, find_given_lists
 from kdeps.kbuild.prepared import add_wrappers, read_kernel
 from kdeps.kbuild.records import RecordReader
 from kdeps.kbuild.rule import Owner, Rules
@@ -54,4 +54,5 @@ def as_rules(reader: RecordReader) -> Rules:
         frozenset(reader.reads_any),
         tuple(reader.others),
         reader.whole,
+        find_given_lists(reader.tree),
     )

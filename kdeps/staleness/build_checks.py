@@ -37,7 +37,7 @@ from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status
 from kdeps.staleness.release_checks import check_release_name
 from kdeps.staleness.rustc_errors import WRONG_COMPILER
 from kdeps.staleness.snapshot import BEFORE_EPOCH, SLACK_NS, find_mtime_ns
-from kdeps.staleness.vmlinux_checks import check_linked_kernel
+from kdeps.staleness.vmlinux_checks import check_given_lists, check_linked_kernel
 from kdeps.system.files import read_text
 from kdeps.system.stat import status_of
 from kdeps.system.text import list_some
@@ -82,6 +82,7 @@ def check_build_as_a_whole(
     found += _check_toolchain(tree, configuration, environ)
     if not any(finding.status is Status.UNKNOWN for finding in found):
         found += check_linked_kernel(tree, rules, environ)
+        found += check_given_lists(tree, rules)
     return tuple(found)
 
 

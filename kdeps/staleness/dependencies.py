@@ -29,8 +29,9 @@ from kdeps.kbuild.toolchain import rustc_folders, rustup_home, toolchain_files
 from kdeps.kbuild.tree import CORE_SOURCES, Tree
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.release_checks import find_localversions, list_git_files, list_tag_files
+from kdeps.staleness.vmlinux_checks import find_lists
 from kdeps.system.executable import interpreter_of
-from kdeps.system.files import is_folder
+from kdeps.system.files import is_folder, list_names
 
 _FINDINGS = (
     "include/config/auto.conf", "include/config/auto.conf.cmd", "include/config/kernel.release",
@@ -85,6 +86,12 @@ def list_dependencies(
         if rule.target.endswith(".ko")
     )
     files.add(f"{tree.objtree}/arch/{tree.srcarch}/module.lds")
+    for path, has_record in find_lists(tree, result.rules).items():
+        files.add(path)
+        if not has_record:
+            folder = os.path.dirname(path)
+            folders.add(folder)
+            files.update(f"{folder}/{name}" for name in (*_MAKEFILES, *list_names(folder)))
     files.update(_tool_sources(result))
     files.update(_edge_paths(tree))
     tools = [os.path.join(tree.objtree, name) for name in makefile_rules.MODULE_TOOLS]

@@ -9,12 +9,19 @@ will be loaded into *some* kernel.
 
 from __future__ import annotations
 
+import os
+
+from kdeps.formats.symvers import has_garbled_end
+from kdeps.kbuild.module_folder import builds_objects
 from kdeps.kbuild.rule import Owner, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
 from kdeps.staleness.snapshot import find_mtime_ns
-from kdeps.system.files import read_bytes
+from kdeps.system.files import list_names, read_bytes, read_ends
 from kdeps.system.text import list_some
+
+_END = 4096
+_GARBLED = "is no list of symbols, or garbled: modpost fails, or calls symbols undefined"
 
 
 def check_linked_kernel(tree: Tree, rules: Rules, environ: dict[str, str]) -> list[Finding]:
@@ -51,11 +58,10 @@ def check_linked_kernel(tree: Tree, rules: Rules, environ: dict[str, str]) -> li
             help_text = "build the whole kernel once, or give KBUILD_MODPOST_WARN=1 to link without it"
             found.append(Finding(ReasonKind.MISSING_SYMVERS, symvers, message, help_text, Status.FRESH))
         return found
-    if head != b"0x":
-        message = "is no list of symbols: modpost fails, or calls every symbol undefined"
+    if _is_garbled(symvers):
         return [
             *found,
-            Finding(ReasonKind.INTERRUPTED, symvers, message, "build the whole kernel once", Status.UNKNOWN),
+            Finding(ReasonKind.INTERRUPTED, symvers, _GARBLED, "build the whole kernel once", Status.UNKNOWN),
         ]
     described = f"{tree.objtree}/vmlinux.o"
     if (find_mtime_ns(described) or 0) > dumped:
@@ -65,6 +71,50 @@ def check_linked_kernel(tree: Tree, rules: Rules, environ: dict[str, str]) -> li
         help_text = "finish the build of the whole kernel"
         found.append(Finding(ReasonKind.OLD_SYMVERS, symvers, message, help_text, Status.FRESH))
     return found
+
+
+def check_given_lists(tree: Tree, rules: Rules) -> list[Finding]:
+    """Look at the lists of other modules' symbols: whether they are lists, and older than what they list.
+
+    Where a record is beside a list, the record tells how old it is.
+    """
+    found: list[Finding] = []
+    for path, has_record in find_lists(tree, rules).items():
+        written = find_mtime_ns(path)
+        if written is None:
+            continue
+        if _is_garbled(path):
+            help_text = f"build the module in {os.path.dirname(path)}"
+            found.append(Finding(ReasonKind.INTERRUPTED, path, _GARBLED, help_text, Status.UNKNOWN))
+        elif not has_record and (newer := _find_newer_sources(os.path.dirname(path), written)):
+            message = f"is older than {list_some(newer)} beside it, and has no record that tells whether it lists them"
+            help_text = f"build the module in {os.path.dirname(path)}"
+            found.append(Finding(ReasonKind.OLD_SYMVERS, path, message, help_text, Status.FRESH))
+    return found
+
+
+def find_lists(tree: Tree, rules: Rules) -> dict[str, bool]:
+    """Find the lists of other modules' symbols that a module is given, and whether each has a record."""
+    own = f"{tree.module_output}/Module.symvers"
+    inputs = (path for rule in rules.rules if rule.target == own for path in rule.uncompared_inputs)
+    named = [path for path in inputs if path.endswith(".symvers")]
+    if not named and not rules.given:
+        return {}
+    made = {path for rule in rules.rules for path in rule.outputs}
+    return {path: path in made for path in (*named, *rules.given)}
+
+
+def _find_newer_sources(folder: str, written_ns: int) -> list[str]:
+    """Find the sources of a module that are newer than its list of symbols; none in a folder that builds none."""
+    if not builds_objects(folder):
+        return []
+    names = [name for name in list_names(folder) if name.endswith((".rs", ".c", ".h", ".S"))]
+    return [name for name in names if (find_mtime_ns(f"{folder}/{name}") or 0) > written_ns]
+
+
+def _is_garbled(symvers: str) -> bool:
+    ends = read_ends(symvers, _END, _END)
+    return ends is not None and has_garbled_end(*ends)
 
 
 def _is_linked(name: str) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -226,3 +227,70 @@ def test_modules_that_share_one_list_come_to_rest(tree: Miniature, kdeps: RunKde
     tree.append(folders[1] / "two.rs", "pub fn g() {}\n")
     done = kdeps(tree, "check", f"M={folders[0]}", symbols)
     assert (done.returncode, "two.rs" in done.stdout) == (1, True), done.stdout
+
+
+@pytest.fixture
+def symbols(lib: Path) -> Path:
+    """The list of symbols that the module is given."""
+    return lib.parent / "symbols/Module.symvers"
+
+
+def test_a_link_to_an_old_list_of_symbols_is_stale(symbols: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """The records are where the link leads to."""
+    link = symbols.parents[1] / "user/extra.symvers"
+    link.symlink_to(symbols)
+    given = (words(tree)[0], f"KBUILD_EXTRA_SYMBOLS={link}")
+    tree.make(*given)
+    assert kdeps(tree, "check", *given).returncode == 0
+    tree.append(symbols.parent / "sym.rs", "pub fn more() {}\n")
+    said = kdeps(tree, "check", *given)
+    assert (said.returncode, "sym.rs" in said.stdout) == (1, True), said.stdout
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+def test_an_old_list_that_no_record_has_yet_is_stale(
+    is_built: bool, symbols: Path, tree: Miniature, kdeps: RunKdeps
+) -> None:
+    """The user names it for the first time, or the module was never built: modpost would read the old one."""
+    user = symbols.parents[1] / "user"
+    if is_built:
+        tree.make(words(tree)[0])
+    else:
+        for path in (
+            *user.glob(".*.cmd"),
+            *user.glob("*.o"),
+            *user.glob("*.ko"),
+            *user.glob("*.mod*"),
+            user / "Module.symvers",
+        ):
+            path.unlink(missing_ok=True)  # fmt: skip
+        (user / "modules.order").unlink()
+    assert check(kdeps, tree)[0] == 0
+    tree.append(symbols.parent / "sym.rs", "pub fn more() {}\n")
+    status, said = check(kdeps, tree)
+    assert (status, "sym.rs" in said) == (1, True), said
+
+
+def test_an_old_list_without_a_record_is_told(symbols: Path, tree: Miniature, kdeps: RunKdeps) -> None:
+    """A module whose sources came without records shows only by its times."""
+    for record in symbols.parent.glob(".*.cmd"):
+        record.unlink()
+    assert "old-symvers" not in check(kdeps, tree)[1]
+    tree.append(symbols.parent / "sym.rs", "pub fn more() {}\n")
+    status, said = check(kdeps, tree)
+    assert (status, "Module.symvers is older than sym.rs beside it" in said) == (0, True), said
+
+
+GOOD = b"0x12345678\tsym\tsym\tEXPORT_SYMBOL_GPL\t\n"
+
+
+@pytest.mark.parametrize(
+    "data", [GOOD + b"0x12\tfoo", GOOD + bytes(50), bytes(100), b"\x7fELF\n", GOOD + b"\n" + GOOD]
+)
+def test_a_garbled_list_of_symbols_is_unknown(data: bytes, symbols: Path, tree: Miniature, kdeps: RunKdeps) -> None:  # fmt: skip
+    """modpost would stop at it, or take its first half for all of it."""
+    before = symbols.stat()
+    for text, status in ((GOOD, 0), (data, 2)):
+        symbols.write_bytes(text)
+        os.utime(symbols, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert check(kdeps, tree)[0] == status
