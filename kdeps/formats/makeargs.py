@@ -18,6 +18,8 @@ MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 """In this order; make reads the first that exists."""
 _WITH_VALUE = "CfIWoE"
 """Short options whose value may be the next word (``-C DIR``)."""
+_LETTERS = {"--environment-overrides": "e", "--touch": "t", "--question": "q"}
+"""Long options that matter here → their letters."""
 _LONG_WITH_VALUE = {
     "--directory": "-C", "--file": "-f", "--makefile": "-f", "--include-dir": "-I", "--what-if": "-W", "--new-file": "-W",
     "--assume-new": "-W", "--old-file": "-o", "--assume-old": "-o", "--eval": "-E", "--jobs": "-j", "--load-average": "-l",
@@ -116,8 +118,7 @@ def parse_make_args(words: tuple[str, ...]) -> MakeArgs:
         elif word.startswith("--"):
             kept.append(word)
             given, equals, value = word.partition("=")
-            if _whole_option(given) == "--environment-overrides":
-                values["letters"].append("e")
+            values["letters"].append(_LETTERS.get(_whole_option(given), ""))
             name = _LONG_WITH_VALUE.get(_whole_option(given), "")
             if not equals:
                 waiting = name

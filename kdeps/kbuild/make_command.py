@@ -35,6 +35,8 @@ _BUILDS_NOTHING = frozenset(
 
 
 INSTALL_GOAL = "modules_install"
+_TAKES_BUILT = frozenset((INSTALL_GOAL, "modules_sign"))
+"""Goals that take modules as they were built."""
 
 
 class Request(NamedTuple):
@@ -190,6 +192,11 @@ def _names_module(args: MakeArgs, makefile: str, environ: dict[str, str]) -> boo
 def builds_something(args: MakeArgs) -> bool:
     """Whether a make of the kernel has a goal for which something is compiled."""
     return not (args.goals and all(goal in _BUILDS_NOTHING for goal in args.goals))
+
+
+def touches_no_object(goal: str) -> bool:
+    """Whether a goal of the kernel neither compiles anything nor takes what was compiled."""
+    return goal.endswith("config") or (goal in _BUILDS_NOTHING and goal not in _TAKES_BUILT)
 
 
 def find_own_makefiles(args: MakeArgs, cwd: str) -> list[str]:

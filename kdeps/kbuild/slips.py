@@ -14,6 +14,7 @@ from enum import Enum
 
 from kdeps.formats.makeargs import MakeArgs, find_unknown_option, parse_make_args, working_directory
 from kdeps.kbuild.kernel_makefile import read_kernel_makefile
+from kdeps.kbuild.make_command import touches_no_object
 from kdeps.kbuild.makefile_words import VARIABLES, find_goal_meant, find_variable_meant
 from kdeps.kbuild.module_folder import builds_objects, read_makefiles
 from kdeps.kbuild.suggest import suggest_folder
@@ -33,6 +34,12 @@ _OBJECTS = (".o", ".ko", ".mod", ".i", ".s", ".ll", ".rsi", ".lst", ".symtypes")
 """What ``make M=…`` makes of one source, asked for it by name."""
 _QUOTES = "\"'\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}")
+
+
+_TOUCHES = (
+    "-t: make reads this as --touch: stale files get a new date, nothing is built, and no make builds them later; "
+    "did you mean `kdeps settle`, for what contents prove to be up to date?"
+)
 
 
 class Goals(Enum):
@@ -68,6 +75,9 @@ def find_slip_of_make(words: tuple[str, ...], cwd: str) -> str | None:
     if unknown is not None:
         return f"{unknown}: neither make nor kdeps has this option; its own are --on-stale and --with"
     slip = find_variable_slip(args)
+    builds_module = _names_module(args) or builds_objects(folder)
+    if "t" in args.letters and (builds_module or read_kernel_makefile(folder) is not None):
+        return _TOUCHES
     if slip is None and read_kernel_makefile(folder) is not None:
         slip = _find_source_slip(args, folder)
     if slip is not None or _names_module(args):
@@ -124,6 +134,8 @@ def _find_option_slip(args: MakeArgs, folder: str) -> str | None:
             return f"{word}: make reads this as --output-sync; did you mean `> {value}`?"
     if "v" in args.letters:
         return "-v: make reads this as --version; did you mean `kdeps --version`, or V=1?"
+    if "t" in args.letters:
+        return _TOUCHES
     if "q" in args.letters:
         return "-q: make reads this as --question; for the exit status alone, add `> /dev/null`"
     if args.old_files:
@@ -141,6 +153,9 @@ def _find_option_slip(args: MakeArgs, folder: str) -> str | None:
 def _find_goal_slip(args: MakeArgs, folder: str) -> str | None:
     """Find a goal that is a folder or a file: most likely the module, without its ``M=``."""
     slip = _find_source_slip(args, folder) if _names_module(args) else None
+    is_kernel = _names_module(args) or read_kernel_makefile(folder) is not None
+    if is_kernel and args.goals and all(map(touches_no_object, args.goals)):
+        return f"{args.goals[0]}: it compiles nothing, so nothing is judged; leave it out to judge what was built"
     for goal in args.goals:
         path = os.path.normpath(os.path.join(folder, goal))
         if _names_module(args):

@@ -75,6 +75,11 @@ TYPO = MODULE[:-1]
         ((f'"{M}"',), f"its quotes are part of the word; did you mean `{M}`?"),
         ((f"\N{LEFT DOUBLE QUOTATION MARK}{M}\N{RIGHT DOUBLE QUOTATION MARK}",), f"did you mean `{M}`?"),
         (("MO=../objects",), "no `M=FOLDER` names the module"),
+        (("-t", M), "did you mean `kdeps settle`"),
+        (("--touch", M), "did you mean `kdeps settle`"),
+        (("clean",), "it compiles nothing, so nothing is judged"),
+        (("defconfig",), "it compiles nothing, so nothing is judged"),
+        ((M, "clean"), "it compiles nothing, so nothing is judged"),
     ],
 )
 def test_a_slip_gets_one_line_and_status_2(
@@ -118,6 +123,19 @@ def test_make_says_that_an_option_is_misspelled(tree: Miniature) -> None:
     assert "--on-stael=fail: neither make nor kdeps has this option" in done.stderr
 
 
+@pytest.mark.parametrize("words", [("-t", M), ("-st", M), ("--touch", M), ("-t",)])
+def test_make_says_that_a_touch_builds_nothing(words: tuple[str, ...], tree: Miniature) -> None:
+    """Afterwards no date tells what is stale."""
+    done = _kdeps(tree, "make", f"O={tree.objtree}", *words, "--on-stale=fail")
+    assert done.returncode == 1
+    assert "make reads this as --touch" in done.stderr
+
+
+def test_a_touch_of_a_program_is_of_no_interest(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("all:\n")
+    assert find_slip_of_make(("-t",), str(tmp_path)) is None
+
+
 def test_a_variable_that_the_modules_makefile_reads_is_no_slip(tree: Miniature) -> None:
     """It is spelled nearly as one of Kbuild's, but it is the module's own."""
     assert find_slip((M, "LLVMX=1"), str(tree.srctree)) is not None
@@ -159,6 +177,8 @@ def test_a_typo_in_the_object_tree_is_shown(tree: Miniature) -> None:
         (M, "-j8"),
         (M, "-C.", "V=1"),
         ("modules",),
+        ("clean", "modules"),
+        (M, "modules_install"),
         ("-k", "-s", "modules_prepare"),
         (M, "nova_core.o"),
         (M, "nova_core.ko"),
