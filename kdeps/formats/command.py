@@ -64,7 +64,7 @@ class CommandFiles(NamedTuple):
 _PRINTED = re.compile(r'print\("([^"]*)"\$+0\)')
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _OPTION_FILE = re.compile(
-    r" -f(?:plugin|profile-(?:sample-)?use|sanitize-ignorelist|randomize-layout-seed-file)="
+    r" -f(?:plugin|profile-(?:sample-)?use|sanitize-ignorelist|randomize-layout-seed-file)=(\S+)"
 )
 _PREFIXES = frozenset(("exec", "command", "time"))
 _RUST = frozenset(("rustc", "rustdoc", "clippy-driver"))
@@ -78,6 +78,11 @@ def is_compound(command: str) -> bool:
 def names_more(command: str) -> bool:
     """Whether a compiler's command may name inputs that its list leaves out: files of flags, plugins, profiles."""
     return "--emit=" in command or is_compound(command) or _OPTION_FILE.search(command) is not None
+
+
+def find_option_files(command: str) -> list[str]:
+    """Find the files that options of a compiler name and its list leaves out: plugins, profiles, what a seed is in."""
+    return _OPTION_FILE.findall(unescape(command))
 
 
 def find_emitted(command: str) -> list[str]:

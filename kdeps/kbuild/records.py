@@ -13,6 +13,7 @@ from kdeps.formats.command import (
     CommandFiles,
     find_depfile,
     find_emitted,
+    find_option_files,
     names_more,
     parse_command,
     parse_members,
@@ -183,9 +184,7 @@ class RecordReader:
     def add_recorded(
         self, record_path: str, record: Record, scope: Owner, base: str, target: str = ""
     ) -> Rule:
-        """Turn one record into a rule; names in it are relative to ``base``. A target is given if it is not named for
-        that.
-        """
+        """Turn one record into a rule; names in it are relative to ``base``. ``target`` replaces that of its name."""
         target = target or path_of_target(record_path)
         folder, _, file = target.rpartition("/")
         name = self.relative(target, scope)
@@ -247,6 +246,7 @@ class RecordReader:
             uncompared += [f"{self.tree.objtree}/{tool}" for tool in tools]
             listed.update(uncompared)
             needed = [path for path in self.paths(files.inputs, base) if path not in listed]
+            uncompared += set(self.paths(find_option_files(record.command), base)) - listed
         rule = self.rules[target] = Rule(
             target=target,
             name=name,

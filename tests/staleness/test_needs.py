@@ -296,6 +296,10 @@ def test_a_plugin_of_the_compiler_is_needed(tree: Miniature, kdeps: RunKdeps) ->
     tree.append(tree.module / "Makefile", f"nova-core-y += part.o\nCFLAGS_part.o := -fplugin={plugin}\n")
     tree.make(f"M={MODULE}")
     assert answer(kdeps, tree)[0] == "fresh"
+    tree.touch(plugin)
+    assert "part.o" not in tree.rebuilds(f"M={MODULE}")
+    status, said = answer(kdeps, tree)
+    assert (status, plugin.name in said) == ("stale", True), said
     plugin.unlink()
     status, said = answer(kdeps, tree)
     assert (status, plugin.name in said) == ("unknown", True), said
