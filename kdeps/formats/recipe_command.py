@@ -74,6 +74,8 @@ def follow_program(
         unknown: What could not be expanded, as it is written.
     """
     after: Iterable[State] = any_status((state,))
+    if words[:2] in (["command", "-v"], ["command", "-V"]):
+        return after, None
     at = _find_make(words)
     before = words[:at]
     given = {name: value for name, value in state.variables if not state.exported.isdisjoint((name, "*"))}

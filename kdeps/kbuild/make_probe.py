@@ -67,10 +67,19 @@ def write_probe(
     lines += [f"$(info {_MARK}!{name})" for name in sorted(hidden)]
     lines += [f"$(info {_MARK}MAKEFLAGS=$(MAKEFLAGS))"] if "MAKEFLAGS" in assigned else []
     for recipe in recipes:
-        written = (recipe.target, recipe.stem, *recipe.needed[:1], "")
-        target, stem, first, *_ = (name.replace("$", "$$").replace("#", "\\#") for name in written)
-        lines += [f"override @ := {target}", f"override * := {stem}"]
-        lines += [f"override < := {first}", "override ^ := $<"]
+        values = {
+            "@": recipe.target,
+            "*": recipe.stem,
+            "<": recipe.needed[0] if recipe.needed else "",
+            "^": " ".join(dict.fromkeys(recipe.needed)),
+            "+": " ".join(recipe.needed),
+            "?": " ".join(dict.fromkeys(recipe.needed)),
+            "|": " ".join(recipe.order_only),
+        }
+        lines += [
+            f"override {name} := {value.replace('$', '$$').replace('#', chr(92) + '#')}"
+            for name, value in values.items()
+        ]
         lines += [
             "define kdeps-recipe",
             _keep_continued(recipe.text),
@@ -116,11 +125,10 @@ def _find_exported(makefiles: list[str]) -> tuple[set[str] | None, set[str]]:
     for text in makefiles:
         for un, line in _EXPORT.findall(text):
             names = re.split(r"[:?+!]*=", line, maxsplit=1)[0].split()
-            if un:
-                hidden.update(names)
-            elif not names:
-                all_of_them = True
-            found.update(() if un else names)
+            # The last word counts.
+            (hidden if un else found).update(names)
+            (found if un else hidden).difference_update(names)
+            all_of_them = all_of_them or not (un or names)
         if re.search(r"^\.EXPORT_ALL_VARIABLES", text, re.MULTILINE):
             all_of_them = True
-    return None if all_of_them else found, hidden - found
+    return None if all_of_them else found, hidden

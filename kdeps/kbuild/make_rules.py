@@ -38,6 +38,7 @@ class Recipe(NamedTuple):
     text: str
     settings: tuple[str, ...] = ()
     """Assignments that hold for this target: its own, those of patterns, those of the target that needs it."""
+    order_only: tuple[str, ...] = ()
 
 
 class Rules:
@@ -153,18 +154,26 @@ class Rules:
                 return
             done[target] = None
             rule, stem = self._find_rule(target)
-            needed = [name.replace("%", stem) for name in self.prerequisites.get(rule, ())]
-            needed += [name for name in self.prerequisites.get(target, ()) if rule != target]
-            needed = [name for name in needed if name != "|"]
+            needed: list[str] = []
+            order_only: list[str] = []
+            for at in dict.fromkeys((rule, target)):
+                names = [
+                    name.replace("%", stem) if at == rule else name for name in self.prerequisites.get(at, ())
+                ]
+                first = names.index("|") if "|" in names else len(names)
+                needed += names[:first]
+                order_only += (name for name in names[first:] if name != "|")
             own = [
                 setting for name in self.settings if _fits(name, target) for setting in self.settings[name]
             ]
             passed = (*inherited, *(text for text, private in own if not private))
-            for name in needed:
+            for name in (*needed, *order_only):
                 visit(name, passed)
             if rule in self.recipes:
                 settings = (*inherited, *(text for text, _ in own))
-                found.append(Recipe(target, stem, needed, "\n".join(self.recipes[rule]), settings))
+                found.append(
+                    Recipe(target, stem, needed, "\n".join(self.recipes[rule]), settings, tuple(order_only))
+                )
 
         for goal in self.goals:
             visit(goal, ())

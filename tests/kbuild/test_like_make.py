@@ -49,6 +49,12 @@ CASES = (
     Case("two patterns for one name", f"{M}all: a.ko\n%.ko: %.S\n\tmake -C ../other M=$(CURDIR)\n%.ko: %.c\n\t{B}\n", files=(("a.c", ""),)),
     Case("two names in a pattern", f"{M}all: a.ko\n%.ko %.mod: %.c\n\t{B}\n", files=(("a.c", ""),)),
     Case("a chain of patterns", f"{M}all: a.ko\n%.ko: %.o\n\ttrue\n%.o: %.c\n\t{B}\n", files=(("a.c", ""),)),
+    Case("all that a target needs", f"{M}all: ../kernel ../other ../kernel\n\tfor k in $^; do make -C $$k M=$(CURDIR); done\n"),
+    Case("what has to be there first", f"{M}all: | ../kernel\n\tmake -C $| M=$(CURDIR)\n"),
+    Case("what is newer", f"{M}all: ../kernel\n\tmake -C $? M=$(CURDIR)\n"),
+    Case("an export that is taken back", f"export KD := ../../kernel\nunexport KD\n{M}all:\n\tmake -C sub\n", files=(("sub/Makefile", "KD ?= ../../other\n" + SUB),)),
+    Case("an export that is given again", f"unexport KD\nexport KD := ../../other\n{M}all:\n\tmake -C sub\n", files=(("sub/Makefile", SUB),)),
+    Case("a search for make", f"{M}all:\n\tcommand -v make && {B}\n"),
     # -- Makefiles that make makes ------------------------------------------------------
     Case("an included file", f"include conf.mk\n{M}all: ; true\nconf.mk:\n\t{B} && touch $@\n", "make makes conf.mk"),
     Case("one that need not be there", f"-include conf.mk\n{M}all: ; true\nconf.mk:\n\t{B} && touch $@\n", "make makes conf.mk"),
