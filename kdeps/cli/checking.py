@@ -35,6 +35,8 @@ class Answer(NamedTuple):
     """What the memory of builds had to say."""
     keepable: bool
     """Whether all that it rests on can be listed."""
+    listed: frozenset[str] = frozenset()
+    """Folders whose names the verdict by content goes by."""
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ def judge(question: Question, *, exact: bool = False) -> Answer:
     by_content = judge_contents(result, environ)
     # For a note on late files, others beside them were looked at.
     keepable = keepable and not by_content.late and by_content.result.verdict.status is not Status.UNKNOWN
-    return Answer(by_content.result, result, by_content.recalled, keepable)
+    return Answer(by_content.result, result, by_content.recalled, keepable, by_content.listed)
 
 
 def render(question: Question, answer: Answer, time_mark: str = "") -> str:
@@ -115,10 +117,9 @@ def keep_value(question: Question, answer: Answer, value: object, started_ns: in
     rests_on = list_dependencies(result, question.words, question.cwd, question.environ)
     if answer.by_time is not None:
         more = list_recalled(answer.recalled)
-        listed = answer.recalled.listed if answer.recalled is not None else frozenset()
         memory = memory_file(result.tree.objtree, question.environ)
         rests_on = rests_on._replace(
-            files=rests_on.files.union(more, (memory,)), folders=rests_on.folders | listed
+            files=rests_on.files.union(more, (memory,)), folders=rests_on.folders | answer.listed
         )
     question.keep(value, result, started_ns, rests_on)
 

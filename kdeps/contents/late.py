@@ -15,6 +15,7 @@ from kdeps.staleness.snapshot import CRATES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kdeps.contents.arrivals import Arrival
     from kdeps.staleness.check import CheckResult
 
 _MAX_LATE = 10
@@ -34,16 +35,8 @@ def find_late(result: CheckResult, is_known: Callable[[Rule], bool]) -> dict[str
     ``is_known`` tells whether the memory has what an artifact was built from, as it is there now.
     """
     stats, producers = result.snapshot.stats, result.graph.producers
-    stale = direct_reasons(result.verdict)
     named = {finding.path for finding in result.verdict.findings}
-    made = [
-        (rule, stats[rule.target])
-        for rule in result.graph.rules
-        if rule.record is not None
-        and rule.target in stats
-        and not stale.get(rule.target)
-        and (rule.owner is Owner.MODULE or not result.tree.prebuilt)
-    ]
+    made = list_made(result)
     first_ns = min((st.st_ctime_ns for _, st in made), default=0)
     # Few files or none: most were there before anything was built.
     # What a step of this build makes is no such file, but a crate may come from another build.
@@ -60,6 +53,19 @@ def find_late(result: CheckResult, is_known: Callable[[Rule], bool]) -> dict[str
     return {} if len(late) > _MAX_LATE and not result.tree.prebuilt else late
 
 
+def list_made(result: CheckResult) -> list[tuple[Rule, os.stat_result]]:
+    """List the steps whose artifacts are in order, with what stat says of the target of each."""
+    stats, stale = result.snapshot.stats, direct_reasons(result.verdict)
+    return [
+        (rule, stats[rule.target])
+        for rule in result.graph.rules
+        if rule.record is not None
+        and rule.target in stats
+        and not stale.get(rule.target)
+        and (rule.owner is Owner.MODULE or not result.tree.prebuilt)
+    ]
+
+
 def note_late(result: CheckResult, late: dict[str, Rule]) -> CheckResult:
     """Add a note for each input that was put in place late, if it did not come with all in its folder.
 
@@ -72,6 +78,24 @@ def note_late(result: CheckResult, late: dict[str, Rule]) -> CheckResult:
     late = {p: rule for p, rule in late.items() if _came_alone(p, stats[rule.target].st_ctime_ns)}
     notes = tuple(_late_note(path, rule) for path, rule in sorted(late.items()))
     return result._replace(verdict=result.verdict._replace(findings=(*result.verdict.findings, *notes)))
+
+
+def note_arrivals(result: CheckResult, found: dict[str, Arrival]) -> CheckResult:
+    """Add a note for each thing that came after what was made without it."""
+    notes = tuple(_arrival_note(path, arrival) for path, arrival in sorted(found.items()))
+    return result._replace(verdict=result.verdict._replace(findings=(*result.verdict.findings, *notes)))
+
+
+def _arrival_note(path: str, arrival: Arrival) -> Finding:
+    if arrival.is_link:
+        message = f"is a link that was put in place after {arrival.rule.name} was built, and leads to older files: no make looks into it"
+        help_text = f"touch {arrival.replaced} if it differs from what was built"
+    else:
+        message = (
+            f"came after {arrival.rule.name} was built, which read {arrival.replaced}: no make looks for it"
+        )
+        help_text = f"touch {arrival.replaced}, so that make builds what reads it; or remove the new file"
+    return Finding(ReasonKind.OLD_MTIME, path, message, help_text, Status.FRESH)
 
 
 def _came_alone(path: str, made_ns: int) -> bool:

@@ -19,6 +19,7 @@ import os
 import time
 
 from kdeps import TYPE_CHECKING, NamedTuple
+from kdeps.contents.arrivals import find_arrivals
 from kdeps.contents.digest import Hasher
 from kdeps.contents.inputs import (
     TOOLS,
@@ -28,7 +29,7 @@ from kdeps.contents.inputs import (
     configuration_target,
     deciding_inputs,
 )
-from kdeps.contents.late import find_late, note_late
+from kdeps.contents.late import find_late, list_made, note_arrivals, note_late
 from kdeps.contents.memory import DOUBT, GONE, Entry, Memory, load_memory, unpack
 from kdeps.kbuild.rule import Action, Owner, Rule
 from kdeps.staleness.judge import conclude, direct_reasons
@@ -86,6 +87,9 @@ class ContentVerdict(NamedTuple):
     """With notes on files that came late."""
     recalled: Recollection | None
     late: dict[str, Rule]
+    """What came late: path → a step that was made without it."""
+    listed: frozenset[str]
+    """Folders whose names it goes by, there or not."""
 
 
 def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdict:
@@ -99,8 +103,20 @@ def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdi
         return entry is not None and entry.built_ns == built_ns(rule, result.snapshot.mtime_ns)
 
     # Not for a whole tree: an answer that is kept for one has no notes, and must say the same.
-    late = {} if result.rules.whole else find_late(by_content, is_known)
-    return ContentVerdict(note_late(by_content, late), recalled, late)
+    listed = frozenset[str]() if recalled is None else recalled.listed
+    if result.rules.whole:
+        return ContentVerdict(by_content, recalled, {}, listed)
+    late = find_late(by_content, is_known)
+    arrivals = find_arrivals(
+        list_made(by_content), result.snapshot.stats, result.tree, result.graph.producers, is_known
+    )
+    noted = note_arrivals(note_late(by_content, late), arrivals.found)
+    return ContentVerdict(
+        noted,
+        recalled,
+        {**late, **{path: each.rule for path, each in arrivals.found.items()}},
+        listed | arrivals.folders,
+    )
 
 
 def list_recalled(recalled: Recollection | None) -> list[str]:

@@ -9,7 +9,6 @@ keeps a hash of all such names that are there. If another one comes, nothing is 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from typing import TYPE_CHECKING
@@ -37,6 +36,8 @@ class Shadows:
 
     def digest(self, folders: tuple[str, ...], inputs: Iterable[str]) -> bytes:
         """Hash the names that exist now (see ``find``)."""
+        import hashlib  # not on the way of a check
+
         names = "\0".join(sorted(self.find(folders, inputs))).encode("utf-8", "surrogateescape")
         return hashlib.sha256(names).digest()[:16]
 

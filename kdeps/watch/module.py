@@ -121,6 +121,8 @@ class _Last(NamedTuple):
     result: CheckResult
     """The verdict by time."""
     recalled: Recollection | None
+    folders: frozenset[str]
+    """Those whose names the verdict by content goes by."""
     began_ns: int
     listed: bool = False
     """Whether its paths were listed."""
@@ -166,7 +168,7 @@ class WatchedModule:
         except Exception as error:
             return self._unknown(f"a bug in kdeps, please report it: {describe_bug(error)}")
         self.tree = result.tree
-        self._last = _Last(result, by_content.recalled, began_ns)
+        self._last = _Last(result, by_content.recalled, by_content.listed, began_ns)
         return _summarise(by_content, result, self.cwd, self.describe)
 
     def _unknown(self, message: str) -> Check:
@@ -180,8 +182,7 @@ class WatchedModule:
         if last is not None and not last.listed:
             paths = list_dependencies(last.result, self.words, self.cwd, self.environ)
             more = list_recalled(last.recalled)
-            listed = last.recalled.listed if last.recalled is not None else frozenset()
-            self._paths = Dependencies(paths.files.union(more), paths.folders | listed)
+            self._paths = Dependencies(paths.files.union(more), paths.folders | last.folders)
             self._last = last._replace(listed=True)
         return self._paths
 
