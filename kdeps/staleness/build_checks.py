@@ -32,7 +32,7 @@ from kdeps.kbuild.toolchain import (
 )
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.configured_with import check_variables
-from kdeps.staleness.presence_checks import check_presence
+from kdeps.staleness.presence_checks import check_clean_folder, check_presence
 from kdeps.staleness.reasons import Finding, ReasonKind, Remedy, Status
 from kdeps.staleness.release_checks import check_release_name
 from kdeps.staleness.rustc_errors import WRONG_COMPILER
@@ -76,6 +76,7 @@ def check_build_as_a_whole(
     found += _check_flags(tree, rules, configuration, environ)
     found += _check_module_folder(tree, configuration, environ)
     found += check_presence(tree, rules, configuration)
+    found += check_clean_folder(tree)
     if not tree.prebuilt:
         found += _check_config_synced(tree, configuration, environ, {} if stats is None else stats)
         found += check_release_name(tree, configuration, environ)

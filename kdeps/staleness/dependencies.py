@@ -112,6 +112,7 @@ def list_dependencies(
         files.update((record, path_of_target(record)))
     if tree.module is not None and tree.module_output is not None:
         folders.update((tree.module, tree.module_output))
+        files.add(f"{tree.module}/modules.order")
         files.update(_parents(tree.module, tree.srctree, ("Makefile",)))
         for where, names, _ in walk(tree.module):
             folders.add(where)

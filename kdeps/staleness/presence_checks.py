@@ -78,6 +78,19 @@ def check_presence(tree: Tree, rules: Rules, configuration: Configuration) -> li
     return found
 
 
+def check_clean_folder(tree: Tree) -> list[Finding]:
+    """Find the objects of a build without ``MO=`` in a module's folder: with ``MO=`` make stops there.
+
+    Source: linux ``Makefile``, "The external module source tree is not clean" (6.13 on).
+    """
+    path = f"{tree.module}/modules.order"
+    if tree.module is None or tree.module_output in (None, tree.module) or is_gone(path):
+        return []
+    message = "left over of a build without MO=: make stops, because the module's source folder is not clean"
+    help_text = f"`make M={tree.module} clean`, then this build again"
+    return [Finding(ReasonKind.FILE_WITHOUT_RECORD, path, message, help_text, Status.UNKNOWN)]
+
+
 def _find_fault(path: str) -> str:
     """Say why a tool cannot be run, or a script for the linker not be read; what is gone is found otherwise."""
     if not path.endswith(".lds"):

@@ -82,8 +82,11 @@ def check_given_lists(tree: Tree, rules: Rules) -> list[Finding]:
     for path, has_record in find_lists(tree, rules).items():
         written = find_mtime_ns(path)
         if written is None:
-            continue
-        if _is_garbled(path):
+            if path in rules.given and not has_record:
+                message = "modpost stops without it, and KBUILD_EXTRA_SYMBOLS names it"
+                help_text = "build the module that makes it first, or name another list"
+                found.append(Finding(ReasonKind.MISSING_SYMVERS, path, message, help_text, Status.UNKNOWN))
+        elif _is_garbled(path):
             help_text = f"build the module in {os.path.dirname(path)}"
             found.append(Finding(ReasonKind.INTERRUPTED, path, _GARBLED, help_text, Status.UNKNOWN))
         elif not has_record and (newer := _find_newer_sources(os.path.dirname(path), written)):

@@ -294,3 +294,9 @@ def test_a_garbled_list_of_symbols_is_unknown(data: bytes, symbols: Path, tree: 
         symbols.write_bytes(text)
         os.utime(symbols, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert check(kdeps, tree)[0] == status
+
+
+def test_a_list_that_is_not_there_is_told(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """modpost stops where it cannot open one."""
+    done = kdeps(tree, "check", f"M={MODULE}", f"KBUILD_EXTRA_SYMBOLS={tmp_path}/Module.symvers")
+    assert (done.returncode, "modpost stops without it" in done.stdout) == (2, True), done.stdout

@@ -164,3 +164,16 @@ def test_crates_that_are_left_over_without_rust(module: str, tree: Miniature, kd
     verdict = judged(kdeps, tree, *words)
     assert verdict["verdict"] == ("unknown" if module == "Rust" else "fresh")
     assert (kinds(verdict) == ["file-without-record"]) == (module == "Rust")
+
+
+def test_a_folder_that_is_not_clean_is_told(tree: Miniature, kdeps: RunKdeps, tmp_path: Path) -> None:
+    """With MO= make stops where the module was built in its own folder."""
+    words = (M, f"MO={tmp_path}/objects")
+    (tmp_path / "objects").mkdir()
+    done = kdeps(tree, "check", *words)
+    assert (done.returncode, "left over of a build without MO=" in done.stdout) == (2, True), done.stdout
+    assert tree.make(*words, check=False).returncode != 0
+    tree.make(M, "clean")
+    assert kdeps(tree, "check", *words).returncode == 0
+    tree.make(*words)
+    assert kdeps(tree, "check", *words).returncode == 0
