@@ -60,12 +60,13 @@ def find_arrivals(
     inputs = {*paths}.difference(outputs)
     folders = {path.rpartition("/")[0] for path in inputs}
     earlier = _find_earlier(made, folders)
-    looked = {*earlier, *folders, *_find_parents(folders, tree)} - {""}
+    ways = folders | _find_parents(folders, tree)
+    looked = {*earlier, *ways} - {""}
     first_ns = min((st.st_ctime_ns for _, st in made), default=0)
     candidates: dict[str, tuple[str, bool]] = {}
     for folder in looked:
         if _is_newer(folder, first_ns):
-            candidates.update(_find_candidates(folder, inputs, earlier))
+            candidates.update(_find_candidates(folder, inputs, ways, earlier))
     found: dict[str, Arrival] = {}
     for path, (replaced, is_link) in candidates.items():
         rule = None if path in outputs else _find_older(path, replaced, made, is_link=is_link)
@@ -108,9 +109,12 @@ def _is_newer(folder: str, than_ns: int) -> bool:
 
 
 def _find_candidates(
-    folder: str, inputs: set[str], earlier: dict[str, set[str]]
+    folder: str, inputs: set[str], ways: set[str], earlier: dict[str, set[str]]
 ) -> dict[str, tuple[str, bool]]:
-    """Find the links in a folder, and what would be read instead of an input: path → that input, and whether it is a link."""
+    """Find the links in a folder, and what would be read instead of an input: path → that input, and whether it is a link.
+
+    ``ways`` are the folders through which an input is reached.
+    """
     found: dict[str, tuple[str, bool]] = {}
     shadowed = earlier.get(folder, ())
     try:
@@ -120,11 +124,10 @@ def _find_candidates(
         return found
     for name, is_link in names:
         path = f"{folder}/{name}"
-        if is_link:
-            inside = f"{path}/"
-            read = path if path in inputs else next((p for p in inputs if p.startswith(inside)), "")
-            if read:
-                found[path] = (read, True)
+        if is_link and path in inputs:
+            found[path] = (path, True)
+        elif is_link and path in ways:
+            found[path] = (next(p for p in inputs if p.startswith(f"{path}/")), True)
         if path in inputs:
             continue
         if name.endswith(_HEADERS):

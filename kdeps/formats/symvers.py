@@ -17,7 +17,11 @@ from kdeps import TYPE_CHECKING
 if TYPE_CHECKING:
     from kdeps.formats.elf import Elf
 
-_LINE = re.compile(rb"0x[0-9a-fA-F]{1,16}(?:\t[^\t\0]+){2}(?:\tEXPORT_\w+(?:\t[^\t\0]*)?)?")
+_LINE = re.compile(
+    rb"0x[0-9a-fA-F]{1,16}\t[^\t\0]+\t"
+    rb"(?:[^\t\0]+(?:\tEXPORT_\w+(?:\t[^\t\0]*)?)?|[^\t\0]*\t[^\t\0]+\tEXPORT_\w+)"
+)
+"""Module, export and namespace behind the symbol; in 5.4 to 5.7 the namespace came first."""
 
 
 def parse_symvers(text: str) -> dict[str, int]:
