@@ -16,7 +16,7 @@ from kdeps.contents.shadows import searched_folders
 from kdeps.kbuild.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
 
     from kdeps.kbuild.rule import Rule
 
@@ -47,19 +47,21 @@ class Arrivals(NamedTuple):
 
 
 def find_arrivals(
-    made: Made, paths: Iterable[str], tree: Tree, outputs: Collection[str], is_known: Callable[[Rule], bool]
+    made: Made, tree: Tree, outputs: Collection[str], is_known: Callable[[Rule], bool]
 ) -> Arrivals:
     """Find what came after the artifacts that read something in its place.
 
     Args:
         made: The steps whose artifacts are in order, with what stat says of their targets.
-        paths: All files that a step of the build names.
         outputs: What the build makes itself.
         is_known: Whether the memory has what a step read, and what could stand in for it.
     """
-    inputs = {*paths}.difference(outputs)
+    inputs = set[str]().union(*(rule.prerequisites + rule.optional_prerequisites for rule, _ in made))
+    inputs.difference_update(outputs)
     folders = {path.rpartition("/")[0] for path in inputs}
-    earlier = _find_earlier(made, folders)
+    earlier, missing = _find_earlier(
+        made, {path.rpartition("/")[0] for path in inputs if path.endswith(_HEADERS)}
+    )
     ways = folders | _find_parents(folders, tree)
     looked = {*earlier, *ways} - {""}
     first_ns = min((st.st_ctime_ns for _, st in made), default=0)
@@ -72,21 +74,38 @@ def find_arrivals(
         rule = None if path in outputs else _find_older(path, replaced, made, is_link=is_link)
         if rule is not None and not is_known(rule) and not is_copied(rule.record or ""):
             found[path] = Arrival(rule, replaced, is_link)
-    return Arrivals({} if len(found) > _MAX_ARRIVALS else found, frozenset(looked))
+    return Arrivals({} if len(found) > _MAX_ARRIVALS else found, frozenset(looked | missing))
 
 
-def _find_earlier(made: Made, folders: set[str]) -> dict[str, set[str]]:
-    """Find the folders that are searched before one of which a header was read, each with those behind it."""
+def _find_earlier(made: Made, folders: set[str]) -> tuple[dict[str, set[str]], set[str]]:
+    """Find the folders that are searched before one of which a header was read, each with those behind it.
+
+    Returns as well which folders are not there, the uppermost of each that is missing.
+    """
+    pairs: dict[tuple[str, str], None] = {}
+    for searched in {
+        searched_folders(rule.command, rule.config_dir) for rule, _ in made if " -I" in rule.command
+    }:
+        pairs.update(((before, later), None) for at, later in enumerate(searched) for before in searched[:at])
+    there: dict[str, bool] = {}
+    missing: set[str] = set()
+
+    def is_there(folder: str, top: str) -> bool:
+        known = there.get(folder)
+        if known is None:
+            above = folder == top or is_there(folder[: folder.rfind("/")], top)
+            known = there[folder] = above and os.path.isdir(folder)
+            if above and not known:
+                missing.add(folder)
+        return known
+
     earlier: dict[str, set[str]] = {}
-    lists = {searched_folders(rule.command, rule.config_dir) for rule, _ in made if " -I" in rule.command}
-    for searched in lists:
-        for at, later in enumerate(searched):
-            inside = f"{later}/"
-            below = [folder for folder in folders if folder == later or folder.startswith(inside)]
-            for before in searched[:at]:
-                for folder in below:
-                    earlier.setdefault(before + folder[len(later) :], set()).add(folder)
-    return earlier
+    below = {later: [f for f in folders if f == later or f.startswith(f"{later}/")] for _, later in pairs}
+    for before, later in pairs:
+        for folder in below[later]:
+            if is_there(place := before + folder[len(later) :], before):
+                earlier.setdefault(place, set()).add(folder)
+    return earlier, missing
 
 
 def _find_parents(folders: set[str], tree: Tree) -> set[str]:

@@ -107,9 +107,7 @@ def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdi
     if result.rules.whole:
         return ContentVerdict(by_content, recalled, {}, listed)
     late = find_late(by_content, is_known)
-    arrivals = find_arrivals(
-        list_made(by_content), result.snapshot.stats, result.tree, result.graph.producers, is_known
-    )
+    arrivals = find_arrivals(list_made(by_content), result.tree, result.graph.producers, is_known)
     noted = note_arrivals(note_late(by_content, late), arrivals.found)
     return ContentVerdict(
         noted,

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+
+from kdeps import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
