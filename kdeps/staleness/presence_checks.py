@@ -87,7 +87,7 @@ def check_clean_folder(tree: Tree) -> list[Finding]:
     if tree.module is None or tree.module_output in (None, tree.module) or is_gone(path):
         return []
     message = "left over of a build without MO=: make stops, because the module's source folder is not clean"
-    help_text = f"`make M={tree.module} clean`, then this build again"
+    help_text = "give the same command once with `clean` and without MO=, then this one again"
     return [Finding(ReasonKind.FILE_WITHOUT_RECORD, path, message, help_text, Status.UNKNOWN)]
 
 
