@@ -78,7 +78,7 @@ def find_arrivals(
 
 
 def _find_earlier(made: Made, folders: set[str]) -> tuple[dict[str, set[str]], set[str]]:
-    """Find the folders that are searched before one of which a header was read, each with those behind it.
+    """List the folders that a compiler searches before one from which it read a header, each with the latter.
 
     Returns as well which folders are not there, the uppermost of each that is missing.
     """

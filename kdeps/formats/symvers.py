@@ -39,7 +39,7 @@ def parse_symvers(text: str) -> dict[str, int]:
 
 
 def find_garbled_line(data: bytes) -> int | None:
-    """Return the number of the first line that is none of such a list; None if all are.
+    """Return the number of the first line that no list of symbols has, or None.
 
     modpost stops at most of them, and takes a NUL for the end of the list.
     """
@@ -50,7 +50,7 @@ def find_garbled_line(data: bytes) -> int | None:
 
 
 def has_garbled_end(head: bytes, tail: bytes) -> bool:
-    """Whether the first and the last bytes of a list show that it is none; lines that they cut are left out."""
+    """Whether the first or the last bytes of a file show that it is no list of symbols. Lines that they cut do not count."""
     whole = head == tail
     parts = [head] if whole else [head.rpartition(b"\n")[0], tail.partition(b"\n")[2]]
     return any(find_garbled_line(part) is not None for part in parts)

@@ -76,7 +76,7 @@ def check_linked_kernel(tree: Tree, rules: Rules, environ: dict[str, str]) -> li
 def check_given_lists(tree: Tree, rules: Rules) -> list[Finding]:
     """Look at the lists of other modules' symbols: whether they are lists, and older than what they list.
 
-    Where a record is beside a list, the record tells how old it is.
+    A list that has a record is judged by its rule, like any other output.
     """
     found: list[Finding] = []
     for path, has_record in find_lists(tree, rules).items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Makefiles in odd shapes: the kernels that make and the shell really build with are found, or it is said that they are not."""
+"""Makefiles in odd shapes: kdeps finds the kernels that make really builds with, or names what it cannot follow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUB = "KD ?= ../../kernel\nall: ; make -C $(KD) M=$(CURDIR)\n"
 
 
 class Case(NamedTuple):
-    """A Makefile, and whether it is understood; if not, what is said."""
+    """A Makefile, and whether it is understood; if not, the reason."""
 
     name: str
     makefile: str
