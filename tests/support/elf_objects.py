@@ -55,7 +55,7 @@ def _compile(text: str) -> bytes:
 
 
 def put_programs(folder: Path) -> None:
-    """Put a program in place of each script, for a script is asked for its version each time."""
+    """Replace each script by a program: kdeps asks a script for its version each time."""
     for tool in list(folder.iterdir()):
         if tool.read_bytes()[:2] == b"#!":
             tool.rename(tool.with_name(f"{tool.name}.real"))

@@ -134,7 +134,7 @@ def _run_opened(layouts: dict[str, Layout], jobs: int, *, prepare: bool) -> int:
     bad = False
     for opened in each_apart(_trace, builds, jobs):
         print(opened_line(opened), flush=True)
-        bad |= bool(opened.unknown or opened.error)
+        bad |= bool(opened.unknown or opened.error or not opened.files)
     return int(bad)
 
 
