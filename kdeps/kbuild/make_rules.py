@@ -200,7 +200,7 @@ class Rules:
         return (".DEFAULT", "") if ".DEFAULT" in self.recipes and target in self.goals else (target, "")
 
     def find_remade_makefile(self) -> str:
-        """Find a Makefile that make rebuilds before it looks at its goals; empty if there is none."""
+        """Find a Makefile that make rebuilds first, before its goals; empty if there is none."""
         for name in self.wanted_makefiles:
             rule, _ = self._find_rule(name)
             if any(line.strip("@+- \t") for line in self.recipes.get(rule, ())) and self._is_old(name, set()):

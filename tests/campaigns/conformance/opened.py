@@ -51,7 +51,7 @@ class Opened(NamedTuple):
 
 
 def trace_build(layout: Layout, module: Module, *, prepare: bool = False) -> Opened:
-    """Build a module anew under strace, or what it needs of the kernel. Call it in a process that ends afterwards."""
+    """Rebuild a module, or what it needs of the kernel, under strace. Call it in a process that ends afterwards."""
     scratch = Scratch()
     result = check_build((*layout.make, *module.make), layout.cwd, dict(os.environ))
     used = result.graph.rules if prepare else [result.graph.rules[at] for at in result.graph.used]
