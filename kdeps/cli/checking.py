@@ -15,7 +15,7 @@ from kdeps.contents.memory import memory_file
 from kdeps.contents.recall import Recollection, judge_contents, list_recalled
 from kdeps.kbuild.slips import find_slip
 from kdeps.staleness.check import CheckResult, check_build
-from kdeps.staleness.reasons import Status
+from kdeps.staleness.reasons import ReasonKind, Status
 from kdeps.system.errors import UsageError
 from kdeps.system.text import encodable
 
@@ -65,16 +65,30 @@ def judge(question: Question, *, exact: bool = False) -> Answer:
     environ = question.environ
     result = check_build(question.words, question.cwd, environ)
     if exact:
-        from kdeps.staleness.exact import ask_kbuild
-
-        result = ask_kbuild(result, environ)
+        result = _ask_kbuild(result, environ)
     keepable = not exact and result.tree.steady
     if question.manner[2] == By.TIME:
         return Answer(result, None, None, keepable and result.verdict.status is not Status.UNKNOWN)
     by_content = judge_contents(result, environ)
-    # For a note on late files, others beside them were looked at.
-    keepable = keepable and not by_content.late and by_content.result.verdict.status is not Status.UNKNOWN
+    # For a note on late files, others beside them were looked at; one on commands goes once Kbuild was asked.
+    verdict = by_content.result.verdict
+    doubted = any(finding.kind is ReasonKind.COMMAND_CHANGED for finding in verdict.findings)
+    keepable = keepable and not by_content.late and not doubted and verdict.status is not Status.UNKNOWN
     return Answer(by_content.result, result, by_content.recalled, keepable, by_content.listed)
+
+
+def _ask_kbuild(result: CheckResult, environ: dict[str, str]) -> CheckResult:
+    """Ask Kbuild for the commands, and remember that it confirmed them."""
+    from kdeps.formats.makeflags import kernel_environment
+    from kdeps.staleness.confirmed import confirm, take_inputs
+    from kdeps.staleness.exact import ask_kbuild
+
+    kernel = kernel_environment(environ)
+    before = take_inputs(result, kernel)
+    answered = ask_kbuild(result, environ)
+    if answered.verdict.status is Status.FRESH:
+        confirm(answered, before, kernel)
+    return answered
 
 
 def render(question: Question, answer: Answer, time_mark: str = "") -> str:

@@ -23,20 +23,20 @@ from kdeps.cli.settling import reuse_locked
 from kdeps.formats.makeflags import kernel_environment
 from kdeps.kbuild.make_command import Request
 from kdeps.kbuild.rule import Owner
-from kdeps.refresh.confirmed import confirm, take_inputs
 from kdeps.refresh.judging import check_with_kbuild_once
 from kdeps.refresh.make_run import load_durations, remove_files, run_make, store_durations
 from kdeps.refresh.plan import REFRESH_GOAL, CannotRefresh, find_new_flags, kernel_command, plan_refresh
 from kdeps.report.refresh_commands import refresh_commands
 from kdeps.staleness.check import check_build
+from kdeps.staleness.confirmed import confirm, take_inputs
 from kdeps.staleness.reasons import ReasonKind, Status
 from kdeps.system.lock import take_lock
 from kdeps.system.text import shell_joined
 
 if TYPE_CHECKING:
-    from kdeps.refresh.confirmed import Confirmation
     from kdeps.refresh.plan import Plan
     from kdeps.staleness.check import CheckResult
+    from kdeps.staleness.confirmed import Confirmation
     from kdeps.system.lock import Lock
 
 MAX_ROUNDS = 3

@@ -32,6 +32,7 @@ from kdeps.contents.inputs import (
 from kdeps.contents.late import find_late, list_made, note_arrivals, note_late
 from kdeps.contents.memory import DOUBT, GONE, Entry, Memory, load_memory, unpack
 from kdeps.kbuild.rule import Action, Owner, Rule
+from kdeps.staleness.edited_makefiles import note_commands
 from kdeps.staleness.judge import conclude, direct_reasons
 from kdeps.staleness.reasons import Finding, Reason, ReasonKind, Remedy, Status
 from kdeps.staleness.snapshot import find_mtime_ns
@@ -84,7 +85,7 @@ class ContentVerdict(NamedTuple):
     """The verdict by content that users see."""
 
     result: CheckResult
-    """With notes on files that came late."""
+    """With notes on files that came late, and on edited Makefiles."""
     recalled: Recollection | None
     late: dict[str, Rule]
     """What came late: path → a step that was made without it."""
@@ -109,6 +110,7 @@ def judge_contents(result: CheckResult, environ: dict[str, str]) -> ContentVerdi
     late = find_late(by_content, is_known)
     arrivals = find_arrivals(list_made(by_content), result.tree, result.graph.producers, is_known)
     noted = note_arrivals(note_late(by_content, late), arrivals.found)
+    noted = note_commands(noted, environ)
     return ContentVerdict(
         noted,
         recalled,

@@ -47,6 +47,9 @@ MODULE_ONLY = MODULE_LINKING | frozenset(
 """Variables that mean a module, not the kernel: they do not belong on a build of the kernel's own artifacts."""
 LINT_ONLY = frozenset(("CLIPPY", "C", "W"))
 """Variables that ask to look more closely at what is compiled, and change the commands."""
+RUNS_NOTHING = frozenset(("-n", "--just-print", "--dry-run", "--recon", "-q", "--question", "-t", "--touch"))
+"""Options with which make runs no recipe."""
+_NOT_FOR_THE_KERNEL = RUNS_NOTHING | {"-B", "--always-make"}
 
 
 class MakeArgs(NamedTuple):
@@ -78,6 +81,19 @@ class MakeArgs(NamedTuple):
     def prefers_environment(self) -> bool:
         """Whether the environment's variables win over those of Makefiles (``-e``)."""
         return "e" in self.letters
+
+    @property
+    def for_kernel(self) -> tuple[str, ...]:
+        """The user's words that also belong on a build of the kernel's own artifacts.
+
+        ``CLIPPY=1`` and its like do not: they ask to lint the module, and would compile
+        every crate again by another command, now and at the next build without them.
+        """
+        return tuple(
+            word
+            for word in self.kept
+            if word not in _NOT_FOR_THE_KERNEL and word.partition("=")[0] not in LINT_ONLY
+        )
 
 
 def parse_make_args(words: tuple[str, ...]) -> MakeArgs:

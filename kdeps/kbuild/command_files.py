@@ -14,6 +14,7 @@ import re
 
 from kdeps import TYPE_CHECKING
 from kdeps.kbuild.kernel_makefile import read_text
+from kdeps.system.files import list_names
 
 if TYPE_CHECKING:
     from kdeps.kbuild.tree import Tree
@@ -31,7 +32,7 @@ _MAKEFILES = ("Makefile", "Kbuild", "GNUmakefile", "Build", "Platform")
 _MAIN = ("Makefile", "rust/Makefile", "arch/{srcarch}/Makefile")
 _READING = ("include ", "include\t", "$(wildcard ", "$(shell cat ", "$(file <")
 _PLACED = re.compile(r"\$\((srctree|objtree)\)/([\w./+-]+)(?![\w./+*$-])")
-_SUFFIXES = (".include", ".mk", ".sh", "bindgen_parameters")
+_SUFFIXES = (".include", ".mk", "bindgen_parameters")
 
 
 def find_command_files(tree: Tree, environ: dict[str, str]) -> list[str]:
@@ -50,6 +51,17 @@ def find_command_files(tree: Tree, environ: dict[str, str]) -> list[str]:
     return sorted(
         {*found, *_list_below([f"{srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS])}
     )
+
+
+def find_main_makefiles(tree: Tree) -> tuple[list[str], list[str]]:
+    """Find the Makefiles that every command of ``rust/`` goes through, and list the folders that were read for that.
+
+    ``find_command_files`` finds these and those of the tools. This is for each check: it descends into no folder.
+    """
+    folders = [f"{tree.srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS[:3]]
+    names = (f"{folder}/{name}" for folder in folders for name in list_names(folder) if _is_makefile(name))
+    found = {f"{tree.srctree}/Makefile", *names, *_list_named(tree)}
+    return [path for path in found if not path.startswith(f"{tree.objtree}/include/")], folders
 
 
 def _list_named(tree: Tree) -> list[str]:
@@ -83,10 +95,14 @@ def _list_below(folders: list[str]) -> list[str]:
                     if entry.is_dir(follow_symlinks=False):
                         if entry.name[0] != ".":
                             waiting.append(entry.path)
-                    elif entry.name.startswith(_MAKEFILES) or entry.name.endswith(_SUFFIXES):
+                    elif _is_makefile(entry.name) or entry.name.endswith(".sh"):
                         found.append(entry.path)
                         if entry.name == "Makefile":
                             found.append(f"{folder}/Kbuild")  # would be read instead
         except OSError:
             continue
     return found
+
+
+def _is_makefile(name: str) -> bool:
+    return name.startswith(_MAKEFILES) or name.endswith(_SUFFIXES)

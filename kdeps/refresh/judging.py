@@ -37,7 +37,7 @@ def check_with_kbuild_once(
         result = contents(result)
     if (result.tree.prebuilt and not result.rules.others) or result.verdict.status is not Status.FRESH:
         return result
-    from kdeps.refresh.confirmed import confirm, is_confirmed, take_inputs
+    from kdeps.staleness.confirmed import confirm, is_confirmed, take_inputs
 
     kernel = kernel_environment(environ)
     if is_confirmed(result, kernel):
@@ -56,8 +56,8 @@ def check_with_kbuild_once(
 
 
 def _keep(result: CheckResult, request: Request, cwd: str, environ: dict[str, str], started_ns: int) -> None:
-    from kdeps.refresh.confirmed import find_inputs
     from kdeps.staleness.answers import BUILD, Question
+    from kdeps.staleness.confirmed import find_inputs
     from kdeps.staleness.dependencies import list_dependencies
 
     rests_on = list_dependencies(result, request.words, cwd, environ)
@@ -68,11 +68,10 @@ def _keep(result: CheckResult, request: Request, cwd: str, environ: dict[str, st
 
 def _ask(result: CheckResult, environ: dict[str, str]) -> CheckResult:
     """Ask Kbuild about all but the module's own artifacts; the module's ``make M=…`` compares by itself."""
-    from kdeps.refresh.plan import kernel_words
     from kdeps.staleness.exact import ask_kbuild
 
     tree = result.tree
-    asked = tree._replace(module=None, args=tree.args._replace(kept=kernel_words(tree)))
+    asked = tree._replace(module=None, args=tree.args._replace(kept=tree.args.for_kernel))
     return ask_kbuild(result._replace(tree=asked), environ)._replace(tree=tree)
 
 

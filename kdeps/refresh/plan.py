@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from kdeps import NamedTuple
-from kdeps.formats.makeargs import LINT_ONLY, without_place, working_directory
+from kdeps.formats.makeargs import without_place, working_directory
 from kdeps.kbuild.rule import Owner, Rules
 from kdeps.kbuild.tree import Tree
 from kdeps.staleness.check import CheckResult
@@ -26,9 +26,6 @@ REFRESH_GOAL = "modules_prepare"
 WHOLE_GOAL = "all"
 CONFIGURE_GOAL = "olddefconfig"
 SYNC_GOAL = "syncconfig"
-RUNS_NOTHING = frozenset(("-n", "--just-print", "--dry-run", "--recon", "-q", "--question", "-t", "--touch"))
-"""Options with which make runs no recipe."""
-_NOT_FOR_THE_KERNEL = RUNS_NOTHING | {"-B", "--always-make"}
 _FLAG_VARIABLES = {"KRUSTFLAGS": (".rmeta",), "KCFLAGS": ("-D__BINDGEN__",)}
 """Make variables with flags of the user's own → what tells a command of rust/ that takes them."""
 
@@ -142,22 +139,9 @@ def _find_dead_stamps(state: Stale, objtree: str) -> list[str]:
     return [*links, state.rule.target] if links else []
 
 
-def kernel_words(tree: Tree) -> tuple[str, ...]:
-    """The user's words that also belong on a build of the kernel's own artifacts.
-
-    ``CLIPPY=1`` and its like do not: they ask to lint the module, and would compile
-    every crate again by another command, now and at the next build without them.
-    """
-    return tuple(
-        word
-        for word in tree.args.kept
-        if word not in _NOT_FOR_THE_KERNEL and word.partition("=")[0] not in LINT_ONLY
-    )
-
-
 def kernel_command(tree: Tree, cwd: str, goal: str, *, in_job_server: bool = False) -> list[str]:
     """A make command for the kernel itself, to be run or typed in ``cwd``; a job server sets ``-j`` by itself."""
-    words = kernel_words(tree)
+    words = tree.args.for_kernel
     if in_job_server:
         words = tuple(word for word in words if not word.startswith(("-j", "--jobs")))
     if not stands_there(tree, cwd):

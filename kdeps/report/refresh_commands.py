@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from kdeps.formats.makeargs import MODULE_LINKING
+from kdeps.formats.makeargs import MODULE_LINKING, RUNS_NOTHING
 from kdeps.kbuild.tree import Tree, module_argument
-from kdeps.refresh.plan import RUNS_NOTHING, plan_refresh, shown_command, stands_there
+from kdeps.refresh.plan import plan_refresh, shown_command, stands_there
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.reasons import Source
 from kdeps.system.text import shell_joined, short_path

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from kdeps.formats.makeargs import MAKEFILES, parse_make_args, working_directory
 from kdeps.kbuild import makefile_rules
+from kdeps.kbuild.command_files import find_main_makefiles
 from kdeps.kbuild.configuration import find_dot_config, list_asked, make_variables, read_configuration
 from kdeps.kbuild.expected import list_always
 from kdeps.kbuild.first_build import list_looked_at
@@ -77,6 +78,10 @@ def list_dependencies(
         files.update(path for path in (rule.record, rule.depfile) if path)
         files.update(_config_paths(rule, tree))
     files.update(tree.makefiles)
+    if not tree.prebuilt:
+        makefiles, listed = find_main_makefiles(tree)
+        files.update(makefiles)
+        folders.update(listed)
     files.update(problem.path for problem in result.verdict.problems)
     files.update(_module_records(result))
     files.update(list_searched_records(result.rules.rules, tree))

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from kdeps.kbuild.tree import Tree, find_tree
-from kdeps.refresh.plan import kernel_words
 from kdeps.staleness.reasons import Status
 from kdeps.system.errors import KdepsError, UsageError
 from kdeps.watch.debounce import Activity
@@ -138,4 +137,4 @@ def _require_same_build(ours: Tree, theirs: Tree, args: tuple[str, ...], pid: in
 
 
 def _what_matters(tree: Tree) -> frozenset[str]:
-    return frozenset(word for word in kernel_words(tree) if not word.startswith(_HOW))
+    return frozenset(word for word in tree.args.for_kernel if not word.startswith(_HOW))

@@ -23,10 +23,10 @@ from kdeps.contents.reuse import Reuser
 from kdeps.formats.makeflags import kernel_environment
 from kdeps.kbuild.rule import Owner, Rule
 from kdeps.refresh.background_make import BackgroundMake, status_in_words
-from kdeps.refresh.confirmed import Confirmation, confirm, take_inputs
 from kdeps.refresh.make_run import remove_files
 from kdeps.refresh.plan import kernel_command, plan_refresh
 from kdeps.staleness.check import CheckResult, check_build
+from kdeps.staleness.confirmed import Confirmation, confirm, take_inputs
 from kdeps.staleness.racy_edits import find_observed_edits
 from kdeps.staleness.reasons import Status
 from kdeps.system.errors import KdepsError

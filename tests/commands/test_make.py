@@ -89,7 +89,7 @@ def test_a_confirmed_build_loads_only_what_it_needs(confirmed: Wrapped) -> None:
         for line in done.stderr.splitlines()
         if line.startswith("import time:")
     }
-    assert "kdeps.refresh.confirmed" in loaded
+    assert "kdeps.staleness.confirmed" in loaded
     unwanted = {
         "click",
         "inspect",

@@ -12,7 +12,7 @@ import pytest
 from kdeps.formats.makeargs import parse_make_args
 from kdeps.formats.makeflags import kernel_environment, split_flags
 from kdeps.kbuild.make_command import read_request
-from kdeps.refresh.plan import Plan, find_new_flags, kernel_command, kernel_words, plan_refresh
+from kdeps.refresh.plan import Plan, find_new_flags, kernel_command, plan_refresh
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.staleness.reasons import ReasonKind, Status
 from tests.conftest import RunKdeps
@@ -81,7 +81,7 @@ def test_the_command_is_the_users_own_without_the_module(tree: Miniature) -> Non
     assert kernel_command(found.tree, where, "modules_prepare") == ["make", *kept]
     kept.remove("-j4")
     assert kernel_command(found.tree, where, "modules_prepare", in_job_server=True) == ["make", *kept]
-    assert "-B" not in kernel_words(found.tree)
+    assert "-B" not in found.tree.args.for_kernel
 
 
 def test_standing_elsewhere_make_is_told_where_to_go(tree: Miniature) -> None:

@@ -2,7 +2,7 @@
 """Refresh a build by ninja, or say why make has to do it.
 
 A recorded command may be run again only if Kbuild would run the same one today, so
-Kbuild confirms the commands, unless it did so before (``kdeps.refresh.confirmed``).
+Kbuild confirms the commands, unless it did so before (``kdeps.staleness.confirmed``).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from kdeps.formats.makeflags import kernel_environment
 from kdeps.kbuild.rule import Owner
-from kdeps.refresh.confirmed import confirm, is_confirmed, take_inputs
 from kdeps.refresh.ninja.manifest import Place, write_manifest
 from kdeps.refresh.ninja.replay import Replay, plan_replay
 from kdeps.refresh.ninja.timestamps import STAMP
-from kdeps.refresh.plan import CannotRefresh, kernel_words
+from kdeps.refresh.plan import CannotRefresh
 from kdeps.staleness.check import CheckResult
+from kdeps.staleness.confirmed import confirm, is_confirmed, take_inputs
 from kdeps.staleness.exact import ask_kbuild
 from kdeps.staleness.reasons import ReasonKind
 from kdeps.system.cache import make_folder
@@ -60,7 +60,7 @@ def confirm_commands(result: CheckResult, environ: dict[str, str], *, module: bo
         return result
     before = take_inputs(result, kernel)
     tree = result.tree
-    asked = tree._replace(module=None, args=tree.args._replace(kept=kernel_words(tree)))
+    asked = tree._replace(module=None, args=tree.args._replace(kept=tree.args.for_kernel))
     answered = ask_kbuild(result._replace(tree=asked), kernel)._replace(tree=tree)
     changed = any(
         reason.kind is ReasonKind.COMMAND_CHANGED

@@ -35,7 +35,6 @@ from kdeps.kbuild.configuration import make_variables
 from kdeps.kbuild.environment import fingerprint_environment, inherited_flags, says_what, settings
 from kdeps.kbuild.rule import Action, Owner
 from kdeps.kbuild.tree import Tree
-from kdeps.refresh.plan import kernel_words
 from kdeps.staleness.check import CheckResult
 from kdeps.system.cache import Store
 from kdeps.system.stat import FINE_NS, find_stamp
@@ -102,7 +101,7 @@ def confirm(result: CheckResult, before: Confirmation, environ: dict[str, str]) 
 
 
 def _key(tree: Tree, environ: dict[str, str]) -> str:
-    words = [word for word in kernel_words(tree) if says_what(word)]
+    words = [word for word in tree.args.for_kernel if says_what(word)]
     parts = [
         "kdeps",
         __version__,
