@@ -61,7 +61,8 @@ def find_main_makefiles(tree: Tree) -> tuple[list[str], list[str]]:
     folders = [f"{tree.srctree}/{folder.format(srcarch=tree.srcarch)}" for folder in _FOLDERS[:3]]
     names = (f"{folder}/{name}" for folder in folders for name in list_names(folder) if _is_makefile(name))
     found = {f"{tree.srctree}/Makefile", *names, *_list_named(tree)}
-    return [path for path in found if not path.startswith(f"{tree.objtree}/include/")], folders
+    generated = f"{tree.objtree}/include/"
+    return [path for path in found if not path.startswith(generated) and not path.endswith(".h")], folders
 
 
 def _list_named(tree: Tree) -> list[str]:

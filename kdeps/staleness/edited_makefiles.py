@@ -47,8 +47,10 @@ def _find_edited(result: CheckResult) -> tuple[Finding, ...]:
     )
     built_ns = max(built, default=0)
     makefiles, _ = find_main_makefiles(result.tree)
-    edited = sorted(path for path in makefiles if (find_mtime_ns(path) or 0) > built_ns)
-    if not edited or not built_ns:
+    found = {path: mtime for path in makefiles if (mtime := find_mtime_ns(path)) is not None}
+    edited = sorted(path for path, mtime in found.items() if mtime > built_ns)
+    # All of them: the sources were checked out anew beside artifacts that have proven to be theirs.
+    if not built_ns or len(edited) in (0, len(found)):
         return ()
     others = f" (and {len(edited) - 1} more)" if len(edited) > 1 else ""
     message = f"was edited after the kernel's artifacts were built{others}: the record cannot tell what that changes"

@@ -57,3 +57,18 @@ def test_flags_that_kbuild_was_asked_about_are_not_doubted(tree: Miniature, aske
     assert kinds(asked(flags)) == ["command-changed"]
     assert asked(flags, "--exact")["verdict"] == "fresh"
     assert kinds(asked(flags)) == []
+
+
+def test_sources_that_were_all_checked_out_anew_are_no_edit(
+    tree: Miniature, asked: Asked, kdeps: RunKdeps
+) -> None:
+    """As in CI, from a cache: contents prove the artifacts, and no Makefile came alone."""
+    assert kdeps(tree, "ci", "--record=good", M).returncode == 0
+    for path in tree.srctree.rglob("*"):
+        if path.is_file() and tree.objtree not in path.parents:
+            path.touch()
+    assert kdeps(tree, "settle", M).returncode == 0
+    for pattern in ("**/Makefile*", "scripts/*", "rust/bindgen_parameters"):
+        for path in tree.srctree.glob(pattern):
+            path.touch()
+    assert kinds(asked()) == []
