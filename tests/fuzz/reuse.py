@@ -264,6 +264,8 @@ def main(arguments: list[str]) -> int:
             failed += bool(wrong)
             for line in wrong:
                 print(line, flush=True)
+            if case % 1000 == 999:
+                print(f"{case + 1} cases, {spared} steps spared, {failed} cases wrong so far", flush=True)
     print(f"{options.count} cases, {spared} steps spared, {failed} cases wrong")
     return int(failed > 0)
 
