@@ -7,6 +7,8 @@ compare those of the kernel. From the record alone it cannot be told whether suc
 
 from __future__ import annotations
 
+import os
+
 from kdeps import TYPE_CHECKING
 from kdeps.kbuild.command_files import find_main_makefiles
 from kdeps.kbuild.rule import Action, Owner
@@ -48,11 +50,12 @@ def _find_edited(result: CheckResult) -> tuple[Finding, ...]:
     built_ns = max(built, default=0)
     makefiles, _ = find_main_makefiles(result.tree)
     found = {path: mtime for path in makefiles if (mtime := find_mtime_ns(path)) is not None}
-    edited = sorted(path for path, mtime in found.items() if mtime > built_ns)
+    edited = sorted((mtime, path) for path, mtime in found.items() if mtime > built_ns)
     # All of them: the sources were checked out anew beside artifacts that have proven to be theirs.
     if not built_ns or len(edited) in (0, len(found)):
         return ()
     others = f" (and {len(edited) - 1} more)" if len(edited) > 1 else ""
-    message = f"was edited after the kernel's artifacts were built{others}: the record cannot tell what that changes"
+    newest = edited[-1][1]
+    message = f"{os.path.relpath(newest, result.tree.srctree)}{others} was edited after the kernel's artifacts were built, which may change commands: the records alone cannot tell"
     help_text = "`kdeps check --exact` asks Kbuild for the commands"
-    return (Finding(ReasonKind.COMMAND_CHANGED, edited[0], message, help_text, Status.FRESH),)
+    return (Finding(ReasonKind.COMMAND_CHANGED, newest, message, help_text, Status.FRESH),)
