@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import NamedTuple
 
 from kdeps.artifacts.object_file import read_bytes
 from kdeps.kbuild.replay import RecordedCommand, ReplayError, replay
+from kdeps.system.scratch import scratch_folder
 
 
 class RustObject(NamedTuple):
@@ -31,7 +31,7 @@ def rebuild(
         ReplayError: The command cannot run again, or writes another file.
         ObjectError: The new object cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="kdeps-explain-") as folder:
+    with scratch_folder("kdeps-explain-") as folder:
         outputs = replay(rust.recorded, folder, environ, rustc_flags=rustc_flags, clang_flags=clang_flags)
         path = outputs.get(rust.path)
         if path is None:

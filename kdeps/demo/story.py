@@ -15,7 +15,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import TextIO
 
 from kdeps.demo.miniature import MODULE, Miniature, create, gnu_make
 from kdeps.system.errors import KdepsError
+from kdeps.system.scratch import scratch_folder
 
 SOURCE = "rust/kernel/io.rs"
 CONSTANT = "RESET_TIMEOUT_MS"
@@ -68,11 +68,11 @@ def run(*, keep: Path | None = None, colour: bool = False, out: TextIO | None = 
 @contextlib.contextmanager
 def _place(keep: Path | None) -> Iterator[Path]:
     if keep is None:
-        try:
-            folder = tempfile.TemporaryDirectory(prefix="kdeps-demo-", ignore_cleanup_errors=True)
-        except OSError as error:
-            raise _cannot_use(Path(os.environ.get("TMPDIR", "/tmp")), error) from None
-        with folder as name:
+        with contextlib.ExitStack() as stack:
+            try:
+                name = stack.enter_context(scratch_folder("kdeps-demo-"))
+            except OSError as error:
+                raise _cannot_use(Path(os.environ.get("TMPDIR", "/tmp")), error) from None
             yield Path(name)
         return
     try:

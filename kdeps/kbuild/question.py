@@ -40,10 +40,7 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import NamedTuple
 
 from kdeps.formats.makeflags import kernel_environment
@@ -51,6 +48,7 @@ from kdeps.kbuild.rule import Owner
 from kdeps.system.errors import KbuildError
 from kdeps.system.files import write_file
 from kdeps.system.landlock import kept_from_writing
+from kdeps.system.scratch import scratch_folder
 
 TIMEOUT_S = 600
 _MARK = "@kdeps@"
@@ -109,8 +107,7 @@ def run_question(
 
     Raises KbuildError if make could not be started, or did not come back in time.
     """
-    folder = tempfile.mkdtemp(prefix="kdeps-")
-    try:
+    with scratch_folder("kdeps-") as folder:
         os.symlink(shutil.which("true", path=os.defpath) or "/bin/true", os.path.join(folder, "ln"))
         _write_mkdir(folder)
         replaced = {**_REPLACED, "TMPOUT": f"{folder}/.tmp_$$$$"}
@@ -121,12 +118,6 @@ def run_question(
         command = ["make", "-k", "-s", *arguments]
         with kept_from_writing(trees, folder) as restrict:
             return _parse_answer(*_run(command, directory, _environment(environ, folder, scope), restrict))
-    except _Terminated as signalled:
-        number = signalled.number
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    signal.raise_signal(number)
-    raise SystemExit(128 + number)  # the signal came first
 
 
 def _write_mkdir(folder: str) -> None:
@@ -153,8 +144,7 @@ def _run(
     except OSError as error:
         raise KbuildError(f"make: {error.strerror}; --exact needs it in PATH") from error
     try:
-        with _polite_signals():
-            output, messages = process.communicate(timeout=TIMEOUT_S)
+        output, messages = process.communicate(timeout=TIMEOUT_S)
     except BaseException as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -162,31 +152,6 @@ def _run(
             raise KbuildError(f"{directory}: make did not answer within {TIMEOUT_S} s") from error
         raise
     return output.decode("utf-8", "surrogateescape"), messages.decode("utf-8", "surrogateescape")
-
-
-class _Terminated(BaseException):
-    """A signal that ends this program; what it has started comes first."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-@contextmanager
-def _polite_signals() -> Iterator[None]:
-    """Raise ``_Terminated`` for a signal that would end this program at once, and leave make to itself."""
-
-    def tell(number: int, _frame: FrameType | None) -> None:
-        raise _Terminated(number)
-
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
-    try:
-        for number in numbers:
-            signal.signal(number, tell)
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _environment(environ: dict[str, str], folder: str, scope: Owner) -> dict[str, str]:

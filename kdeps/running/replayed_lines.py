@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 
 from kdeps.formats.cmdfile import RecordState
 from kdeps.kbuild.replay import ReplayError, recorded_command, replay
@@ -21,6 +20,7 @@ from kdeps.running.symbol_sizes import Place, SymbolSizes, read_symbol_sizes
 from kdeps.running.unpacking import open_plain
 from kdeps.staleness.check import CheckResult, check_build
 from kdeps.system.errors import KdepsError
+from kdeps.system.scratch import scratch_folder
 
 _RUSTC_FLAGS = ("-Cdebuginfo=line-tables-only",)
 _CLANG_FLAGS = ("-gline-tables-only",)
@@ -92,7 +92,7 @@ class ReplayedLines:
         """Run the recorded command of an object again; None if that fails."""
         assert self._result is not None
         if rule.target not in self._objects:
-            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="kdeps-decode-"))
+            folder = self._stack.enter_context(scratch_folder("kdeps-decode-"))
             recorded = recorded_command(rule)
             self._objects[rule.target] = None
             try:
