@@ -116,9 +116,15 @@ def _digest(path: str) -> str:
 
 
 def _stale(result: CheckResult, *, certain: bool) -> set[str]:
-    """The steps that make runs; where the output of another one may be left as it is, it may not run them."""
+    """The steps that make runs; where the output of another one may be left as it is, it may not run them.
+
+    Where a file is to be removed first, make builds it anew, and what reads it after that.
+    """
     states = (*result.verdict.stale, *result.verdict.pending)
-    return {s.rule.target for s in states if s.certainty is Certainty.CERTAIN or not certain}
+    removed = {path for finding in result.verdict.findings for path in finding.remove}
+    behind = {rule.target for rule in result.graph.rules if removed.intersection(rule.prerequisites)}
+    stale = {s.rule.target for s in states if s.certainty is Certainty.CERTAIN or not certain}
+    return stale if certain else stale | behind
 
 
 # -- what happens -------------------------------------------------------------------
