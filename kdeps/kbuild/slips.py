@@ -159,7 +159,8 @@ def _find_goal_slip(args: MakeArgs, folder: str) -> str | None:
     for goal in args.goals:
         path = os.path.normpath(os.path.join(folder, goal))
         if _names_module(args):
-            meant = _find_goal_meant(goal, folder) if "/" not in goal and "." not in goal else None
+            is_name = "." not in os.path.basename(goal) and not (goal.endswith("/") or os.path.isdir(path))
+            meant = _find_goal_meant(goal, folder) if is_name else None
             if meant is not None:
                 did_you = f"; did you mean `{meant}`?" if meant else ""
                 return f"{goal}: neither the kernel's Makefile nor kdeps knows such a goal{did_you}"

@@ -66,6 +66,7 @@ TYPO = MODULE[:-1]
         (("module", M), "did you mean `modules`?"),
         (("modules_prepar", M), "did you mean `modules_prepare`?"),
         (("source", M), "neither the kernel's Makefile nor kdeps knows such a goal"),
+        (("samples/other", M), "neither the kernel's Makefile nor kdeps knows such a goal"),
         (("0=../build", M), "did you mean `O=../build`?"),
         (("LLVN=1", M), "did you mean `LLVM=1`?"),
         (("CORSS_COMPILE=x-", M), "did you mean `CROSS_COMPILE=x-`?"),
