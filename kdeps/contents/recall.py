@@ -58,7 +58,7 @@ class Recollection(NamedTuple):
     proven: frozenset[str]
     """Targets that time calls stale, and contents prove to be up to date."""
     changed: frozenset[str]
-    """Targets with an input of another content."""
+    """Targets with an input, or an output, of another content: no time is given to these."""
     configuration_proven: bool
     """Time calls the configuration out of sync, and contents prove that it is synced."""
     memory: Memory
@@ -253,7 +253,8 @@ class _Recall:
         if not (reasons or changed or edited or values) or not self.covers(entry, rule):
             return reasons
         if edited:
-            return reasons or self._judge_edited(edited, rule)
+            found = self._judge_edited(edited, rule)
+            return reasons or found
         inputs = deciding_inputs(rule)
         known = {self.memory.paths[at] for at in rows}
         kept = list(reasons)
@@ -290,11 +291,11 @@ class _Recall:
 
     def _judge_edited(self, edited: list[int], rule: Rule) -> tuple[Reason, ...]:
         """What was generated for the kernel and has another content since would be used as it is."""
+        self.changed.add(rule.target)
         if rule.owner is not Owner.KERNEL or self.result.rules.whole:
             return ()  # a module may be stripped or signed, and a later step of the whole kernel may add to an output
         times = self.result.snapshot.mtime_ns
         paths = [path for at in edited if (path := self.memory.paths[at]) in times]
-        self.changed.update({rule.target} if paths else ())
         detail = "has other content than its step wrote"
         return tuple(
             Reason(ReasonKind.CONTENT_CHANGED, False, path, times[path], times.get(rule.target), detail)

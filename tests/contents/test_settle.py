@@ -80,6 +80,17 @@ def test_an_edit_after_settling_is_newer(remembered: Miniature, kdeps: RunKdeps)
     assert "rust/kernel.o" in remembered.rebuilds("modules_prepare")
 
 
+def test_an_edited_output_of_the_module_is_left_to_make(remembered: Miniature, kdeps: RunKdeps) -> None:
+    """A disk that lost a block keeps the time: what is behind a touched source would be made anew, and so this is."""
+    lists = remembered.module / "Module.symvers"
+    right, times = lists.read_bytes(), lists.stat()
+    lists.write_bytes(b"damaged")
+    os.utime(lists, ns=(times.st_mtime_ns, times.st_mtime_ns))
+    remembered.touch(f"{MODULE}/nova_core.rs")
+    kdeps(remembered, "make", M)
+    assert lists.read_bytes() == right
+
+
 @pytest.mark.parametrize(
     ("name", "touched", "output"),
     [
