@@ -158,7 +158,7 @@ def _grow(tree: Tree, folder: Path, largest: int) -> None:
         changed = _run(command, tree.cwd, XDG_CACHE_HOME=str(cache))
         for ran in (cold, warm, changed):
             if ran.status:
-                print(f"{size} records: STATUS {ran.status}: {ran.output[-500:]}")
+                raise RuntimeError(f"{size} records: status {ran.status}: {ran.output[-500:]}")
         found.append(_Size(size, kept, {"cold": cold, "warm": warm, "one compiled": changed}))
         shutil.rmtree(objtree)
     print("records  index MB" + "".join(f"{name:>14} s  ms each   MB" for name in found[0].runs))
@@ -241,7 +241,7 @@ def _make_tree(tree: Tree, objtree: Path, size: int) -> None:
         "scripts/module.lds",
     ):
         (objtree / name).parent.mkdir(parents=True, exist_ok=True)
-        (objtree / name).touch()
+        shutil.copy(real / name, objtree / name)
     for name in ("scripts/basic/fixdep", "scripts/mod/modpost"):
         record = objtree / os.path.dirname(name) / f".{os.path.basename(name)}.cmd"
         record.write_text(f"savedcmd_{name} := printf x > {name}\n")
