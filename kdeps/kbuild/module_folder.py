@@ -32,6 +32,8 @@ _LISTS = re.compile(
 )
 _MORE = re.compile(r"^[ \t]*[-s]?include\b|\$[({](?:eval|call)\b", re.MULTILINE)
 
+_PUT_TOGETHER = re.compile(r"[)}][\w-][\w.-]*\.o\b|[\w-]\$[({][^)}\n]*[)}][\w.-]*\.o\b")
+
 
 def find_why_nothing_is_built(folder: str, auto_conf: str, variables: Mapping[str, str]) -> str:
     """Find why ``make M=…`` builds nothing in a folder. Returns an empty text if it builds something, or may.
@@ -114,6 +116,19 @@ def may_be_built(source: str, top: str, objtree: str, variables: dict[str, str])
         if folder == top or len(folder) <= len(top):
             return False
         folder = os.path.dirname(folder)
+
+
+def is_unnamed(source: str, top: str, objtree: str, variables: dict[str, str]) -> bool:
+    """Tell whether surely no Makefile names the object of a source: none includes others or puts names together."""
+    if may_be_built(source, top, objtree, variables):
+        return False
+    folder = os.path.dirname(source)
+    while folder.startswith(top):
+        text = read_makefiles(folder)[0]
+        if _MORE.search(text) or _PUT_TOGETHER.search(text):
+            return False
+        folder = os.path.dirname(folder)
+    return True
 
 
 def read_makefiles(folder: str) -> tuple[str, str]:

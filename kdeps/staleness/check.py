@@ -19,7 +19,7 @@ from kdeps.kbuild.tree import Tree, find_tree
 from kdeps.staleness.build_checks import check_build_as_a_whole
 from kdeps.staleness.judge import add_findings, judge
 from kdeps.staleness.module_checks import check_clock, check_compilers, check_release
-from kdeps.staleness.needs import add_generated, find_lacking
+from kdeps.staleness.needs import add_generated, drop_unnamed, find_lacking
 from kdeps.staleness.reasons import Finding, ReasonKind, Source, Status, Verdict
 from kdeps.staleness.snapshot import Snapshot, take_snapshot
 
@@ -50,7 +50,7 @@ def judge_tree(tree: Tree, rules: Rules, environ: dict[str, str], started: float
     (``perf_counter``).
     """
     snapshot = take_snapshot(rules, config_dirs=(tree.objtree,))
-    rules = add_generated(tree, rules, snapshot)
+    rules = add_generated(tree, drop_unnamed(tree, rules, snapshot), snapshot)
     graph = build_graph(rules, tree.objtree)
     findings = (
         *check_build_as_a_whole(tree, rules, environ, snapshot.stats),

@@ -30,6 +30,7 @@ from kdeps.kbuild.toolchain import rustc_folders, rustup_home, toolchain_files
 from kdeps.kbuild.tree import CORE_SOURCES, Tree
 from kdeps.staleness.check import CheckResult
 from kdeps.staleness.release_checks import find_localversions, list_git_files, list_tag_files
+from kdeps.staleness.snapshot import list_stand_ins
 from kdeps.staleness.vmlinux_checks import find_lists
 from kdeps.system.executable import interpreter_of
 from kdeps.system.files import is_folder, list_names
@@ -77,6 +78,8 @@ def list_dependencies(
         files.update(rule.outputs)
         files.update(path for path in (rule.record, rule.depfile) if path)
         files.update(_config_paths(rule, tree))
+        if rule.source and rule.source not in result.snapshot.mtime_ns:
+            files.update(list_stand_ins(rule.source))
     files.update(tree.makefiles)
     if not tree.prebuilt:
         makefiles, listed = find_main_makefiles(tree)

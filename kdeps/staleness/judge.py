@@ -21,7 +21,7 @@ from kdeps.kbuild import makefile_rules
 from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.rule import Action, Owner, Problem, Rule
 from kdeps.staleness.reasons import Certainty, Finding, Reason, ReasonKind, Source, Stale, Status, Verdict
-from kdeps.staleness.snapshot import DANGLING, Snapshot
+from kdeps.staleness.snapshot import DANGLING, Snapshot, find_gone_source
 
 
 def judge(
@@ -216,15 +216,15 @@ def judge_rule(
             if is_empty
             else []
         )
-    if (
-        rule.source is not None
-        and rule.source in rule.optional_prerequisites
-        and rule.source not in stamps
-        and rule.source not in unreadable
-    ):
+    gone = find_gone_source(rule, snapshot)
+    if gone:
+        other = snapshot.instead.get(gone)
+        if other:
+            words = ((other,), (gone,))
+            return [Reason(ReasonKind.COMMAND_CHANGED, True, rule.target, target, target, "", *words)]
         # The pattern rule no longer matches, so make has no recipe for the target
         # and uses it as it is: kbuild-facts, "module root nova_core.rs deleted".
-        return [Reason(ReasonKind.MISSING_PREREQUISITE, False, rule.source, None, target)]
+        return [Reason(ReasonKind.MISSING_PREREQUISITE, False, gone, None, target)]
     reasons = list(judge_record(rule, target, version))
     # tools/build looks for deleted files with $(wildcard), so it needs no help from make.
     sees_missing = notices_deleted or rule.name.startswith("tools/")

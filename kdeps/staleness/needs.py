@@ -15,11 +15,11 @@ from kdeps import NamedTuple
 from kdeps.kbuild.configuration import list_module_tools
 from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.makefile_rules import MODULE_MAKEFILES, UNRECORDED_RULES
-from kdeps.kbuild.module_folder import list_rust
+from kdeps.kbuild.module_folder import is_unnamed, list_rust
 from kdeps.kbuild.rule import Action, Owner, Rule, Rules
 from kdeps.kbuild.tree import Tree, find_moved
 from kdeps.staleness.reasons import Finding, ReasonKind, Status
-from kdeps.staleness.snapshot import CRATES, Snapshot, is_damaged
+from kdeps.staleness.snapshot import CRATES, Snapshot, find_gone_source, is_damaged
 from kdeps.system.stat import status_of
 
 _SOURCE = re.compile(r"(?:scripts|include|arch)/(?!config/|generated/|.*/generated/)")
@@ -41,6 +41,36 @@ def add_generated(tree: Tree, rules: Rules, snapshot: Snapshot) -> Rules:
     made = {output for rule in rules.rules for output in rule.outputs} if gone else set()
     added = [_generated(p, tree) for p in gone if p not in made and _is_prepared(p[len(inside) :], tree)]
     return rules._replace(rules=(*rules.rules, *added)) if added else rules
+
+
+def drop_unnamed(tree: Tree, rules: Rules, snapshot: Snapshot) -> Rules:
+    """Drop the module's steps whose source is gone and whose object no Makefile names any more: no make runs them.
+
+    A source was renamed or removed together with its line. Its object stays behind and is linked into nothing.
+    """
+    inside = f"{tree.module}/"
+    gone = {
+        source: rule.target
+        for rule in rules.rules
+        if rule.owner is Owner.MODULE and (source := find_gone_source(rule, snapshot)).startswith(inside)
+    }
+    if not gone or tree.module is None:
+        return rules
+    gone_by_itself = gone.keys() - set[str]().union(*(rule.outputs for rule in rules.rules))
+    stems = [
+        gone[source][:-2]
+        for source in gone_by_itself
+        if is_unnamed(source, tree.module, tree.objtree, tree.args.variables)
+    ]
+    unnamed = {stem + suffix for stem in stems for suffix in (".o", ".mod", ".mod.o", ".ko")}
+    kept = (
+        rule._replace(prerequisites=tuple(p for p in rule.prerequisites if p not in unnamed))
+        if rule.owner is Owner.MODULE and not unnamed.isdisjoint(rule.prerequisites)
+        else rule
+        for rule in rules.rules
+        if rule.target not in unnamed
+    )
+    return rules._replace(rules=tuple(kept)) if unnamed else rules
 
 
 def _is_prepared(name: str, tree: Tree) -> bool:

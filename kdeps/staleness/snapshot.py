@@ -12,7 +12,7 @@ import re
 from stat import S_ISDIR
 
 from kdeps import NamedTuple
-from kdeps.kbuild.rule import Action, Owner, Problem, Rules
+from kdeps.kbuild.rule import Action, Owner, Problem, Rule, Rules
 from kdeps.system.executable import is_foreign
 from kdeps.system.files import read_ends
 from kdeps.system.stat import status_of
@@ -41,6 +41,8 @@ Source: GNU make ``src/file.c``, ``file_timestamp_cons``, whose seconds are unsi
 _MAGIC, _FOOTER = b"rust\0\0\0", b"rust-end-file"
 SLACK_NS = 2_000_000_000
 """Clocks of a file server and of this machine may differ by that much."""
+_LANGUAGES = (".S", ".rs", ".c")
+"""Source: linux ``scripts/Makefile.build``, whose pattern rules for objects stand in the opposite order."""
 _ARCHIVE = b"!<arch>\n"
 _ELF, _ELF64 = b"\x7fELF", b"\x7fELF\x02\x01"
 """64 bits, little endian: every machine that kernels with Rust are built on."""
@@ -70,6 +72,8 @@ class Snapshot(NamedTuple):
     """Those of ``empty`` that have content: metadata of crates that rustc cannot read."""
     compilers: dict[str, str] = {}  # noqa: RUF012 (the default is never changed)
     """Metadata of a crate → the rustc that wrote it, in the words of ``rustc --version``."""
+    instead: dict[str, str] = {}  # noqa: RUF012 (the default is never changed)
+    """Source that is gone → the one beside it, of another language, that make compiles now."""
 
 
 def take_snapshot(rules: Rules, config_dirs: tuple[str, ...] = ()) -> Snapshot:
@@ -146,6 +150,8 @@ def take_snapshot(rules: Rules, config_dirs: tuple[str, ...] = ()) -> Snapshot:
             elif compiler:
                 compilers[path] = compiler
     _replace_negative(mtime_ns)
+    gone = {rule.source for rule in rules.rules if rule.source and rule.source not in mtime_ns}
+    instead = {source: other for source in gone for other in list_stand_ins(source) if os.path.exists(other)}
     config = {
         folder: _config_stamps(f"{folder}/include/config", names, problems)
         for folder, names in symbols.items()
@@ -160,7 +166,22 @@ def take_snapshot(rules: Rules, config_dirs: tuple[str, ...] = ()) -> Snapshot:
         stats,
         frozenset(damaged),
         compilers,
+        instead,
     )
+
+
+def list_stand_ins(source: str) -> list[str]:
+    """List the sources that make would compile to the same object if this one were gone, the first choice last."""
+    stem, suffix = os.path.splitext(source)
+    return [stem + other for other in _LANGUAGES if other != suffix] if suffix in _LANGUAGES else []
+
+
+def find_gone_source(rule: Rule, snapshot: Snapshot) -> str:
+    """The source of a step, if a pattern rule finds it and it is gone, so that the rule no longer matches; else empty."""
+    source = rule.source
+    if source is None or source in snapshot.mtime_ns or source in snapshot.unreadable:
+        return ""
+    return source if source in rule.optional_prerequisites else ""
 
 
 def is_damaged(path: str) -> bool:
