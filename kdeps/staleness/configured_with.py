@@ -47,7 +47,10 @@ def _list_values(
     found: list[tuple[str, str, str]] = []
     for name, recorded in configuration.inputs.variables:
         if name == "srctree":
-            is_same = os.path.realpath(os.path.join(tree.objtree, recorded)) == tree.srctree
+            # make compares the text, and an absolute one is free of links.
+            is_same = recorded == tree.srctree or (
+                recorded[:1] != "/" and os.path.realpath(os.path.join(tree.objtree, recorded)) == tree.srctree
+            )
             found.append((name, recorded, recorded if is_same else tree.srctree))
         elif name == "PAHOLE_VERSION":
             found.append((name, recorded, pahole_version(actual["PAHOLE"], environ, tree.make_directory)))

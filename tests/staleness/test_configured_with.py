@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +123,23 @@ def test_a_makefile_that_the_environment_names_may_change_commands(tree: Miniatu
     done = kdeps(tree, "check", M, env=environment)
     assert f"note[command-changed]: MAKEFILES={named} may change commands" in done.stdout
     assert kdeps(tree, "check", "--exact", M, env=environment).returncode == 1
+
+
+@pytest.mark.parametrize("content", ["the same", "another"])
+def test_a_source_tree_that_became_a_link(content: str, tree: Miniature, kdeps: RunKdeps) -> None:
+    """Its old name leads to it, and make uses the name without links, in its commands as well."""
+    real = tree.root / "linux-7.2"
+    tree.srctree.rename(real)
+    tree.srctree.symlink_to(real.name)
+    if content == "another":
+        source = real / "rust/kernel/io.rs"
+        times = source.stat()
+        source.write_text(source.read_text() + "pub fn other() {}\n")
+        os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns - 1))
+    verdict = judged(kdeps, tree, M)
+    assert verdict["verdict"] == "stale"
+    assert "config-not-synced" in kinds(verdict)
+    assert kdeps(tree, "make", M).returncode == 0
+    assert judged(kdeps, tree, M)["verdict"] == "fresh"
+    assert tree.kernel_answer("modules_prepare") == []
+    assert tree.rebuilds(M) == set()
