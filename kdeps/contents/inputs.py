@@ -21,6 +21,7 @@ from kdeps.kbuild.configuration import find_dot_config, read_configuration
 from kdeps.kbuild.makefile_rules import sees_command
 from kdeps.kbuild.rule import Action, Rule
 from kdeps.kbuild.tree import Tree
+from kdeps.system.files import read_text
 from kdeps.system.stat import status_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ TOOLS = "tools"
 """The row that stands for the compilers and linkers."""
 _WORD = re.compile(r"[^\s;|&()<>'\"`]+")
 _READ_BY_COMMAND = (".json", "rustc_cfg", ".lds", ".sh", ".pl", ".py", ".awk", ".sed", ".tbl")
+_COMPILED_IN = re.compile(r'\b(?:option_)?env!\s*[(\[{]\s*"(\w+)"')
 _CONFIGURED = (
     "include/config/auto.conf", "include/config/auto.conf.cmd", "include/generated/autoconf.h",
     "include/generated/rustc_cfg",
@@ -61,6 +63,7 @@ class Surroundings:
         self.tools = Tools(tree, environ)
         self._symbols: dict[str, str] | None = None
         self._programs: dict[str, str | None] = {}
+        self._variables: dict[str, frozenset[str]] = {}
 
     def symbol(self, name: str) -> bytes:
         """The value of a configuration symbol."""
@@ -104,6 +107,21 @@ class Surroundings:
             found.pop(output, None)
         return list(found)
 
+    def compiled_in(self, rule: Rule) -> list[str]:
+        """List the variables of the environment that a step compiles in and that its command does not set.
+
+        Makefiles export them, and no record has their values.
+        """
+        if rule.source is None or not rule.source.endswith(".rs"):
+            return []
+        names: set[str] = set()
+        for path in deciding_inputs(rule):
+            if path.endswith(".rs"):
+                if path not in self._variables:
+                    self._variables[path] = _find_variables(read_text(path))
+                names |= self._variables[path]
+        return sorted(name for name in names if not re.search(rf"(?:^|[\s;]){name}=", rule.command))
+
     def _program(self, path: str) -> str | None:
         """The path, if it is a file of the trees that a command would start or read as a whole."""
         if path not in self._programs:
@@ -114,6 +132,15 @@ class Surroundings:
             read = path.endswith(_READ_BY_COMMAND) or os.access(path, os.X_OK)
             self._programs[path] = path if inside and read and os.path.isfile(path) else None
         return self._programs[path]
+
+
+def _find_variables(text: str) -> frozenset[str]:
+    """The variables that ``env!`` and ``option_env!`` name in a source, comments apart."""
+    return frozenset(
+        found[1]
+        for found in _COMPILED_IN.finditer(text)
+        if "//" not in text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+    )
 
 
 def configuration_inputs(tree: Tree, environ: dict[str, str]) -> list[str]:

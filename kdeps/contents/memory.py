@@ -28,7 +28,7 @@ KEPT = 32
 GONE = b""
 """The hash of a file that is not there."""
 DOUBT = b"?"
-"""In place of the hash of an input that was changed while its step ran: no file has it."""
+"""In place of the hash of what is not known, such as an input that was changed while its step ran: no file has it."""
 CONFIGURATION = "include/config/auto.conf"
 """The name of the step that syncs the configuration, which leaves no record."""
 

@@ -178,6 +178,8 @@ class _Recall:
 
     def _compare(self, at: int) -> bool:
         path, digest, stamp = self.memory.paths[at], self.memory.digests[at], self.memory.stamps[at]
+        if digest == DOUBT:
+            return False
         if path == TOOLS:
             return self.around.tools.identity() == digest
         if path.startswith("CONFIG_"):

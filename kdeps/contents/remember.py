@@ -164,6 +164,8 @@ class _Taker:
             for name in dict.fromkeys(rule.config)
         ]
         more.append(memory.add(TOOLS, self.around.tools.identity(), None))
+        # What a variable had is not known, so nothing proves this step; its sources are compared all the same.
+        more += [memory.add(f"env {name}", DOUBT, None) for name in self.around.compiled_in(rule)]
         shadows = self.shadows.digest(folders, deciding)
         return Entry(command_digest(rule), built, pack(decides), pack(more), pack(outputs), shadows)
 

@@ -25,7 +25,7 @@ from kdeps.contents.inputs import (
     configuration_target,
     is_remembered,
 )
-from kdeps.contents.memory import GONE, Entry, Memory, Table, unpack
+from kdeps.contents.memory import DOUBT, GONE, Entry, Memory, Table, unpack
 from kdeps.contents.remember import remember
 from kdeps.contents.shadows import searched_folders
 from kdeps.kbuild.rule import Action, Owner, Rule
@@ -169,6 +169,7 @@ def _keep_in(
         if (
             entry is not None
             and not entry.is_doubtful()
+            and all(memory.digests[at] != DOUBT for at in unpack(entry.also))
             and is_kept(rule)
             and entry.command == command_digest(rule)
             and entry.built_ns == built_ns(rule, result.snapshot.mtime_ns)

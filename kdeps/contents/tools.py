@@ -23,6 +23,11 @@ _NAMES = (
     "RUSTC", "BINDGEN", "gcc", "cc", "clang", "ld.lld", "pahole", "awk", "sh",
 )  # fmt: skip
 _COMPILERS = ("RUSTC", "BINDGEN", "CC")
+_READ_BY_COMPILERS = (
+    "BINDGEN_EXTRA_CLANG_ARGS", "CCC_OVERRIDE_OPTIONS", "COMPILER_PATH", "CPATH", "C_INCLUDE_PATH", "GCC_EXEC_PREFIX",
+    "LIBCLANG_PATH",
+)  # fmt: skip
+"""Variables of the environment that gcc, clang and bindgen read."""
 _SCRIPT_BYTES = 1 << 16
 _WORD = re.compile(r"[\w./+-]*[\w+-]")
 _EXEC = re.compile(r"\bexec\s+([\w.+-]+)")
@@ -105,7 +110,9 @@ class Tools:
         return [version_text(values[name], self._environ, self._tree.make_directory) for name in _COMPILERS]
 
     def _flags(self) -> list[str]:
-        return [f"{name}={value}" for name, value in find_flags(self._tree, self._environ).items()]
+        given = {name: self._given(name, {name: ""}) for name in _READ_BY_COMPILERS}
+        flags = {**find_flags(self._tree, self._environ), **given}
+        return [f"{name}={value}" for name, value in flags.items() if value]
 
     def _given(self, name: str, values: dict[str, str]) -> str:
         return self._tree.args.variables.get(name) or self._environ.get(name) or values.get(name, name)

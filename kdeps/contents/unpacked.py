@@ -234,6 +234,7 @@ class _UnpackedJudge:
                 f"CONFIG_{symbol} was {then}, and is {now}"
                 for symbol, then, now in self._ledger.other_values(rule, self._symbols)
             ), "")
+            or next((f"the value of {name} is compiled in" for name in self._around.compiled_in(rule)), "")
             or ("" if shadow_digest(rule, self._roots, self._shadows) == entry.shadows else
                 "another file came or went that it would read instead")
         )  # fmt: skip
