@@ -32,8 +32,11 @@ TOOLS = "tools"
 _WORD = re.compile(r"[^\s;|&()<>'\"`]+")
 _READ_BY_COMMAND = (".json", "rustc_cfg", ".lds", ".sh", ".pl", ".py", ".awk", ".sed", ".tbl")
 _COMPILED_IN = re.compile(r'\b(?:option_)?env!\s*[(\[{]\s*"(\w+)"')
+CONSTANTS = ("rust/bindings/bindings_generated.rs", "rust/uapi/uapi_generated.rs")
+"""bindgen makes a constant of each symbol of the configuration."""
+AUTOCONF = "include/generated/autoconf.h"
 _CONFIGURED = (
-    "include/config/auto.conf", "include/config/auto.conf.cmd", "include/generated/autoconf.h",
+    "include/config/auto.conf", "include/config/auto.conf.cmd", AUTOCONF,
     "include/generated/rustc_cfg",
 )  # fmt: skip
 
@@ -101,6 +104,8 @@ class Surroundings:
             path = self._program(os.path.normpath(os.path.join(base, name)))
             if path:
                 found[path] = None
+        if rule.name in CONSTANTS:
+            found[f"{self.tree.objtree}/{AUTOCONF}"] = None
         if not sees_command(rule.name, self.tree.version):
             found.update(dict.fromkeys(find_command_files(self.tree, self._environ)))
         for output in rule.outputs:

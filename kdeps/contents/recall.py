@@ -22,6 +22,7 @@ from kdeps import TYPE_CHECKING, NamedTuple
 from kdeps.contents.arrivals import find_arrivals
 from kdeps.contents.digest import Hasher
 from kdeps.contents.inputs import (
+    CONSTANTS,
     TOOLS,
     Surroundings,
     built_ns,
@@ -79,6 +80,11 @@ def recall(
     if result.tree.prebuilt or not (memory.entries or without_memory):
         return None
     return _Recall(result, environ, memory).judge()
+
+
+def is_synced(findings: Iterable[Finding]) -> bool:
+    """Whether make would leave the configuration as it is."""
+    return all(finding.kind is not ReasonKind.CONFIG_NOT_SYNCED for finding in findings)
 
 
 class ContentVerdict(NamedTuple):
@@ -166,6 +172,7 @@ class _Recall:
         self._shadows: Shadows | None = None
         self._now_ns = time.time_ns()
         self._other_values = self._find_other_values()
+        self._is_synced = True
 
     # -- one row -------------------------------------------------------------------
 
@@ -230,7 +237,8 @@ class _Recall:
         self._shadows = self._shadows or Shadows()
         folders = searched_folders(rule.command, rule.config_dir)
         return (
-            all(map(self.is_same, unpack(entry.also)))
+            (self._is_synced or rule.name not in CONSTANTS)
+            and all(map(self.is_same, unpack(entry.also)))
             and self._shadows.digest(folders, inputs) == entry.shadows
         )
 
@@ -335,8 +343,9 @@ class _Recall:
         result = self.result
         by_time = direct_reasons(result.verdict)
         moved = self.moved_rows()
-        direct = [self.judge_rule(rule, by_time.get(rule.target, ()), moved) for rule in result.graph.rules]
         findings, configured = self.judge_configuration(moved)
+        self._is_synced = is_synced(findings)
+        direct = [self.judge_rule(rule, by_time.get(rule.target, ()), moved) for rule in result.graph.rules]
         return Recollection(
             conclude_again(result, direct, findings),
             tuple(self.touched),

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from kdeps.contents.digest import Hasher, is_copied
 from kdeps.contents.inputs import (
+    AUTOCONF,
     TOOLS,
     Surroundings,
     built_ns,
@@ -145,6 +146,9 @@ class _Taker:
         if any(times.get(path, 0) > built + _LATER_NS for path in rule.outputs):
             return None  # touched or edited after its step
         deciding, also = deciding_inputs(rule), self.around.also_read(rule)
+        # make runs bindgen for few symbols, so it may have read another configuration.
+        doubtful = [p for p in also if p.endswith(AUTOCONF) and not self.was_read(p, rule, built)]
+        also = [path for path in also if path not in doubtful]
         folders = searched_folders(rule.command, rule.config_dir)
         others = self.shadows.find(folders, deciding)
         unread = [path for path in (*deciding, *also, *others) if not self.was_read(path, rule, built)]
@@ -165,7 +169,8 @@ class _Taker:
         ]
         more.append(memory.add(TOOLS, self.around.tools.identity(), None))
         # What a variable had is not known, so nothing proves this step; its sources are compared all the same.
-        more += [memory.add(f"env {name}", DOUBT, None) for name in self.around.compiled_in(rule)]
+        doubtful += (f"env {name}" for name in self.around.compiled_in(rule))
+        more += [memory.add(name, DOUBT, None) for name in doubtful]
         shadows = self.shadows.digest(folders, deciding)
         return Entry(command_digest(rule), built, pack(decides), pack(more), pack(outputs), shadows)
 

@@ -20,8 +20,9 @@ import time
 from typing import TYPE_CHECKING
 
 from kdeps.contents.digest import Hasher
-from kdeps.contents.inputs import TOOLS, Surroundings, configuration_target
+from kdeps.contents.inputs import AUTOCONF, TOOLS, Surroundings, configuration_target
 from kdeps.contents.memory import GONE, Memory, load_memory, save_memory, unpack
+from kdeps.contents.recall import is_synced
 from kdeps.contents.settle import has_other_name, remove, temporary_name
 from kdeps.contents.shadows import Shadows
 from kdeps.contents.steps import Index, Step, load_index, save_index
@@ -49,7 +50,7 @@ def restore_configuration(
     Raises OSError where a file cannot be written.
     """
     findings = (*result.verdict.findings, *recalled.result.verdict.findings)
-    if recalled.configuration_proven or all(f.kind is not ReasonKind.CONFIG_NOT_SYNCED for f in findings):
+    if recalled.configuration_proven or is_synced(findings):
         return False
     restorer = _open(result, recalled, environ, shared)
     if restorer is None:
@@ -109,6 +110,7 @@ class _Restorer:
             for path, _ in index.contents(step.entry.outputs)
         }
         self._rules = {rule.target: rule for rule in result.graph.rules}
+        self._is_synced = is_synced(recalled.result.verdict.findings)
         states = recalled.result.verdict.states
         self._stale = states.keys()
         self._other_command = {
@@ -145,7 +147,7 @@ class _Restorer:
             return self._around.tools.identity()
         if path.startswith("CONFIG_"):
             return self._around.symbol(path[7:])
-        if path in self._left:
+        if path in self._left or (path.endswith(AUTOCONF) and not self._is_synced):
             return None
         placed = self._placed.get(path)
         return placed[0] if placed else self._hasher.look(path)[1]

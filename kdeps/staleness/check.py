@@ -18,7 +18,7 @@ from kdeps.kbuild.toolchain import notices_deleted
 from kdeps.kbuild.tree import Tree, find_tree
 from kdeps.staleness.build_checks import check_build_as_a_whole
 from kdeps.staleness.judge import add_findings, judge
-from kdeps.staleness.module_checks import check_clock, check_compilers, check_release
+from kdeps.staleness.module_checks import check_clock, check_compilers, check_constants, check_release
 from kdeps.staleness.needs import add_generated, drop_unnamed, find_lacking
 from kdeps.staleness.reasons import Finding, ReasonKind, Source, Status, Verdict
 from kdeps.staleness.snapshot import Snapshot, take_snapshot
@@ -77,6 +77,7 @@ def judge_tree(tree: Tree, rules: Rules, environ: dict[str, str], started: float
         verdict = judge_all(notices_deleted=False)
     if not rules.whole:
         verdict = add_findings(verdict, check_compilers(tree, verdict, graph, snapshot))
+        verdict = add_findings(verdict, check_constants(tree, verdict, graph, snapshot))
         verdict = add_findings(verdict, check_release(tree, verdict, graph))
     return CheckResult(tree, rules, graph, snapshot, verdict, (time.perf_counter() - started) * 1000)
 

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from kdeps.formats.kconfig import parse_value
+from kdeps.formats.kconfig import parse_symbols, parse_value
 from kdeps.kbuild.graph import Graph
 from kdeps.kbuild.rule import Owner
 from kdeps.kbuild.tree import Tree, read_vermagic_release
@@ -22,6 +22,7 @@ from kdeps.staleness.snapshot import BEFORE_EPOCH, SLACK_NS, Snapshot, find_mtim
 from kdeps.system.files import open_to_read, read_text
 from kdeps.system.text import list_some
 
+_CONSTANTS = "rust/bindings/bindings_generated.rs"
 _MARK = b"vermagic="
 _MAX_VERMAGIC = 512
 
@@ -102,6 +103,33 @@ def check_compilers(tree: Tree, verdict: Verdict, graph: Graph, snapshot: Snapsh
                 if compiler != expected:
                     others.setdefault(compiler, {})[output] = rule.target
     return tuple(report_compiler(made, compiler, expected) for compiler, made in others.items() if expected)
+
+
+def check_constants(tree: Tree, verdict: Verdict, graph: Graph, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """Find values of configuration symbols that Rust reads from the bindings and that are older there than the symbol.
+
+    bindgen makes a constant of each symbol, and make runs it again only for those that a header names.
+    """
+    target = f"{tree.objtree}/{_CONSTANTS}"
+    made_ns = snapshot.mtime_ns.get(target)
+    if tree.prebuilt or made_ns is None or target in verdict.states:
+        return ()
+    stamps = snapshot.config.get(tree.objtree, {})
+    symbols: set[str] = set()
+    used: set[str] = set()
+    for rule in graph.rules:
+        if rule.name in ("rust/bindings.o", "rust/uapi.o"):
+            symbols.update(rule.config)  # all that there are
+        elif rule.source is not None and rule.source.endswith(".rs"):
+            used.update(rule.config)
+    newer = {name for name in symbols & used if stamps.get(name, 0) > made_ns}
+    values = parse_symbols(read_text(f"{tree.objtree}/include/config/auto.conf")) if newer else {}
+    # What is y or m is read by cfg.
+    named = sorted(f"CONFIG_{name}" for name in newer if values.get(f"CONFIG_{name}", "y") not in ("y", "m"))
+    if not named:
+        return ()
+    message = f"has the value of {list_some(named)} from before it changed, and no make runs bindgen for that"
+    return (Finding(ReasonKind.CONFIG_NOT_FOLLOWED, target, message, "", Status.STALE, remove=(target,)),)
 
 
 def report_compiler(made: Mapping[str, str], compiler: str, expected: str) -> Finding:

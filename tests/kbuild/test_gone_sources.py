@@ -58,7 +58,7 @@ def _rewrite(suffix: str, text: str) -> Callable[[Miniature, Path], None]:
     return change
 
 
-def _forget_the_line(tree: Miniature, folder: Path) -> None:
+def _forget_the_line(_: Miniature, folder: Path) -> None:
     (folder / "extra.c").unlink()
 
 
