@@ -64,7 +64,11 @@ SENTENCES: dict[ReasonKind, str] = {
 }
 """The sentence of each reason. Formatted once, with values only, because a path may contain braces."""
 
-_WITHOUT_A_RULE = {ReasonKind.COMMAND_CHANGED: "{detail}", ReasonKind.INTERRUPTED: "{file} {detail}"}
+_WITHOUT_A_RULE = {
+    ReasonKind.COMMAND_CHANGED: "{detail}",
+    ReasonKind.INTERRUPTED: "{file} {detail}",
+    ReasonKind.CONFIG_NOT_FOLLOWED: "{file} {detail}",
+}
 """The sentences of findings about the whole build, where that of the reason is about a rule; else a file is missing."""
 
 

@@ -39,7 +39,9 @@ def test_a_constant_that_rust_reads(reader: str, tree: Miniature, kdeps: RunKdep
     verdict = judged(kdeps, tree, M)
     assert verdict["verdict"] == "stale"
     assert kinds(verdict) == ["config-not-followed"]
-    paste_help(tree, kdeps(tree, "check", M).stdout)
+    said = kdeps(tree, "check", M).stdout
+    assert f"{GENERATED} has the value of CONFIG_LOG_BUF_SHIFT from before it changed" in said
+    paste_help(tree, said)
     assert '"19"' in constant(tree)
     assert '= "19"' in ko(tree)
     assert judged(kdeps, tree, M)["verdict"] == "fresh"
