@@ -11,6 +11,9 @@ by it, or the step is left out:
   the records are late as well, and there make's own view is the first one there is.
 * What changed so recently that its stamp could stay the same is racy.
 
+What make does not compare (tools, scripts, the synced configuration) and what changed since is in doubt: the sources of
+such a step are compared all the same, and nothing proves it.
+
 An entry that still describes its artifact stays, whatever happened to the inputs since:
 that is how a change of branch and back is seen to change nothing.
 """
@@ -21,7 +24,6 @@ from typing import TYPE_CHECKING
 
 from kdeps.contents.digest import Hasher, is_copied
 from kdeps.contents.inputs import (
-    AUTOCONF,
     TOOLS,
     Surroundings,
     built_ns,
@@ -146,16 +148,14 @@ class _Taker:
         if any(times.get(path, 0) > built + _LATER_NS for path in rule.outputs):
             return None  # touched or edited after its step
         deciding, also = deciding_inputs(rule), self.around.also_read(rule)
-        # make runs bindgen for few symbols, so it may have read another configuration.
-        doubtful = [p for p in also if p.endswith(AUTOCONF) and not self.was_read(p, rule, built)]
+        # Of these make compares none: the step may have run with others, which nobody knows any more.
+        doubtful = [path for path in also if not self.was_read(path, rule, built)]
         also = [path for path in also if path not in doubtful]
         folders = searched_folders(rule.command, rule.config_dir)
         others = self.shadows.find(folders, deciding)
-        unread = [path for path in (*deciding, *also, *others) if not self.was_read(path, rule, built)]
+        unread = [path for path in (*deciding, *others) if not self.was_read(path, rule, built)]
         if unread:
             return self.doubtful_entry(rule, built, unread) if built >= self.since_ns else None
-        if not self.is_old_enough(self.around.tools.newest_ns(), rule.record, built):
-            return None
         if rule.action is Action.FILECHK and any(self.last_change(path) > built for path in deciding):
             return None  # what the step wrote last is not known to be made from these
         decides, more = self.rows(deciding), self.rows(also)
@@ -167,8 +167,11 @@ class _Taker:
             memory.add(f"CONFIG_{name}", self.around.symbol(name), None)
             for name in dict.fromkeys(rule.config)
         ]
-        more.append(memory.add(TOOLS, self.around.tools.identity(), None))
-        # What a variable had is not known, so nothing proves this step; its sources are compared all the same.
+        if self.is_old_enough(self.around.tools.newest_ns(), rule.record, built):
+            more.append(memory.add(TOOLS, self.around.tools.identity(), None))
+        else:
+            doubtful.append(TOOLS)
+        # Nor is it known what a variable had. Then nothing proves the step; its sources are compared all the same.
         doubtful += (f"env {name}" for name in self.around.compiled_in(rule))
         more += [memory.add(name, DOUBT, None) for name in doubtful]
         shadows = self.shadows.digest(folders, deciding)
