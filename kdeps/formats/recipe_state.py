@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from kdeps.formats.recipe_words import Piece, Word, read_tokens
+from kdeps.formats.recipe_words import NotShell, Piece, Word, read_tokens
 
 UNKNOWN = "\x01"
 """Stands in a text for what only a shell that runs can know."""
@@ -22,6 +22,8 @@ _MAX_PATH = 4096
 _MAX_VALUE = 1 << 17
 """No program is given a longer word (``MAX_ARG_STRLEN``)."""
 _MAX_NESTING = 40
+_MAX_VARIABLES = 256
+"""Each state has all of them: with as many as fit into a line, the time would grow with the square of its length."""
 _PATTERN = re.compile(r"[*?]|\[[^\]]+\]|\{[^{}]*(?:,|\.\.)[^{}]*\}")
 """What only a shell that runs can expand: names of files, and the braces of bash."""
 _PARAMETER = re.compile(r"(\w+)(?:(:?)([-=])(.*))?", re.ASCII | re.DOTALL)
@@ -51,8 +53,14 @@ class State(NamedTuple):
         return self.folders[-1]
 
     def assign(self, values: dict[str, str], exported: Iterable[str] = ()) -> State:
-        """Give variables their values."""
+        """Give variables their values.
+
+        Raises:
+            NotShell: There are more of them than people write.
+        """
         kept = {**dict(self.variables), **values}
+        if len(kept) > _MAX_VARIABLES:
+            raise NotShell("it has too many variables")
         return self._replace(variables=tuple(sorted(kept.items())), exported=self.exported.union(exported))
 
     def move(self, folder: str) -> State:
