@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 
@@ -56,16 +55,25 @@ def modules() -> list[tuple[str, ast.Module]]:
     return [(str(path.relative_to(PACKAGE)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
-def calls(tree: ast.Module) -> Iterator[str]:
+@cache
+def nodes(name: str) -> list[ast.AST]:
+    """All that stands in a module; to walk through it takes longest."""
+    return list(ast.walk(dict(modules())[name]))
+
+
+@cache
+def calls(name: str) -> frozenset[str]:
     """The calls in a module, as they are written: ``open``, ``os.open``, ``….read_text``."""
-    for node in ast.walk(tree):
+    found = set()
+    for node in nodes(name):
         if isinstance(node, ast.Call):
             function = node.func
             if isinstance(function, ast.Name):
-                yield function.id
+                found.add(function.id)
             elif isinstance(function, ast.Attribute):
                 owner = function.value
-                yield f"{owner.id if isinstance(owner, ast.Name) else '…'}.{function.attr}"
+                found.add(f"{owner.id if isinstance(owner, ast.Name) else '…'}.{function.attr}")
+    return frozenset(found)
 
 
 def test_one_package_opens_files() -> None:
@@ -73,15 +81,15 @@ def test_one_package_opens_files() -> None:
     opening = {"open", "os.open", "io.open", "io.FileIO", "os.fdopen"}
     found = {
         name
-        for name, tree in modules()
-        if not name.startswith(("system/", "demo/")) and opening.intersection(calls(tree))
+        for name, _ in modules()
+        if not name.startswith(("system/", "demo/")) and opening.intersection(calls(name))
     }
     assert found == set(OPENERS)
 
 
 def test_few_modules_stat() -> None:
     """A file that is looked at twice may be two files: a verdict is of one moment."""
-    found = {name for name, tree in modules() if {"os.stat", "os.lstat"}.intersection(calls(tree))}
+    found = {name for name, _ in modules() if {"os.stat", "os.lstat"}.intersection(calls(name))}
     found = {name for name in found if not name.startswith(("system/", "demo/"))}
     assert {name for name in found if not name.startswith(tuple(STATTERS))} == set()
     assert {name for name in STATTERS if not any(each.startswith(name) for each in found)} == set()
@@ -92,9 +100,9 @@ def test_no_file_of_a_tree_is_read_by_pathlib() -> None:
     methods = (".read_text", ".read_bytes", ".write_text", ".write_bytes", ".open")
     found = {
         name
-        for name, tree in modules()
+        for name, _ in modules()
         if not name.startswith(("system/", "demo/"))
-        and any(call.endswith(methods) and call not in ("os.open", "io.open") for call in calls(tree))
+        and any(call.endswith(methods) and call not in ("os.open", "io.open") for call in calls(name))
     }
     assert found == PATHLIB_READERS
 
@@ -102,8 +110,8 @@ def test_no_file_of_a_tree_is_read_by_pathlib() -> None:
 @pytest.mark.parametrize("library", IMPORTERS)
 def test_a_library_is_imported_in_its_place_alone(library: str) -> None:
     found = set()
-    for name, tree in modules():
-        for node in ast.walk(tree):
+    for name, _ in modules():
+        for node in nodes(name):
             names = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -116,13 +124,11 @@ def test_a_library_is_imported_in_its_place_alone(library: str) -> None:
 
 def test_no_modules_import_each_other() -> None:
     """Not in a circle, and not inside of functions either: one of the two can always stand below."""
-    names = {
-        f"kdeps.{name[:-3].replace('/', '.').removesuffix('.__init__')}": tree for name, tree in modules()
-    }
+    names = {f"kdeps.{name[:-3].replace('/', '.').removesuffix('.__init__')}": name for name, _ in modules()}
     imports: dict[str, set[str]] = {}
-    for name, tree in names.items():
-        found = imports[name] = set()
-        for node in ast.walk(tree):
+    for module, name in names.items():
+        found = imports[module] = set()
+        for node in nodes(name):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("kdeps."):
                 found.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
     graph = {name: found & names.keys() - {name} for name, found in imports.items()}
@@ -132,8 +138,8 @@ def test_no_modules_import_each_other() -> None:
 def test_only_cli_prints_and_exits() -> None:
     found = {
         (name, call)
-        for name, tree in modules()
-        for call in calls(tree)
+        for name, _ in modules()
+        for call in calls(name)
         if call in ("print", "sys.exit", "os._exit", "exit") and not name.startswith("cli/")
     }
     # `kdeps demo` prints its story; ninja starts the second module as a program; the third one ends a child process.

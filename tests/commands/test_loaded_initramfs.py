@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import random
 from collections.abc import Iterator
@@ -74,21 +75,36 @@ def test_the_last_of_several_archives_counts(
     assert ask(kdeps, tree, machine).status == 0
 
 
-@pytest.mark.parametrize("first", list(COMPRESSORS))
-def test_an_archive_behind_another_one(machine: Machine, built: Path, old: Path, first: str) -> None:
-    """Wherever a compressed archive ends, the one behind it is read, here and by every shell."""
-    name = f"lib/modules/{machine.release}/nova-core.ko"
-    noise = random.Random(3).randbytes(200_000)
-    front = initramfs(first, {name: old.read_bytes(), "noise": noise})
-    for second in COMPRESSORS:
-        behind = bytes(-len(front) % 512) + initramfs(second, {name: built.read_bytes()}, early=False)
-        machine.boot_files(front + behind)
-        found = [read_image(machine), *(read_collected(machine, shell) for shell in SHELLS)]
-        assert (second, found) == (second, [((name, build_id_of(built)),)] * len(found))
-    both = pack_cpio({name: old.read_bytes()}) + pack_cpio({name: built.read_bytes()})
-    machine.boot_files(gzip.compress(both))
+def test_an_archive_behind_another_one(machine: Machine, built: Path) -> None:
+    """Wherever a compressed archive ends, the one behind it is read, here and by every shell: each behind each."""
+    kinds = list(COMPRESSORS)
+    image, expected = b"", []
+    pairs = itertools.chain.from_iterable(
+        [(a,), *((a, b) for b in kinds[at + 1 :])] for at, a in enumerate(kinds)
+    )
+    following = [kind for pair in pairs for kind in pair] + kinds[:1]
+    assert len(set(itertools.pairwise(following))) == len(kinds) ** 2
+    for number, kind in enumerate(following):
+        name = f"lib/modules/{machine.release}/{number:02}/nova-core.ko"
+        files = {name: built.read_bytes(), "noise": random.Random(number).randbytes(70_000)}
+        image += bytes(-len(image) % 512) + initramfs(kind, files, early=number == 0)
+        expected.append((name, build_id_of(built)))
+    machine.boot_files(image)
     found = [read_image(machine), *(read_collected(machine, shell) for shell in SHELLS)]
-    assert found == [((name, build_id_of(built)),)] * len(found)
+    assert found == [tuple(expected)] * len(found)
+
+
+def test_the_last_copy_of_a_name_counts_here_and_in_every_shell(
+    machine: Machine, built: Path, old: Path
+) -> None:
+    """In another archive that is packed with the first as one, and in one behind it."""
+    name = f"lib/modules/{machine.release}/nova-core.ko"
+    first, last = ({name: path.read_bytes()} for path in (old, built))
+    behind = initramfs("gz", first) + bytes(8) + initramfs("xz", last, early=False)
+    for image in (gzip.compress(pack_cpio(first) + pack_cpio(last)), behind):
+        machine.boot_files(image)
+        found = [read_image(machine), *(read_collected(machine, shell) for shell in SHELLS)]
+        assert found == [((name, build_id_of(built)),)] * len(found)
 
 
 def read_image(machine: Machine) -> tuple[tuple[str, str | None], ...]:
