@@ -7,12 +7,11 @@ import hashlib
 import json
 from pathlib import Path
 
-import jsonschema
-
-from tests.conftest import CHECKOUT, RunKdeps
+from tests.conftest import RunKdeps
 from tests.support.loaded import SHELLS, build_id_of, collect
 from tests.support.machine import FOLDER, Machine, build_module, put_module
 from tests.support.miniature import Miniature
+from tests.support.schemas import validate
 
 
 def test_what_was_tested_is_what_was_built(tree: Miniature, tmp_path: Path, kdeps: RunKdeps) -> None:
@@ -23,14 +22,13 @@ def test_what_was_tested_is_what_was_built(tree: Miniature, tmp_path: Path, kdep
     built = put_module(tree, build_module(tmp_path / "new", 2))
     old = tmp_path / "old.ko"
     old.write_bytes(build_module(tmp_path / "old", 1))
-    schema = json.loads((CHECKOUT / "kdeps/report/built-id.schema.json").read_text())
     for path, status, verdict in ((built, 0, "fresh"), (old, 1, "stale")):
         machine.load(build_id_of(path))
         facts.write_bytes(collect(machine, SHELLS[0]))
         done = kdeps(tree, "ci", f"--built-id={facts}", f"--against={ledger}", f"M={FOLDER}")
         assert (done.returncode, done.stderr, done.stdout.count("\n")) == (status, "", 1)
         document = json.loads(done.stdout)
-        jsonschema.validate(document, schema)
+        validate(document, "built-id")
         module = document["modules"][0]
         assert (module["built"], module["loaded"]) == (build_id_of(built), build_id_of(path))
         assert document["verdict"] == verdict

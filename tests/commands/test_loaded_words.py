@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from kdeps.cli.remembering import remember_modules
@@ -26,6 +25,7 @@ from tests.support.elf_objects import compile_object, put
 from tests.support.loaded import ask, build_id_of, initramfs
 from tests.support.machine import FOLDER, Machine, build_module, put_module
 from tests.support.miniature import Miniature
+from tests.support.schemas import validate
 from tests.support.whole_tree import record
 
 # -- text, users, mistakes ----------------------------------------------------------
@@ -161,11 +161,10 @@ def test_json_follows_its_schema(
     tree: Miniature, machine: Machine, built: Path, old: Path, kdeps: RunKdeps
 ) -> None:
     """The document is what the schema says."""
-    schema = json.loads((CHECKOUT / "kdeps/report/loaded.schema.json").read_text())
     machine.load(build_id_of(old))
-    jsonschema.validate(ask(kdeps, tree, machine).document, schema)
+    validate(ask(kdeps, tree, machine).document, "loaded")
     machine.install("updates/nova-core.ko", built.read_bytes())
-    jsonschema.validate(ask(kdeps, tree, machine).document, schema)
+    validate(ask(kdeps, tree, machine).document, "loaded")
 
 
 def test_which_source_an_old_module_is_from(

@@ -9,15 +9,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import jsonschema
 import pytest
 
-from kdeps.report import explain_text
 from tests.conftest import CHECKOUT
 from tests.support.elf_objects import compile_object
 from tests.support.miniature import MODULE, Miniature
 from tests.support.program import run_text
-from tests.support.schemas import read_sarif
+from tests.support.schemas import read_sarif, validate
 
 OBJECTS = CHECKOUT / "tests/data/objects"
 M = f"M={MODULE}"
@@ -116,8 +114,7 @@ def test_json_keeps_to_its_schema(tree: Miniature, tmp_path: Path) -> None:
     for options, name in ((("--no-replay",), "explain"), (("--frames",), "frames")):
         done = _run(tree, tmp_path, "explain", *options, "--format=json")
         document = json.loads(done.stdout)
-        schema = json.loads((Path(explain_text.__file__).parent / f"{name}.schema.json").read_text())
-        jsonschema.validate(document, schema)
+        validate(document, name)
         if name == "explain":
             assert len(document["assertions"]) == 3
             assert [(u["symbol"], u["cause"]) for u in document["undefined"]] == [("printk_it", "no-symvers")]

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from kdeps.cli.remembering import remember_modules
@@ -19,10 +18,11 @@ from kdeps.contents.ledger import Build
 from kdeps.contents.ledger_file import read_ledger, write_ledger
 from kdeps.running.provenance import find_origin
 from kdeps.staleness.check import check_build
-from tests.conftest import CHECKOUT, RunKdeps
+from tests.conftest import RunKdeps
 from tests.support.loaded import build_id_of
 from tests.support.machine import FOLDER, Machine, build_module, note, put_module
 from tests.support.miniature import Miniature
+from tests.support.schemas import validate
 
 M = f"M={FOLDER}"
 LOG = """\
@@ -109,7 +109,7 @@ def test_loaded_names_the_build_that_a_ledger_records(
     done = kdeps(tree, "loaded", *words)
     assert (done.returncode, done.stderr) == (1, "")
     document = json.loads(done.stdout)
-    jsonschema.validate(document, json.loads((CHECKOUT / "kdeps/report/loaded.schema.json").read_text()))
+    validate(document, "loaded")
     link = next(link for link in document["modules"][0]["links"] if link["stage"] == "loaded")
     shown = os.path.relpath(ledger, tree.srctree)
     assert link["message"].endswith(f", built from v7.2-rc3, as ledger {shown} records")

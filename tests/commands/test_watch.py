@@ -12,12 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from tests.campaigns.watch.watch_process import check
-from tests.conftest import CHECKOUT
 from tests.support.miniature import MODULE, Miniature
+from tests.support.schemas import validate
 from tests.support.watching import PATIENCE_S, M, StartWatch, run, same_as_check, verdict, wait
 
 
@@ -45,9 +44,8 @@ def test_every_line_follows_the_schema_of_check(tree: Miniature, start_watch: St
     shutil.rmtree(tree.objtree)
     wait(lambda: verdict(watch) == "unknown")
     documents = [json.loads(line) for line in watch.log.read_text().splitlines()]
-    schema = json.loads((CHECKOUT / "kdeps/report/verdict.schema.json").read_text())
     for document in documents:
-        jsonschema.validate(document, schema)
+        validate(document, "verdict")
     assert [d["verdict"] for d in documents][:2] == ["fresh", "stale"]
     assert documents[-1]["verdict"] == "unknown"
 

@@ -12,15 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
-from kdeps.report import query_json
 from tests.conftest import CHECKOUT, RunKdeps
 from tests.support.miniature import MODULE, Miniature
 from tests.support.program import run_text
+from tests.support.schemas import validate
 
-SCHEMA = json.loads((Path(query_json.__file__).parent / "why.schema.json").read_text())
 NOVA = "M=drivers/gpu/nova-core"
 
 
@@ -29,7 +27,7 @@ def _json(kdeps: RunKdeps, tree: Miniature, *words: str, status: int | None = No
     if status is not None:
         assert done.returncode == status, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
-    jsonschema.validate(document, SCHEMA)
+    validate(document, "why")
     return document
 
 

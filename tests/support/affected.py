@@ -7,13 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
-from kdeps.report import query_json
 from tests.conftest import RunKdeps
 from tests.support.miniature import Miniature
+from tests.support.schemas import validate
 
-SCHEMA = json.loads((Path(query_json.__file__).parent / "affected.schema.json").read_text())
 NOVA = "M=drivers/gpu/nova-core"
 
 
@@ -21,7 +18,7 @@ def affected_json(kdeps: RunKdeps, tree: Miniature, *words: str, cwd: Path | Non
     done = kdeps(tree, "affected", "--format=json", *words, cwd=cwd)
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
-    jsonschema.validate(document, SCHEMA)
+    validate(document, "affected")
     return document
 
 

@@ -126,19 +126,26 @@ class Miniature(miniature.Miniature):
     # -- looking ---------------------------------------------------------------
 
     def listing(self) -> Listing:
-        """All there is under `root` and the object tree, to compare before and after."""
+        """All there is under `root` and the object tree, to compare before and after. By as few calls as can be."""
         found: Listing = {}
-        for top in {self.root, self.objtree}:
-            for folder, folders, files in os.walk(top):
-                for name in (".", *folders, *files):
-                    path = os.path.normpath(os.path.join(folder, name))
-                    status = os.lstat(path)
+        tops = [self.root] if self.objtree.is_relative_to(self.root) else [self.root, self.objtree]
+        folders = [str(top) for top in tops]
+        for folder in folders:  # those below are added on the way
+            status = os.lstat(folder)
+            found[folder] = (status.st_mode, status.st_mtime_ns, b"")
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                        continue
+                    status = entry.stat(follow_symlinks=False)
                     content = b""
                     if stat.S_ISLNK(status.st_mode):
-                        content = os.fsencode(os.readlink(path))
+                        content = os.fsencode(os.readlink(entry.path))
                     elif stat.S_ISREG(status.st_mode):
-                        content = Path(path).read_bytes()
-                    found[path] = (status.st_mode, status.st_mtime_ns, content)
+                        with open(entry.path, "rb", buffering=0) as file:
+                            content = file.readall()
+                    found[entry.path] = (status.st_mode, status.st_mtime_ns, content)
         return found
 
     # -- changing --------------------------------------------------------------

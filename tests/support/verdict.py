@@ -8,14 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
-from kdeps.report import verdict_json
 from tests.conftest import RunKdeps
 from tests.support.miniature import MODULE, Miniature
+from tests.support.schemas import validate
 
 M = f"M={MODULE}"
-SCHEMA = json.loads((Path(verdict_json.__file__).parent / "verdict.schema.json").read_text())
 
 Change = Callable[[Miniature], object]
 
@@ -25,7 +22,7 @@ def judged(kdeps: RunKdeps, tree: Miniature, *words: str, cwd: Path | None = Non
     done = kdeps(tree, "check", "--format=json", *words, cwd=cwd)
     assert "Traceback" not in done.stderr
     verdict: dict[str, Any] = json.loads(done.stdout)
-    jsonschema.validate(verdict, SCHEMA)
+    validate(verdict, "verdict")
     assert done.returncode == {"fresh": 0, "stale": 1, "unknown": 2}[verdict["verdict"]]
     return verdict
 
