@@ -130,9 +130,10 @@ def cancelled_build(tree: Miniature, rng: random.Random) -> None:
 
 def built_by_another_compiler(tree: Miniature, rng: random.Random) -> None:
     """Of the same name and version, with other output; it is gone again."""
-    path = tree.toolchain / "bin" / rng.choice(("rustc", "gcc"))
+    path = tree.toolchain / "bin" / rng.choice(("rustc", "clang"))
     text = path.read_text()
-    path.write_text(text.replace("def main(", "MARK = 'other'\n\n\ndef main("))
+    assert 'f"object of ' in text
+    path.write_text(text.replace('f"object of ', 'f"other object of '))
     name = rng.choice(SOURCES)
     source = tree.path(name).read_text()
     tree.append(name, "\n/* compiled by another one */\n")
