@@ -26,7 +26,7 @@ from kdeps.system.stat import FINE_NS, stamp_of
 from tests.campaigns.watch.coverage import looked_at
 from tests.conftest import CHECKOUT
 from tests.support.elf_objects import put, put_programs
-from tests.support.miniature import MODULE, Miniature
+from tests.support.miniature import MODULE, Miniature, Snapshot
 
 M = f"M={MODULE}"
 
@@ -42,9 +42,6 @@ class Keeper:
         self.environ["PATH"] = f"{tmp_path / 'early'}:{self.environ['PATH']}"
         self.early = tmp_path / "early"
         self.early.mkdir()
-        put_programs(tree.toolchain / "bin")
-        tree.make("modules_prepare")
-        tree.make(M)
         self.settle()
 
     def settle(self) -> None:
@@ -80,10 +77,20 @@ class Keeper:
         return path
 
 
+@pytest.fixture(scope="module")
+def with_programs(snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """A built miniature whose tools are programs."""
+    tree = snapshot.put(tmp_path_factory.mktemp("programs"))
+    put_programs(tree.toolchain / "bin")
+    tree.make("modules_prepare")
+    tree.make(M)
+    return Snapshot(tree)
+
+
 @pytest.fixture
-def keeper(tree: Miniature, tmp_path: Path) -> Keeper:
+def keeper(with_programs: Snapshot, tmp_path: Path) -> Keeper:
     """A miniature whose fresh answer is kept."""
-    found = Keeper(tree, tmp_path)
+    found = Keeper(with_programs.put(tmp_path / "tree"), tmp_path)
     found.keep()
     return found
 
