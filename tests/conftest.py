@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.elf_objects import put_programs
 from tests.support.miniature import Miniature, Snapshot, create
 from tests.support.program import run_text
 
@@ -49,6 +50,15 @@ def snapshot(pristine: Miniature) -> Snapshot:
 def in_source(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """Another one, built in the source tree."""
     miniature = create(tmp_path_factory.mktemp("in-source"))
+    miniature.build()
+    return Snapshot(miniature)
+
+
+@pytest.fixture(scope="session")
+def with_programs(snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Another one, whose tools are programs: what a compiler's file looks like tells its version."""
+    miniature = snapshot.put(tmp_path_factory.mktemp("programs"))
+    put_programs(miniature.toolchain / "bin")
     miniature.build()
     return Snapshot(miniature)
 

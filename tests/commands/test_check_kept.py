@@ -23,7 +23,7 @@ from kdeps.staleness.reasons import Status
 from tests.campaigns.watch.coverage import looked_at
 from tests.conftest import CHECKOUT
 from tests.staleness.test_answers import CHANGES, Keeper, is_no_matter, read_paths
-from tests.support.miniature import MODULE, Miniature
+from tests.support.miniature import MODULE, Miniature, Snapshot
 
 MANNERS = [(output, by) for output in ("text", "json") for by in ("content", "time")]
 _VARIES = re.compile(r'(?<="elapsed_ms": )[\d.]+|[\d.]+ (?:ms|s|min|h|days) ago')
@@ -73,8 +73,8 @@ def _imported(done: subprocess.CompletedProcess[str]) -> set[str]:
 
 
 @pytest.fixture
-def checker(tree: Miniature, tmp_path: Path) -> Checker:
-    return Checker(tree, tmp_path)
+def checker(with_programs: Snapshot, tmp_path: Path) -> Checker:
+    return Checker(with_programs.put(tmp_path / "tree"), tmp_path)
 
 
 MORE_CHANGES: dict[str, Callable[[Checker], object]] = {

@@ -17,7 +17,7 @@ from tests.staleness.test_answers import Keeper
 from tests.support.loaded import build_id_of
 from tests.support.machine import FOLDER, Machine, build_module, put_module, touch_later
 from tests.support.memory import edit_behind_mtime
-from tests.support.miniature import Miniature
+from tests.support.miniature import Snapshot
 
 
 class Loaded:
@@ -51,7 +51,8 @@ class Loaded:
 
 
 @pytest.fixture
-def loaded(tree: Miniature, machine: Machine, tmp_path: Path) -> Loaded:
+def loaded(with_programs: Snapshot, machine: Machine, tmp_path: Path) -> Loaded:
+    tree = with_programs.put(tmp_path / "tree")
     keeper = Keeper(tree, tmp_path)
     built = put_module(tree, build_module(tmp_path / "new", 2))
     machine.install("updates/nova-core.ko", built.read_bytes())

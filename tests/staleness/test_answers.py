@@ -25,7 +25,7 @@ from kdeps.system.cache import name_of
 from kdeps.system.stat import FINE_NS, stamp_of
 from tests.campaigns.watch.coverage import looked_at
 from tests.conftest import CHECKOUT
-from tests.support.elf_objects import put, put_programs
+from tests.support.elf_objects import put
 from tests.support.miniature import MODULE, Miniature, Snapshot
 
 M = f"M={MODULE}"
@@ -75,16 +75,6 @@ class Keeper:
     def file(self) -> Path:
         [path] = (Path(self.environ["XDG_CACHE_HOME"]) / "kdeps/answers").iterdir()
         return path
-
-
-@pytest.fixture(scope="module")
-def with_programs(snapshot: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    """A built miniature whose tools are programs."""
-    tree = snapshot.put(tmp_path_factory.mktemp("programs"))
-    put_programs(tree.toolchain / "bin")
-    tree.make("modules_prepare")
-    tree.make(M)
-    return Snapshot(tree)
 
 
 @pytest.fixture
