@@ -70,7 +70,7 @@ def judge(question: Question, *, exact: bool = False) -> Answer:
     if question.manner[2] == By.TIME:
         return Answer(result, None, None, keepable and result.verdict.status is not Status.UNKNOWN)
     by_content = judge_contents(result, environ)
-    # For a note on late files, others beside them were looked at; one on commands goes once Kbuild was asked.
+    # A note on late files rests on the files beside them; one on commands ends when Kbuild confirms these.
     verdict = by_content.result.verdict
     doubted = any(finding.kind is ReasonKind.COMMAND_CHANGED for finding in verdict.findings)
     keepable = keepable and not by_content.late and not doubted and verdict.status is not Status.UNKNOWN

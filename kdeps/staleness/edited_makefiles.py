@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def note_commands(result: CheckResult, environ: dict[str, str]) -> CheckResult:
-    """Add a note on edited Makefiles to a fresh verdict, and take all doubts about commands from it that Kbuild settled.
+    """Add a note on edited Makefiles to a fresh verdict.
 
-    Kbuild was asked before, about these very commands and files (``staleness.confirmed``).
+    It goes, as every other note on commands, if Kbuild has confirmed these commands since (``staleness.confirmed``).
     """
     verdict = result.verdict
     if verdict.status is not Status.FRESH or result.tree.prebuilt or verdict.source is Source.KBUILD:
@@ -51,7 +51,7 @@ def _find_edited(result: CheckResult) -> tuple[Finding, ...]:
     makefiles, _ = find_main_makefiles(result.tree)
     found = {path: mtime for path in makefiles if (mtime := find_mtime_ns(path)) is not None}
     edited = sorted((mtime, path) for path, mtime in found.items() if mtime > built_ns)
-    # All of them: the sources were checked out anew beside artifacts that have proven to be theirs.
+    # Where all of them are newer, the sources were checked out anew, and contents have proven the artifacts.
     if not built_ns or len(edited) in (0, len(found)):
         return ()
     others = f" (and {len(edited) - 1} more)" if len(edited) > 1 else ""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from kdeps.formats.kconfig import parse_symbols, parse_value
 from kdeps.kbuild.graph import Graph
@@ -116,20 +117,30 @@ def check_constants(tree: Tree, verdict: Verdict, graph: Graph, snapshot: Snapsh
         return ()
     stamps = snapshot.config.get(tree.objtree, {})
     symbols: set[str] = set()
-    used: set[str] = set()
+    users: dict[str, set[str]] = {}
     for rule in graph.rules:
         if rule.name in ("rust/bindings.o", "rust/uapi.o"):
             symbols.update(rule.config)  # all that there are
         elif rule.source is not None and rule.source.endswith(".rs"):
-            used.update(rule.config)
-    newer = {name for name in symbols & used if stamps.get(name, 0) > made_ns}
+            for name in rule.config:
+                if stamps.get(name, 0) > made_ns:
+                    read = (rule.source, *rule.prerequisites, *rule.optional_prerequisites)
+                    users.setdefault(name, set()).update(path for path in read if path.endswith(".rs"))
+    newer = symbols.intersection(users)
     values = parse_symbols(read_text(f"{tree.objtree}/include/config/auto.conf")) if newer else {}
     # What is y or m is read by cfg.
-    named = sorted(f"CONFIG_{name}" for name in newer if values.get(f"CONFIG_{name}", "y") not in ("y", "m"))
+    numbers = (name for name in newer if values.get(f"CONFIG_{name}", "y") not in ("y", "m"))
+    named = sorted(f"CONFIG_{name}" for name in numbers if _is_read(f"CONFIG_{name}", users[name]))
     if not named:
         return ()
     message = f"has the value of {list_some(named)} from before it changed, and no make runs bindgen for that"
     return (Finding(ReasonKind.CONFIG_NOT_FOLLOWED, target, message, "", Status.STALE, remove=(target,)),)
+
+
+def _is_read(symbol: str, sources: Collection[str]) -> bool:
+    """Whether Rust code reads the constant of a symbol. In a comment it is for fixdep, and ``cfg`` has its own list."""
+    read = re.compile(rf"^(?:(?!//|\bcfg).)*\b{symbol}\b", re.MULTILINE)
+    return any(read.search(read_text(path)) for path in sources)
 
 
 def report_compiler(made: Mapping[str, str], compiler: str, expected: str) -> Finding:

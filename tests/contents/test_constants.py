@@ -49,8 +49,9 @@ def test_a_constant_that_rust_reads(reader: str, tree: Miniature, kdeps: RunKdep
 
 @pytest.mark.parametrize("symbol", ["LOG_BUF_SHIFT", "RUST_OVERFLOW_CHECKS"])
 def test_a_constant_that_no_rust_reads_is_left_alone(symbol: str, tree: Miniature, kdeps: RunKdeps) -> None:
-    """Neither a number that nothing names, nor what is read by ``cfg``."""
+    """Neither a number that only a comment names, for fixdep to find it, nor what is read by ``cfg``."""
     tree.append("rust/kernel/io.rs", "#[cfg(CONFIG_RUST_OVERFLOW_CHECKS)]\npub fn checked() {}\n")
+    tree.append("rust/kernel/io.rs", "// fixdep finds CONFIG_LOG_BUF_SHIFT here.\n")
     tree.make("modules_prepare")
     tree.make(M)
     tree.set_config(**{symbol: "19" if symbol == "LOG_BUF_SHIFT" else "n"})

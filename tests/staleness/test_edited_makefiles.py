@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""An edited Makefile of the kernel gets a note until Kbuild was asked what the edit changes."""
+"""An edited Makefile of the kernel gets a note, until Kbuild confirms that no command changed."""
 
 from __future__ import annotations
 
