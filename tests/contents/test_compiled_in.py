@@ -21,7 +21,7 @@ EXPORT = "export DRIVER_VERSION := $(shell cat $(src)/version)\n"
 USE = 'pub const VERSION: &str = env!("DRIVER_VERSION");\n'
 SHOW = "    def show(self, path, text):\n"
 EXPAND = """\
-        text = re.sub(r'env!\\("(DRIVER_VERSION)"\\)', lambda found: os.environ[found.group(1)], text)
+        text = text.replace('env!("DRIVER_VERSION")', os.environ.get("DRIVER_VERSION", ""))
 """
 
 
