@@ -148,7 +148,7 @@ class _Taker:
         if any(times.get(path, 0) > built + _LATER_NS for path in rule.outputs):
             return None  # touched or edited after its step
         deciding, also = deciding_inputs(rule), self.around.also_read(rule)
-        # Of these make compares none: the step may have run with others, which nobody knows any more.
+        # make compares none of these, so the step may have run with earlier ones.
         doubtful = [path for path in also if not self.was_read(path, rule, built)]
         also = [path for path in also if path not in doubtful]
         folders = searched_folders(rule.command, rule.config_dir)

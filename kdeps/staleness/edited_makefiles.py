@@ -51,7 +51,7 @@ def _find_edited(result: CheckResult) -> tuple[Finding, ...]:
     makefiles, _ = find_main_makefiles(result.tree)
     found = {path: mtime for path in makefiles if (mtime := find_mtime_ns(path)) is not None}
     edited = sorted((mtime, path) for path, mtime in found.items() if mtime > built_ns)
-    # Where all of them are newer, the sources were checked out anew, and contents have proven the artifacts.
+    # All are newer after a fresh checkout. The verdict is fresh, so contents have proven the artifacts.
     if not built_ns or len(edited) in (0, len(found)):
         return ()
     others = f" (and {len(edited) - 1} more)" if len(edited) > 1 else ""

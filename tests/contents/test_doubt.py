@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Builds of which not all is known: their sources are compared by content, and nothing of them is reused."""
+"""Builds that are only known in part: kdeps compares their sources by content, and reuses none of their outputs."""
 
 from __future__ import annotations
 

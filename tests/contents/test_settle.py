@@ -81,7 +81,7 @@ def test_an_edit_after_settling_is_newer(remembered: Miniature, kdeps: RunKdeps)
 
 
 def test_an_edited_output_of_the_module_is_left_to_make(remembered: Miniature, kdeps: RunKdeps) -> None:
-    """Damage keeps the time of the file. Behind a touched source make builds it anew, so settling must not hide that."""
+    """The damaged list keeps its time. make would write it again after a touched source, so settling must not prevent that."""
     lists = remembered.module / "Module.symvers"
     right, times = lists.read_bytes(), lists.stat()
     lists.write_bytes(b"damaged")

@@ -118,7 +118,7 @@ def _digest(path: str) -> str:
 def _stale(result: CheckResult, *, certain: bool) -> set[str]:
     """The steps that make runs; where the output of another one may be left as it is, it may not run them.
 
-    If the verdict says to remove a file first, make builds that file anew, and then what reads it.
+    A verdict may say to remove a file first. Then make builds that file again, and after it each step that reads it.
     """
     states = (*result.verdict.stale, *result.verdict.pending)
     removed = {path for finding in result.verdict.findings for path in finding.remove}
